@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* log.h - append-only record logs: the truth while a stage runs.
+ *
+ * One file per rank in the folder S.h5.log/, made with its first record: rank-0003.
+ * A file is a sequence of records, each one write(2):
+ *
+ *     u32 magic "MXR1" | u32 kind | u32 n_head | u32 n_body | head | body | u32 crc32c of all
+ * before it
+ *
+ * little-endian, padded with zeros to a multiple of 8 bytes. Head and body are bytes of the machine
+ * that wrote them. A torn tail (kill -9 in a write) is seen by length or CRC and ignored; a damaged
+ * record in the middle is skipped by searching the next magic.
+ */
+#ifndef MIXSWEEP_LOG_H
+#define MIXSWEEP_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mixsweep/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum mix_log_kind {
+    MIX_LOG_NONE = 0,
+    MIX_LOG_RUN = 1,  /* head: none; body: a proxy run, see mix_store_run_pack() */
+    MIX_LOG_DRAW = 2, /* head: struct mix_draw_head; body: struct mix_draw_body, f64 params[P] */
+};
+
+struct mix_log;
+
+/**
+ * Open for appending. Local; the file is made when the first record comes. Records of an earlier
+ * run stay; a torn one among them is skipped by readers.
+ */
+enum mix_status mix_log_open(const char *dir, int rank, struct mix_log **out,
+                             struct mix_error *err);
+
+/**
+ * Append one record by one write. Local.
+ *
+ * @param sync  1 = also on disk when this returns (fdatasync; the folder with the first record)
+ * @return MIX_OK; MIX_EIO disk full, ... (sentence names the file): the record is taken out again,
+ * those before it stay; MIX_EINVAL longer than 1 GiB; MIX_ENOMEM
+ */
+enum mix_status mix_log_append(struct mix_log *log, enum mix_log_kind kind, const void *head,
+                               size_t n_head, const void *body, size_t n_body, int sync,
+                               struct mix_error *err);
+void mix_log_close(struct mix_log *log);
+
+/** Called for each good record; `head` and `body` are borrowed and not aligned. Return a status
+ * other than MIX_OK to stop. */
+typedef enum mix_status (*mix_log_fn)(void *context, enum mix_log_kind kind, const void *head,
+                                      size_t n_head, const void *body, size_t n_body,
+                                      struct mix_error *err);
+
+/**
+ * Read all records of all logs in a folder, files in name order, records in file order. A folder
+ * that is not there has no records.
+ *
+ * @param n_bad  out: torn or damaged stretches skipped; may be NULL
+ */
+enum mix_status mix_log_read(const char *dir, mix_log_fn fn, void *context, size_t *n_bad,
+                             struct mix_error *err);
+
+/** Remove all logs and their folder, once their records are safe elsewhere. */
+enum mix_status mix_log_remove(const char *dir, struct mix_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* pipeline.h - a whole job, stage by stage: sweep, fit, bootstrap, optimum.
+ *
+ * Each stage is skipped where the file has its result already, made from the same numbers with the
+ * same options; what a stage makes is in the file before the next one begins. Runs are known by
+ * what they are, so they stay whatever the job file becomes; a fit whose options or runs have
+ * changed is made anew, and with it all that was made from it.
+ */
+#ifndef MIXSWEEP_PIPELINE_H
+#define MIXSWEEP_PIPELINE_H
+
+#include "mixsweep/job.h"
+#include "mixsweep/store.h"
+#include "mixsweep/sweep.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A job being carried out. Visible so that a program can print what it has; made by
+ * mix_pipeline_open(). */
+struct mix_pipeline {
+    struct mix_ranks *ranks;     /* borrowed */
+    struct mix_job *job;         /* on all ranks */
+    struct mix_store *store;     /* rank 0 only */
+    struct mix_table *table;     /* rank 0; all ranks after the sweep */
+    struct mix_fit *fit;         /* all ranks after the fit, or NULL */
+    struct mix_draws *draws;     /* all ranks after the bootstrap, or NULL */
+    struct mix_optimum *optimum; /* rank 0, or NULL */
+    size_t n_planned;            /* runs of the job */
+    size_t n_had;                /* of these in the file when it was opened */
+    bool skipped;                /* the last stage found its result in the file */
+    char notice[MIX_TEXT_MAX];   /* what the last stage made anew and why; empty where nothing */
+};
+
+/**
+ * Collective. Read the job on rank 0, open its file and count what is there.
+ *
+ * @param ranks       ranks to use; NULL = this process alone
+ * @param path        the job file; read by rank 0
+ * @param break_lock  see mix_store_open()
+ * @param out         out: free with mix_pipeline_close()
+ * @return as mix_job_text(), mix_job_parse(), mix_store_open(); equal on all ranks
+ */
+enum mix_status mix_pipeline_open(struct mix_ranks *ranks, const char *path, bool break_lock,
+                                  struct mix_pipeline **out, struct mix_error *err);
+
+/** Local. Release the file and free; NULL is fine. */
+void mix_pipeline_close(struct mix_pipeline *pipeline);
+
+/**
+ * Collective. Evaluate the runs that are missing.
+ *
+ * @param progress  see mix_stage_run(); may be NULL
+ * @return MIX_OK; MIX_EINTERRUPTED what is finished is in the file; MIX_EINVAL the file holds runs
+ * of other domains or targets; MIX_EIO
+ */
+enum mix_status mix_pipeline_sweep(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                   void *progress_context, struct mix_error *err);
+
+/** Collective. After the sweep: the fit that the job asks for; does nothing where it asks for none.
+ */
+enum mix_status mix_pipeline_fit(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                 void *progress_context, struct mix_error *err);
+
+/** Collective. After the fit: the draws that are missing; does nothing where none are asked for. */
+enum mix_status mix_pipeline_bootstrap(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                       void *progress_context, struct mix_error *err);
+
+/** Collective. After the bootstrap: the optimum; does nothing where none is asked for. */
+enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* store.h - the HDF5 file of a sweep: one file, one writer, never half written.
+ *
+ * The file is never changed in place: a commit writes a new file beside it (unchanged groups are
+ * copied by H5Ocopy), syncs it, renames it over the old one and syncs the folder. While a stage
+ * runs the truth is in the record logs (log.h); opening for writing folds what a dead job left
+ * there, opening for reading overlays it in memory. This is the only module that knows HDF5.
+ */
+#ifndef MIXSWEEP_STORE_H
+#define MIXSWEEP_STORE_H
+
+#include <stdbool.h>
+
+#include "mixsweep/fit.h"
+#include "mixsweep/optimum.h"
+#include "mixsweep/table.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { MIX_STORE_VERSION = 1 };
+
+struct mix_store;
+
+enum mix_store_mode {
+    MIX_STORE_READ,   /* must exist; no lock; logs are overlaid */
+    MIX_STORE_WRITE,  /* must exist; locked; logs are folded first */
+    MIX_STORE_CREATE, /* must not exist; locked; the file appears with the first commit */
+    MIX_STORE_OPEN    /* WRITE where it exists, else CREATE */
+};
+
+/**
+ * Open a sweep file. Local (rank 0 only).
+ *
+ * @param path        S.h5; locks and logs are S.h5.lock and S.h5.log/ beside it
+ * @param break_lock  take the lock from a holder that looks alive
+ * @return MIX_OK; MIX_ENOTFOUND; MIX_EEXIST (CREATE); MIX_EFORMAT not HDF5, not ours, truncated, or
+ * newer; MIX_ELOCKED (sentence names host, job and pid of the holder); MIX_EIO
+ */
+enum mix_status mix_store_open(const char *path, enum mix_store_mode mode, bool break_lock,
+                               struct mix_store **out, struct mix_error *err);
+
+/** Release the lock and free. Uncommitted changes are dropped. NULL is fine. */
+void mix_store_close(struct mix_store *store);
+
+/** Say that the holder of the lock lives; call it often (progress callbacks), it acts every 5 s. */
+void mix_store_heartbeat(struct mix_store *store);
+
+const char *mix_store_path(const struct mix_store *store);
+const char *mix_store_log_dir(const struct mix_store *store); /* "S.h5.log" */
+
+/** Attributes of the file: job text and seed. Setters act at the next commit. */
+enum mix_status mix_store_set_job(struct mix_store *store, const char *text, uint64_t seed);
+const char *mix_store_job(const struct mix_store *store); /* "" where none */
+uint64_t mix_store_seed(const struct mix_store *store);
+
+/** The runs: MIX_ENOTFOUND where the file has none. The caller owns the table. */
+enum mix_status mix_store_read_table(struct mix_store *store, struct mix_table **out,
+                                     struct mix_error *err);
+
+/**
+ * Add the runs that the logs hold to a table of the same domains and targets. For a job that was
+ * killed before its first commit: the file is not there yet, the logs are, and mix_store_read_table
+ * says MIX_ENOTFOUND. A commit folds them too.
+ */
+enum mix_status mix_store_fold_runs(struct mix_store *store, struct mix_table *table,
+                                    struct mix_error *err);
+
+/** Stage the runs for the next commit (sorted by key; borrowed until then, and completed with runs
+ * that only the logs hold). */
+enum mix_status mix_store_put_table(struct mix_store *store, struct mix_table *table,
+                                    struct mix_error *err);
+
+/* Results. What is put is borrowed until the next commit; reading gives what is committed, and what
+ * the logs hold. A name has 1 to MIX_NAME_MAX - 1 bytes without '/'. */
+
+/** Names of a kind of result in their order ("fits", "bootstrap", "optimum"); free with
+ * mix_names_destroy(). */
+struct mix_names {
+    size_t n;
+    char (*name)[MIX_NAME_MAX];
+};
+enum mix_status mix_store_list(struct mix_store *store, const char *kind, struct mix_names *out,
+                               struct mix_error *err);
+void mix_names_destroy(struct mix_names *names);
+
+enum mix_status
+mix_store_read_fit(struct mix_store *store, const char *name, struct mix_fit **out,
+                   struct mix_error *err); /* MIX_ENOTFOUND lists the names there are */
+enum mix_status mix_store_put_fit(struct mix_store *store, const struct mix_fit *fit,
+                                  struct mix_error *err);
+
+enum mix_status mix_store_read_draws(struct mix_store *store, const char *fit,
+                                     struct mix_draws **out, struct mix_error *err);
+enum mix_status mix_store_put_draws(struct mix_store *store, const struct mix_draws *draws,
+                                    struct mix_error *err);
+
+enum mix_status mix_store_read_optimum(struct mix_store *store, const char *name,
+                                       struct mix_optimum **out, struct mix_error *err);
+enum mix_status mix_store_put_optimum(struct mix_store *store, const struct mix_optimum *optimum,
+                                      struct mix_error *err);
+
+/** Stage the removal of a result ("fits", "bootstrap", "optimum") for the next commit; one that is
+ * not there is fine. */
+enum mix_status mix_store_drop(struct mix_store *store, const char *kind, const char *name,
+                               struct mix_error *err);
+
+/**
+ * Stage the removal of all that was made from fit `fit`: its draws, and optima that name it.
+ *
+ * @param dropped  out: (MIX_TEXT_MAX) bytes, what goes, as "bootstrap a, optimum b"; empty where
+ * nothing does
+ */
+enum mix_status mix_store_drop_dependents(struct mix_store *store, const char *fit, char *dropped,
+                                          struct mix_error *err);
+
+/**
+ * Write everything staged and what the logs hold: new file beside the old one, sync, rename, sync
+ * of the folder; then the logs go (but for runs of other domains or targets, which are kept). Call
+ * it between stages: no rank may have its log open. The staged objects are no longer needed
+ * afterwards.
+ *
+ * @return MIX_OK; MIX_EIO (disk full, ...): the old file and the logs are untouched and stay valid,
+ * what is staged stays so; MIX_ELOCKED somebody took the lock over, nothing was written
+ */
+enum mix_status mix_store_commit(struct mix_store *store, struct mix_error *err);
+
+/** A run as the body of a MIX_LOG_RUN record: caller frees *bytes. Vectors are of the table's K and
+ * M. */
+enum mix_status mix_store_run_pack(const struct mix_table *table, size_t row, void **bytes,
+                                   size_t *n_bytes, struct mix_error *err);
+/**
+ * Append the run of a log record to a table of the same domains and targets. A key that is there
+ * already is skipped (*added = false), but a later attempt takes the place of a failed one.
+ *
+ * @return MIX_OK; MIX_ENOTFOUND a run of other domains or targets; MIX_EFORMAT; MIX_ENOMEM
+ */
+enum mix_status mix_store_run_unpack(struct mix_table *table, const void *bytes, size_t n_bytes,
+                                     bool *added, struct mix_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

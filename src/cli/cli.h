@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cli.h - what the verbs of the program share: option tables, errors, tables on the terminal.
+ * Private to src/cli/.
+ *
+ * A verb is one file and one line in the table of main.c. It declares its options in a table; the
+ * table parses the command line and prints --help, so the two cannot differ.
+ */
+#ifndef MIXSWEEP_CLI_H
+#define MIXSWEEP_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "mixsweep/fit.h"
+#include "mixsweep/optimum.h"
+#include "mixsweep/status.h"
+#include "mixsweep/store.h"
+#include "mixsweep/task.h"
+
+enum cli_kind {
+    CLI_FLAG,      /* bool: set to true */
+    CLI_TEXT,      /* const char * */
+    CLI_TEXT_LIST, /* struct cli_list: may be given again */
+    CLI_NUMBER,    /* double: finite, >= min, <= max; 7e9, 1.3e9 */
+    CLI_COUNT,     /* size_t: whole number >= min, <= max; 1e3 and 1000 are both fine */
+    CLI_SEED       /* uint64_t */
+};
+
+enum { CLI_LIST_MAX = 64 };
+struct cli_list {
+    const char *item[CLI_LIST_MAX];
+    size_t n;
+};
+
+/** One option of a verb. The table ends with an entry whose name is NULL. */
+struct cli_option {
+    const char *name;  /* without the dashes: "holdout" */
+    char letter;       /* 'o' for -o, or 0 */
+    const char *value; /* name of the value in --help: "FILE"; NULL for flags */
+    const char *help;  /* one line; says the default */
+    enum cli_kind kind;
+    void *target;
+    double min, max; /* CLI_NUMBER, CLI_COUNT: allowed range; both 0 = any */
+};
+
+/** A verb. */
+struct cli_verb {
+    const char *name;
+    const char *summary;  /* one line for `mixsweep --help` */
+    const char *synopsis; /* "S.h5 --law LAW [OPTIONS]" */
+    const char *details;  /* paragraphs for `mixsweep VERB --help`, with an example; may be NULL */
+    bool ranks;           /* true: runs under mpirun (main starts MPI where it was launched so) */
+    /** Do it. `ranks` is NULL for verbs that run in one process. Status and sentence go to main. */
+    enum mix_status (*run)(struct mix_ranks *ranks, int argc, char **argv, struct mix_error *err);
+};
+
+/** The verbs of the program; main.c lists them. */
+extern const struct cli_verb cli_verb_import, cli_verb_export, cli_verb_fit, cli_verb_bootstrap,
+    cli_verb_predict, cli_verb_optimum, cli_verb_run, cli_verb_plan, cli_verb_status,
+    cli_verb_sweep;
+
+/**
+ * Parse argv[1..] of a verb by its option table. Long options take "--name value" and
+ * "--name=value"; "--" ends options; words are positional. An option that was not given leaves its
+ * target untouched. `--help` prints the help of the verb and sets *help (the verb then returns
+ * MIX_OK at once).
+ *
+ * @param verb      the verb, for help and messages
+ * @param options   its table
+ * @param min_words least number of positional words
+ * @param max_words largest
+ * @param words     (max_words) out: the words, NULL where not given
+ * @param help      out: true where --help was given
+ * @return MIX_OK; MIX_EUSAGE unknown option (sentence offers the nearest name), missing value, bad
+ * number (names option, value and range), too few or too many words
+ */
+enum mix_status cli_parse(const struct cli_verb *verb, const struct cli_option *options, int argc,
+                          char **argv, size_t min_words, size_t max_words, const char **words,
+                          bool *help, struct mix_error *err);
+
+/** The name nearest to a mistyped word (or the first that begins with it), NULL where none is near.
+ */
+const char *cli_nearest(const char *word, const char *const *names, size_t n_names);
+
+/** Parse "code=2" into name and number. MIX_EUSAGE names option and text. */
+enum mix_status cli_parse_assignment(const char *option, const char *text, char name[MIX_NAME_MAX],
+                                     double *value, struct mix_error *err);
+
+/** "--checkpoints": last (NULL too) or all. MIX_EUSAGE otherwise. */
+enum mix_status cli_parse_checkpoints(const char *text, enum mix_checkpoints *out,
+                                      struct mix_error *err);
+
+struct mix_store;
+
+/** The line of the stage fit. */
+void cli_print_fit(FILE *out, const struct mix_fit *fit, double wall_s);
+
+/** "--format": text or json (default text). MIX_EUSAGE otherwise. */
+enum mix_status cli_parse_format(const char *text, bool *json, struct mix_error *err);
+
+/** A table on stdout: columns aligned (first left, the rest right), two spaces between, UTF-8
+ * aware. */
+struct cli_table;
+struct cli_table *cli_table_create(size_t n_columns);
+void cli_table_cell(struct cli_table *table, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void cli_table_print(struct cli_table *table, FILE *out, const char *indent);
+void cli_table_destroy(struct cli_table *table);
+
+/** "1.3B", "122M", "9.998B", "500k": sizes for people, at most 4 digits. `text` has 16 bytes. */
+const char *cli_size(double value, char text[16]);
+/** "1m48s", "0.4s". */
+const char *cli_duration(double seconds, char text[16]);
+
+/** Progress of a stage on stderr: a bar with rate and time left on a terminal, a line a minute
+ * elsewhere. Use as mix_progress_fn with a struct cli_progress as context; zero-initialise but for
+ * `stage` and `unit`. */
+struct cli_progress {
+    const char *stage; /* "bootstrap" */
+    const char *unit;  /* "draws" */
+    double last_line_s;
+    bool drawn;
+};
+void cli_progress(void *context, size_t n_done, size_t n_total, double elapsed_s);
+/** Remove the bar, so that the line of the stage takes its place. */
+void cli_progress_clear(struct cli_progress *progress);
+
+/** Numbers in JSON output: NaN and infinities are null. (Jansson) */
+struct json_t;
+struct json_t *cli_json_number(double value);
+
+/**
+ * Read a fit and its bootstrap draws for a verb that asks a fit.
+ *
+ * @param name   NULL = the only fit of the file
+ * @param draws  out: NULL where there is no bootstrap
+ * @return MIX_OK; MIX_EUSAGE no name and several fits (sentence lists them); MIX_ENOTFOUND
+ */
+enum mix_status cli_read_fit(struct mix_store *store, const char *name, struct mix_fit **fit,
+                             struct mix_draws **draws, struct mix_error *err);
+
+/** "a=.3,b=.7" into a mixture (K); domains that are not named have no share. */
+enum mix_status cli_parse_mixture(const char *option, const char *text, size_t n_domains,
+                                  const char (*domains)[MIX_NAME_MAX], double *mixture,
+                                  struct mix_error *err);
+/** The same from a file of `domain,share` or `domain: share` lines, or of a JSON object. */
+enum mix_status cli_read_mixture(const char *path, size_t n_domains,
+                                 const char (*domains)[MIX_NAME_MAX], double *mixture,
+                                 struct mix_error *err);
+
+/** An optimum as the verbs optimum and run print it. */
+void cli_print_optimum(FILE *out, const struct mix_optimum *optimum);
+void cli_print_optimum_csv(FILE *out, const struct mix_optimum *optimum);
+struct json_t *cli_json_optimum(const struct mix_optimum *optimum); /* NULL: a name is not UTF-8 */
+/** The lines "mean loss" with its intervals, and one line for each warning. */
+void cli_print_loss(FILE *out, struct mix_interval resampling, struct mix_interval wide);
+void cli_print_warnings(FILE *out, const char *warnings);
+
+/** A JSON value as block YAML; `depth` 0. */
+void cli_print_yaml(FILE *out, struct json_t *value, int depth);
+/** A CSV cell: text quoted where needed, 17 digits, NaN empty. */
+void cli_csv_text(FILE *out, const char *text);
+void cli_csv_number(FILE *out, double value);
+/** More JSON: {value, lo, hi}; an array of the lines of a text; {name: value}. */
+struct json_t *cli_json_interval(struct mix_interval interval);
+struct json_t *cli_json_lines(const char *text);
+struct json_t *cli_json_by_name(size_t n, const char (*names)[MIX_NAME_MAX], const double *values);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* export.c - the verb export: a table of a sweep file as CSV. */
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mixsweep/csv.h"
+#include "mixsweep/store.h"
+
+struct request {
+    const char *words[2]; /* file, table */
+    const char *output;   /* NULL = stdout */
+    const char *fit;      /* NULL = all */
+    bool force;
+};
+
+static enum mix_status write_runs(struct mix_store *store, const struct request *request, FILE *out,
+                                  struct mix_error *err)
+{
+    (void)request;
+    struct mix_table *table = NULL;
+    enum mix_status status = mix_store_read_table(store, &table, err);
+    if (status == MIX_OK)
+        status = mix_table_sort_by_run(table, err);
+    if (status == MIX_OK)
+        status = mix_csv_write_runs(table, out, err);
+    mix_table_destroy(table);
+    return status;
+}
+
+static void put_fit(FILE *out, const struct mix_fit *fit)
+{
+    for (size_t p = 0; p < fit->n_params; p++) {
+        mix_csv_put_text(out, fit->name);
+        fputc(',', out);
+        mix_csv_put_text(out, fit->spec.law);
+        fputc(',', out);
+        mix_csv_put_text(out, fit->param_names[p]);
+        fputc(',', out);
+        mix_csv_put_text(out, fit->param_units[p]);
+        fputc(',', out);
+        mix_csv_put_number(out, fit->params[p]);
+        fputc(',', out);
+        mix_csv_put_number(out, fit->std_error[p]);
+        fputc('\n', out);
+    }
+}
+
+/* The names of a kind of result, or the one that --fit asks for; there is at least one. */
+static enum mix_status list_results(struct mix_store *store, const struct request *request,
+                                    const char *kind, struct mix_names *names,
+                                    struct mix_error *err)
+{
+    const enum mix_status status = mix_store_list(store, kind, names, err);
+    if (status != MIX_OK)
+        return status;
+    for (size_t i = 0; request->fit != NULL && i < names->n; i++)
+        if (strcmp(names->name[i], request->fit) == 0) {
+            memmove(names->name[0], names->name[i], sizeof names->name[0]);
+            names->n = 1;
+            return MIX_OK;
+        }
+    if (names->n > 0 && request->fit == NULL)
+        return MIX_OK;
+    const size_t n = names->n;
+    mix_names_destroy(names);
+    if (n == 0)
+        return mix_fail(err, MIX_ENOTFOUND, "%s has no %s.", request->words[0], kind);
+    return mix_fail(err, MIX_ENOTFOUND, "%s has no %s of the fit \"%s\".", request->words[0], kind,
+                    request->fit);
+}
+
+static enum mix_status write_fits(struct mix_store *store, const struct request *request, FILE *out,
+                                  struct mix_error *err)
+{
+    struct mix_names names = {0};
+    enum mix_status status = list_results(store, request, "fits", &names, err);
+    if (status != MIX_OK)
+        return status;
+    fputs("fit,law,parameter,unit,value,std_error\n", out);
+    for (size_t i = 0; i < names.n && status == MIX_OK; i++) {
+        struct mix_fit *fit = NULL;
+        status = mix_store_read_fit(store, names.name[i], &fit, err);
+        if (status == MIX_OK)
+            put_fit(out, fit);
+        mix_fit_destroy(fit);
+    }
+    mix_names_destroy(&names);
+    return status;
+}
+
+static void put_draws(FILE *out, const struct mix_fit *fit, const struct mix_draws *draws)
+{
+    fputs("fit,draw,objective", out);
+    for (size_t p = 0; p < fit->n_params; p++) {
+        fputc(',', out);
+        mix_csv_put_text(out, fit->param_names[p]);
+    }
+    fputc('\n', out);
+    for (size_t b = 0; b < draws->n_draws; b++) {
+        if (!draws->done[b])
+            continue;
+        mix_csv_put_text(out, draws->fit);
+        fprintf(out, ",%zu,", b);
+        mix_csv_put_number(out, draws->objective[b]);
+        for (size_t p = 0; p < draws->n_params; p++) {
+            fputc(',', out);
+            mix_csv_put_number(out, draws->params[b * draws->n_params + p]);
+        }
+        fputc('\n', out);
+    }
+}
+
+/* Fits differ in their parameters, so a table holds the draws of one. */
+static enum mix_status write_bootstrap(struct mix_store *store, const struct request *request,
+                                       FILE *out, struct mix_error *err)
+{
+    struct mix_names names = {0};
+    struct mix_fit *fit = NULL;
+    struct mix_draws *draws = NULL;
+    enum mix_status status = list_results(store, request, "bootstrap", &names, err);
+    if (status != MIX_OK)
+        return status;
+    if (names.n > 1)
+        status = mix_fail(err, MIX_EUSAGE, "%s has draws of %zu fits (%s, %s%s); say --fit NAME.",
+                          request->words[0], names.n, names.name[0], names.name[1],
+                          names.n > 2 ? ", ..." : "");
+    if (status == MIX_OK)
+        status = mix_store_read_draws(store, names.name[0], &draws, err);
+    if (status == MIX_OK)
+        status = mix_store_read_fit(store, names.name[0], &fit, err);
+    if (status == MIX_OK && fit->n_params != draws->n_params)
+        status = mix_fail(err, MIX_EFORMAT, "%s: the draws of %s have %zu parameters, its fit %zu.",
+                          request->words[0], names.name[0], draws->n_params, fit->n_params);
+    if (status == MIX_OK)
+        put_draws(out, fit, draws);
+    mix_draws_destroy(draws);
+    mix_fit_destroy(fit);
+    mix_names_destroy(&names);
+    return status;
+}
+
+static void put_optimum(FILE *out, const struct mix_optimum *optimum)
+{
+    for (size_t k = 0; k < optimum->n_domains; k++) {
+        const double numbers[] = {
+            optimum->n_params,      optimum->n_tokens,      optimum->mixture[k],
+            optimum->mixture_lo[k], optimum->mixture_hi[k], optimum->level,
+            optimum->tied[k],       optimum->baseline[k],   optimum->prior[k],
+            optimum->seen_max[k],   optimum->lower[k],      optimum->upper[k]};
+        mix_csv_put_text(out, optimum->name);
+        fputc(',', out);
+        mix_csv_put_text(out, optimum->fit);
+        fputc(',', out);
+        mix_csv_put_text(out, optimum->domains[k]);
+        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+            fputc(',', out);
+            mix_csv_put_number(out, numbers[i]);
+        }
+        fputc('\n', out);
+    }
+}
+
+static enum mix_status write_optimum(struct mix_store *store, const struct request *request,
+                                     FILE *out, struct mix_error *err)
+{
+    struct mix_names names = {0};
+    enum mix_status status = mix_store_list(store, "optimum", &names, err);
+    if (status != MIX_OK)
+        return status;
+    size_t n_written = 0;
+    fputs("optimum,fit,domain,n_params,n_tokens,share,lo,hi,level,tied,baseline,prior,seen_max,"
+          "floor,cap\n",
+          out);
+    for (size_t i = 0; i < names.n && status == MIX_OK; i++) {
+        struct mix_optimum *optimum = NULL;
+        status = mix_store_read_optimum(store, names.name[i], &optimum, err);
+        if (status == MIX_OK && (request->fit == NULL || strcmp(optimum->fit, request->fit) == 0)) {
+            put_optimum(out, optimum);
+            n_written++;
+        }
+        mix_optimum_destroy(optimum);
+    }
+    mix_names_destroy(&names);
+    if (status == MIX_OK && n_written == 0)
+        return mix_fail(err, MIX_ENOTFOUND, "%s has no optimum%s%s.", request->words[0],
+                        request->fit != NULL ? " of the fit " : "",
+                        request->fit != NULL ? request->fit : "");
+    return status;
+}
+
+static const struct {
+    const char *name;
+    enum mix_status (*write)(struct mix_store *store, const struct request *request, FILE *out,
+                             struct mix_error *err);
+} tables[] = {
+    {"runs", write_runs},
+    {"fits", write_fits},
+    {"bootstrap", write_bootstrap},
+    {"optimum", write_optimum},
+};
+enum { N_TABLES = sizeof tables / sizeof tables[0] };
+
+static enum mix_status find_table(const char *name, size_t *index, struct mix_error *err)
+{
+    const char *names[N_TABLES];
+    for (size_t i = 0; i < N_TABLES; i++) {
+        names[i] = tables[i].name;
+        if (strcmp(tables[i].name, name) == 0) {
+            *index = i;
+            return MIX_OK;
+        }
+    }
+    const char *nearest = cli_nearest(name, names, N_TABLES);
+    return mix_fail(
+        err, MIX_EUSAGE,
+        "there is no table \"%s\"; allowed are runs, fits, bootstrap and optimum%s%s%s.", name,
+        nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "",
+        nearest != NULL ? "?)" : "");
+}
+
+/* All of a table to a file under another name, then renamed: the output is whole or not there. */
+static enum mix_status write_output(struct mix_store *store, const struct request *request,
+                                    size_t table, struct mix_error *err)
+{
+    const size_t n_bytes = strlen(request->output) + 32;
+    char *temporary = malloc(n_bytes);
+    if (temporary == NULL)
+        return mix_fail(err, MIX_ENOMEM, "not enough memory for a file name.");
+    (void)snprintf(temporary, n_bytes, "%s.part-%ld", request->output, (long)getpid());
+    const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    enum mix_status status = MIX_OK;
+    if (out == NULL) {
+        status = mix_fail(err, MIX_EIO, "cannot write %s: %s.", temporary, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+    } else {
+        status = tables[table].write(store, request, out, err);
+        const bool bad = fflush(out) != 0 || ferror(out) || fsync(fd) != 0;
+        const int reason = errno;
+        if ((fclose(out) != 0 || bad) && status == MIX_OK)
+            status = mix_fail(err, MIX_EIO, "cannot write %s: %s.", temporary, strerror(reason));
+    }
+    if (status == MIX_OK && rename(temporary, request->output) != 0)
+        status = mix_fail(err, MIX_EIO, "cannot rename %s to %s: %s.", temporary, request->output,
+                          strerror(errno));
+    if (status != MIX_OK && fd >= 0)
+        unlink(temporary);
+    free(temporary);
+    return status;
+}
+
+static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struct mix_error *err)
+{
+    (void)ranks;
+    struct request request = {.output = NULL};
+    const struct cli_option options[] = {
+        {"output", 'o', "FILE", "the CSV to write (default: standard output)", CLI_TEXT,
+         &request.output, 0, 0},
+        {"fit", 0, "NAME", "only what belongs to this fit", CLI_TEXT, &request.fit, 0, 0},
+        {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &request.force, 0, 0},
+        {0},
+    };
+    bool help = false;
+    size_t table = 0;
+    enum mix_status status =
+        cli_parse(&cli_verb_export, options, argc, argv, 2, 2, request.words, &help, err);
+    if (status != MIX_OK || help)
+        return status;
+    status = find_table(request.words[1], &table, err);
+    if (status != MIX_OK)
+        return status;
+    if (request.output != NULL && !request.force && access(request.output, F_OK) == 0)
+        return mix_fail(err, MIX_EEXIST, "%s exists already; --force replaces it.", request.output);
+    struct mix_store *store = NULL;
+    status = mix_store_open(request.words[0], MIX_STORE_READ, false, &store, err);
+    if (status != MIX_OK)
+        return status;
+    status = request.output != NULL ? write_output(store, &request, table, err)
+                                    : tables[table].write(store, &request, stdout, err);
+    mix_store_close(store);
+    return status;
+}
+
+const struct cli_verb cli_verb_export = {
+    .name = "export",
+    .summary = "write a table of a sweep file as CSV",
+    .synopsis = "S.h5 TABLE [-o T.csv] [OPTIONS]",
+    .details =
+        "TABLE is one of\n"
+        "  runs       the runs, as import reads them\n"
+        "  fits       fit,law,parameter,unit,value,std_error\n"
+        "  bootstrap  fit,draw,objective and a column per parameter; one fit at a time\n"
+        "  optimum    a row per domain: share, its interval, baseline, bounds\n"
+        "Numbers have 17 significant digits, so that nothing is lost; an empty cell is unknown.\n"
+        "Units and directions of targets are not in a CSV: give them again by import --map.\n"
+        "\n"
+        "Example: mixsweep export sweep.h5 runs -o runs.csv",
+    .run = run,
+};

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fit.c - the verb fit: fit a law to the runs of a file, judge it, store it. */
+#include "cli.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "mixsweep/share.h"
+#include "mixsweep/store.h"
+
+struct request {
+    const char *path, *checkpoints, *format, *targets, *where, *form;
+    bool replace, json, break_lock, found;
+    double started_s;
+    struct mix_fit_options fit;
+};
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static enum mix_status parse_form(const char *text, int *form, struct mix_error *err)
+{
+    if (text == NULL)
+        return MIX_OK;
+    if (strcmp(text, "eq1") != 0 && strcmp(text, "eq3") != 0)
+        return mix_fail(err, MIX_EUSAGE, "--form %s is unknown; allowed are eq1 and eq3", text);
+    *form = text[2] - '0';
+    return MIX_OK;
+}
+
+enum mix_status cli_parse_checkpoints(const char *text, enum mix_checkpoints *out,
+                                      struct mix_error *err)
+{
+    if (text == NULL || strcmp(text, "last") == 0)
+        *out = MIX_CHECKPOINTS_LAST;
+    else if (strcmp(text, "all") == 0)
+        *out = MIX_CHECKPOINTS_ALL;
+    else
+        return mix_fail(err, MIX_EUSAGE, "--checkpoints %s is unknown; allowed are last and all",
+                        text);
+    return MIX_OK;
+}
+
+static enum mix_status fill_selection(struct request *request, struct mix_error *err)
+{
+    struct mix_selection *selection = &request->fit.selection;
+    const size_t size = sizeof selection->where;
+    if (request->where != NULL &&
+        (size_t)snprintf(selection->where, size, "%s", request->where) >= size)
+        return mix_fail(err, MIX_EUSAGE, "--where is longer than %zu bytes", size - 1);
+    if (request->targets != NULL &&
+        (size_t)snprintf(selection->targets, size, "%s", request->targets) >= size)
+        return mix_fail(err, MIX_EUSAGE, "--targets is longer than %zu bytes", size - 1);
+    enum mix_status status =
+        cli_parse_checkpoints(request->checkpoints, &selection->checkpoints, err);
+    if (status == MIX_OK)
+        status = parse_form(request->form, &request->fit.form, err);
+    if (status == MIX_OK)
+        status = cli_parse_format(request->format, &request->json, err);
+    if (status == MIX_OK && request->fit.name == NULL)
+        request->fit.name = request->fit.law;
+    if (status == MIX_OK &&
+        (request->fit.name[0] == '\0' || strlen(request->fit.name) >= MIX_NAME_MAX ||
+         strchr(request->fit.name, '/') != NULL))
+        return mix_fail(err, MIX_EUSAGE, "--name %s must have 1 to %d characters and no slash",
+                        request->fit.name, MIX_NAME_MAX - 1);
+    return status;
+}
+
+static json_t *metrics_json(const struct mix_metrics *m)
+{
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)m->n,
+                     "left_out", (json_int_t)m->n_left_out, "mse", cli_json_number(m->mse), "mre",
+                     cli_json_number(m->mre), "mae", cli_json_number(m->mae), "rmse",
+                     cli_json_number(m->rmse), "rho", cli_json_number(m->rho), "regret",
+                     cli_json_number(m->regret), "slope", cli_json_number(m->slope), "skill",
+                     cli_json_number(m->skill));
+}
+
+static json_t *by_target_json(const struct mix_fit *fit, const struct mix_metrics *metrics)
+{
+    json_t *out = json_object();
+    for (size_t m = 0; m < fit->spec.n_targets; m++)
+        json_object_set_new(out, fit->targets[m], metrics_json(&metrics[m]));
+    return out;
+}
+
+static json_t *holdout_json(const struct mix_fit *fit, size_t i)
+{
+    const struct mix_holdout *holdout = &fit->holdouts[i];
+    json_t *out = metrics_json(&holdout->law), *floors = json_object();
+    json_object_set_new(out, "kind", json_string(holdout->kind));
+    for (size_t f = 0; f < MIX_FLOORS; f++)
+        if (holdout->floor[f].n > 0)
+            json_object_set_new(floors, mix_floor_names[f], metrics_json(&holdout->floor[f]));
+    json_object_set_new(out, "floors", floors);
+    if (i == 0)
+        json_object_set_new(out, "by_target", by_target_json(fit, fit->holdout_by_target));
+    return out;
+}
+
+static json_t *lines_json(const char *lines)
+{
+    json_t *out = json_array();
+    for (const char *line = lines; *line != '\0';) {
+        const size_t n = strcspn(line, "\n");
+        json_array_append_new(out, json_stringn(line, n));
+        line += n + (line[n] == '\n');
+    }
+    return out;
+}
+
+static void print_json(const struct mix_fit *fit)
+{
+    json_t *params = json_object(), *errors = json_object(), *holdouts = json_array();
+    for (size_t p = 0; p < fit->n_params; p++) {
+        json_object_set_new(params, fit->param_names[p], cli_json_number(fit->params[p]));
+        json_object_set_new(errors, fit->param_names[p], cli_json_number(fit->std_error[p]));
+    }
+    for (size_t i = 0; i < fit->n_holdouts; i++)
+        json_array_append_new(holdouts, holdout_json(fit, i));
+    json_t *out = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+        fit->name, "law", fit->spec.law, "n_rows", (json_int_t)fit->n_rows, "n_mixtures",
+        (json_int_t)fit->n_clusters, "n_fitted", (json_int_t)fit->n_fitted, "n_params",
+        (json_int_t)fit->n_params, "objective", cli_json_number(fit->objective), "starts",
+        (json_int_t)fit->n_starts, "starts_at_best", (json_int_t)fit->n_at_best, "train",
+        metrics_json(&fit->train), "train_by_target", by_target_json(fit, fit->train_by_target),
+        "holdout", fit->n_holdouts > 0 ? holdout_json(fit, 0) : json_null(), "holdouts", holdouts,
+        "params", params, "std_errors", errors, "warnings", lines_json(fit->warnings));
+    json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    putchar('\n');
+    json_decref(out);
+}
+
+static void number_cell(struct cli_table *table, const char *format, double value)
+{
+    char text[32];
+    if (!isfinite(value)) {
+        cli_table_cell(table, "%s", "-");
+        return;
+    }
+    snprintf(text, sizeof text, format, value);
+    cli_table_cell(table, "%s", text);
+}
+
+static void metrics_row(struct cli_table *table, const char *label, const struct mix_metrics *m)
+{
+    cli_table_cell(table, "%s", label);
+    cli_table_cell(table, "%zu", m->n);
+    number_cell(table, "%.2f%%", 100.0 * m->mre);
+    number_cell(table, "%.4f", m->mae);
+    number_cell(table, "%.4f", m->rmse);
+    number_cell(table, "%.3f", m->rho);
+    number_cell(table, "%.4f", m->regret);
+    number_cell(table, "%.2f", m->slope);
+    number_cell(table, "%.3f", m->skill);
+}
+
+static struct cli_table *metrics_table(const char *title)
+{
+    const char *const head[] = {title, "losses", "MRE",   "MAE",  "RMSE",
+                                "ρ",   "regret", "slope", "skill"};
+    struct cli_table *table = cli_table_create(9);
+    for (size_t i = 0; i < 9; i++)
+        cli_table_cell(table, "%s", head[i]);
+    return table;
+}
+
+static void print_metrics(FILE *out, const struct mix_fit *fit)
+{
+    struct cli_table *table = metrics_table("trained on");
+    for (size_t m = 0; m < fit->spec.n_targets; m++)
+        metrics_row(table, fit->targets[m], &fit->train_by_target[m]);
+    metrics_row(table, "all", &fit->train);
+    cli_table_print(table, out, "  ");
+    cli_table_destroy(table);
+    for (size_t i = 0; i < fit->n_holdouts; i++) {
+        const struct mix_holdout *holdout = &fit->holdouts[i];
+        char title[MIX_KIND_MAX + 16];
+        snprintf(title, sizeof title, "held out: %s", holdout->kind);
+        fputc('\n', out);
+        table = metrics_table(title);
+        for (size_t m = 0; i == 0 && m < fit->spec.n_targets; m++)
+            metrics_row(table, fit->targets[m], &fit->holdout_by_target[m]);
+        metrics_row(table, fit->spec.law, &holdout->law);
+        for (size_t f = 0; f < MIX_FLOORS; f++) {
+            snprintf(title, sizeof title, "floor %s", mix_floor_names[f]);
+            if (holdout->floor[f].n > 0)
+                metrics_row(table, title, &holdout->floor[f]);
+        }
+        cli_table_print(table, out, "  ");
+        cli_table_destroy(table);
+    }
+}
+
+/* "b[code]" is symbol b of target code; "T[code,web]" is an entry of a matrix; "H" stands alone. */
+static bool has_index(const char *name, const char *symbol, const char *index)
+{
+    const size_t n = strlen(symbol);
+    return strncmp(name, symbol, n) == 0 && name[n] == '[' &&
+           strncmp(name + n + 1, index, strlen(index)) == 0 &&
+           strcmp(name + n + 1 + strlen(index), "]") == 0;
+}
+
+static void param_cell(struct cli_table *table, const struct mix_fit *fit, size_t p)
+{
+    static const char *const marks[] = {"", " bound", " ?"};
+    if (isfinite(fit->std_error[p]))
+        cli_table_cell(table, "%.3g ±%.1g", fit->params[p], fit->std_error[p]);
+    else
+        cli_table_cell(table, "%.3g%s", fit->params[p], marks[fit->param_state[p] % 3]);
+}
+
+static void symbol_cell(struct cli_table *table, const struct mix_fit *fit, const char *symbol,
+                        const char *index)
+{
+    for (size_t p = 0; p < fit->n_params; p++)
+        if (has_index(fit->param_names[p], symbol, index)) {
+            param_cell(table, fit, p);
+            return;
+        }
+    cli_table_cell(table, "%s", "");
+}
+
+static void print_transfer(FILE *out, const struct mix_fit *fit)
+{
+    bool any = false;
+    for (size_t p = 0; p < fit->n_params; p++)
+        any = any || strncmp(fit->param_names[p], "T[", 2) == 0;
+    if (!any)
+        return;
+    struct cli_table *table = cli_table_create(fit->spec.n_domains + 1);
+    cli_table_cell(table, "%s", "T: target, domain");
+    for (size_t k = 0; k < fit->spec.n_domains; k++)
+        cli_table_cell(table, "%s", fit->domains[k]);
+    for (size_t m = 0; m < fit->spec.n_targets; m++) {
+        cli_table_cell(table, "%s", fit->targets[m]);
+        for (size_t k = 0; k < fit->spec.n_domains; k++) {
+            char index[2 * MIX_NAME_MAX + 2];
+            snprintf(index, sizeof index, "%s,%s", fit->targets[m], fit->domains[k]);
+            if (fit->target_domain[m] == (int)k && strcmp(fit->spec.law, "transfer") == 0)
+                cli_table_cell(table, "%s", "1");
+            else
+                symbol_cell(table, fit, "T", index);
+        }
+    }
+    fputc('\n', out);
+    cli_table_print(table, out, "  ");
+    cli_table_destroy(table);
+}
+
+static void print_params(FILE *out, const struct mix_fit *fit)
+{
+    const char *symbols[8], *all[] = {"b", "c", "A", "a", "E", "P", "p", "Q"};
+    size_t n = 0;
+    for (size_t i = 0; i < 8; i++)
+        for (size_t p = 0; p < fit->n_params; p++)
+            if (has_index(fit->param_names[p], all[i], fit->targets[0])) {
+                symbols[n++] = all[i];
+                break;
+            }
+    struct cli_table *table = cli_table_create(n + 1);
+    cli_table_cell(table, "%s", "parameters ± standard error");
+    for (size_t i = 0; i < n; i++)
+        cli_table_cell(table, "%s", symbols[i]);
+    for (size_t m = 0; m < fit->spec.n_targets; m++) {
+        cli_table_cell(table, "%s", fit->targets[m]);
+        for (size_t i = 0; i < n; i++)
+            symbol_cell(table, fit, symbols[i], fit->targets[m]);
+    }
+    fputc('\n', out);
+    cli_table_print(table, out, "  ");
+    cli_table_destroy(table);
+    for (size_t p = 0; p < fit->n_params; p++)
+        if (strchr(fit->param_names[p], '[') == NULL)
+            fprintf(out, "  %s = %.4g ±%.1g %s\n", fit->param_names[p], fit->params[p],
+                    fit->std_error[p], strcmp(fit->param_units[p], "1") ? fit->param_units[p] : "");
+    fprintf(
+        out,
+        "  c, A, E, P, Q in units of loss, N in 1e6 parameters, D in 1e9 tokens; \"bound\": on its "
+        "bound, \"?\": not identified by the design\n");
+    print_transfer(out, fit);
+}
+
+void cli_print_fit(FILE *out, const struct mix_fit *fit, double wall_s)
+{
+    char duration[16];
+    fprintf(out, "fit        %-10s  %zu starts, %zu reached the best optimum    %s\n", fit->name,
+            fit->n_starts, fit->n_at_best, cli_duration(wall_s, duration));
+}
+
+static void print_text(const struct request *request, const struct mix_fit *fit)
+{
+    cli_print_fit(stdout, fit, now_s() - request->started_s);
+    printf("  law %s, %zu parameters, %zu losses of %zu rows and %zu mixtures, MSE %.4g%s\n\n",
+           fit->spec.law, fit->n_params, fit->n_fitted, fit->n_rows, fit->n_clusters,
+           fit->objective, request->found ? " (in the file already)" : "");
+    print_metrics(stdout, fit);
+    print_params(stdout, fit);
+    if (fit->warnings[0] != '\0')
+        putchar('\n');
+    cli_print_warnings(stdout, fit->warnings);
+    printf("\nnext: mixsweep bootstrap %s --fit %s --draws 1000\n", request->path, fit->name);
+}
+
+/* Rank 0: open the file, read the runs, and see whether the fit is there already. */
+static enum mix_status prepare(struct request *request, struct mix_store **store,
+                               struct mix_table **table, struct mix_fit **fit,
+                               struct mix_error *err)
+{
+    enum mix_status status =
+        mix_store_open(request->path, MIX_STORE_WRITE, request->break_lock, store, err);
+    if (status == MIX_OK)
+        status = mix_store_read_table(*store, table, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_fit *old = NULL;
+    status = mix_store_read_fit(*store, request->fit.name, &old, err);
+    if (status == MIX_ENOTFOUND)
+        return MIX_OK;
+    if (status != MIX_OK)
+        return status;
+    const char *difference = mix_fit_difference(old, *table, &request->fit);
+    if (!request->replace && difference == NULL) {
+        request->found = true;
+        *fit = old;
+        return MIX_OK;
+    }
+    mix_fit_destroy(old);
+    if (!request->replace)
+        return mix_fail(
+            err, MIX_EEXIST,
+            "%s has a fit %s already, and %s since; give another --name, or --replace it "
+            "(its bootstrap and optima then go with it)",
+            request->path, request->fit.name, difference);
+    char dropped[MIX_TEXT_MAX];
+    status = mix_store_drop_dependents(*store, request->fit.name, dropped, err);
+    if (status == MIX_OK && dropped[0] != '\0')
+        fprintf(stderr, "mixsweep: made from the former fit %s and dropped: %s\n",
+                request->fit.name, dropped);
+    return status;
+}
+
+static enum mix_status run_fit(struct mix_ranks *ranks, struct request *request,
+                               struct mix_error *err)
+{
+    struct mix_store *store = NULL;
+    struct mix_table *table = NULL;
+    struct mix_fit *fit = NULL;
+    struct cli_progress progress = {.stage = "fit", .unit = "starts"};
+    enum mix_status status = MIX_OK;
+    if (mix_ranks_rank(ranks) == 0)
+        status = prepare(request, &store, &table, &fit, err);
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK) {
+        mix_ranks_broadcast(ranks, &request->found, sizeof request->found);
+        if (!request->found) {
+            status = mix_share_table(ranks, &table, err);
+            if (status == MIX_OK)
+                status =
+                    mix_fit_run(ranks, table, &request->fit, cli_progress, &progress, &fit, err);
+            if (status == MIX_OK && mix_ranks_rank(ranks) == 0) {
+                status = mix_store_put_fit(store, fit, err);
+                if (status == MIX_OK)
+                    status = mix_store_commit(store, err);
+            }
+        }
+    }
+    if (mix_ranks_rank(ranks) == 0) {
+        cli_progress_clear(&progress);
+        if (status == MIX_OK && request->json)
+            print_json(fit);
+        else if (status == MIX_OK)
+            print_text(request, fit);
+    }
+    status = mix_ranks_agree(ranks, status, err);
+    mix_store_close(store);
+    mix_table_destroy(table);
+    mix_fit_destroy(fit);
+    return status;
+}
+
+static enum mix_status verb_fit(struct mix_ranks *ranks, int argc, char **argv,
+                                struct mix_error *err)
+{
+    struct request request = {.fit = mix_fit_options_default(), .started_s = now_s()};
+    double mask = 0.0;
+    const struct cli_option options[] = {
+        {"law", 0, "LAW", "capacity, transfer, demand or chinchilla (default transfer)", CLI_TEXT,
+         &request.fit.law, 0, 0},
+        {"form", 0, "FORM", "capacity only: eq1 or eq3, the paper's simpler forms", CLI_TEXT,
+         &request.form, 0, 0},
+        {"name", 0, "NAME", "name of the fit in the file (default: the law)", CLI_TEXT,
+         &request.fit.name, 0, 0},
+        {"targets", 0, "LIST", "domains, all, or names a,b,c (default domains)", CLI_TEXT,
+         &request.targets, 0, 0},
+        {"where", 0, "TERMS", "rows to fit, for example n_params<=680e6,n_tokens=20e9", CLI_TEXT,
+         &request.where, 0, 0},
+        {"checkpoints", 0, "WHICH", "last of each run, or all (default last)", CLI_TEXT,
+         &request.checkpoints, 0, 0},
+        {"mask-below", 0, "SHARE",
+         "a domain's loss counts only where its share is at least this (default 0)", CLI_NUMBER,
+         &mask, 0.0, 1.0},
+        {"holdout", 0, "SPLIT", "auto, none, scale, both or mixture:0.3 (default auto)", CLI_TEXT,
+         &request.fit.holdout, 0, 0},
+        {"starts", 0, "N", "starts of the search (default 64)", CLI_COUNT, &request.fit.n_starts, 1,
+         1e6},
+        {"seed", 0, "SEED", "seed of starts and splits (default 1)", CLI_SEED, &request.fit.seed, 0,
+         0},
+        {"replace", 0, NULL,
+         "fit again and replace the fit of this name, with all that was made from it", CLI_FLAG,
+         &request.replace, 0, 0},
+        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+         &request.break_lock, 0, 0},
+        {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &request.format, 0, 0},
+        {0}};
+    bool help = false;
+    enum mix_status status =
+        cli_parse(&cli_verb_fit, options, argc, argv, 1, 1, &request.path, &help, err);
+    if (status != MIX_OK || help)
+        return status;
+    request.fit.selection.mask_below = mask;
+    status = fill_selection(&request, err);
+    return status == MIX_OK ? run_fit(ranks, &request, err) : status;
+}
+
+const struct cli_verb cli_verb_fit = {
+    .name = "fit",
+    .summary = "fit a mixing law to the runs, and judge it on runs it has not seen",
+    .synopsis = "S.h5 [--law LAW] [OPTIONS]",
+    .details =
+        "Nonlinear least squares from many starts, spread over the ranks. The stored fit uses all\n"
+        "selected rows; hold-out fits serve the printed figures only. With three sizes or more "
+        "the\n"
+        "largest is held out, and unseen mixtures at that size; else 30% of the mixtures.\n"
+        "Bootstrap and optimum inherit the selection, the mask and the targets of the fit.\n"
+        "\n"
+        "Example:\n"
+        "  mpirun -n 16 mixsweep fit sweep.h5 --law transfer --where 'n_params<=680e6'\n",
+    .ranks = true,
+    .run = verb_fit,
+};

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* optimum.c - the verb optimum: the mixture to train the large model on. */
+#include "cli.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mixsweep/optimum.h"
+#include "mixsweep/share.h"
+#include "mixsweep/store.h"
+
+enum format { TEXT, JSON, YAML, CSV };
+static const double DEFAULT_FLOOR = 1e-4;
+
+/* The command line. */
+struct asked {
+    const char *path, *fit, *baseline, *name, *format_text;
+    double n_params, n_tokens, floor, level;
+    struct cli_list weights, caps;
+    size_t n_starts;
+    uint64_t seed;
+    bool replace, no_save;
+    enum format format;
+};
+
+/* What rank 0 has read; the numbers are shared by all ranks. */
+struct session {
+    struct mix_store *store;
+    struct mix_table *table;
+    struct mix_fit *fit;
+    struct mix_draws *draws;
+    double *numbers; /* (M + 3K): weight, lower, upper, baseline */
+    size_t n_numbers;
+    double *weight, *lower, *upper, *baseline;
+};
+
+static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
+                             struct mix_error *err)
+{
+    const struct cli_option options[] = {
+        {"fit", 0, "NAME", "the fit to ask (the only one)", CLI_TEXT, &a->fit, 0, 0},
+        {"params", 0, "N", "size of the large model, in parameters", CLI_NUMBER, &a->n_params, 1,
+         INFINITY},
+        {"tokens", 0, "D", "tokens it will be trained on", CLI_NUMBER, &a->n_tokens, 1, INFINITY},
+        {"weight", 0, "TARGET=W", "weight of a target in the mean loss; may be repeated",
+         CLI_TEXT_LIST, &a->weights, 0, 0},
+        {"floor", 0, "SHARE", "least share of every domain (1e-4, or the cap where that is less)",
+         CLI_NUMBER, &a->floor, 0, 1},
+        {"cap", 0, "DOMAIN=SHARE", "largest share of a domain; may be repeated", CLI_TEXT_LIST,
+         &a->caps, 0, 0},
+        {"baseline", 0, "WHAT", "uniform, prior, or a file of domain,share lines (uniform)",
+         CLI_TEXT, &a->baseline, 0, 0},
+        {"level", 0, "P", "level of the intervals (0.9)", CLI_NUMBER, &a->level, 0.01, 0.999},
+        {"starts", 0, "N", "starts of the search (32)", CLI_COUNT, &a->n_starts, 1, 100000},
+        {"seed", 0, "S", "seed of the starts (1)", CLI_SEED, &a->seed, 0, 0},
+        {"name", 0, "NAME", "name of the result in the file (the fit's)", CLI_TEXT, &a->name, 0, 0},
+        {"replace", 0, NULL, "replace the answer to another question of this name", CLI_FLAG,
+         &a->replace, 0, 0},
+        {"no-save", 0, NULL, "print only; the file may be read-only", CLI_FLAG, &a->no_save, 0, 0},
+        {"format", 0, "FORMAT", "text, json, yaml or csv (text)", CLI_TEXT, &a->format_text, 0, 0},
+        {.name = NULL}};
+    const char *words[1];
+    const enum mix_status status =
+        cli_parse(&cli_verb_optimum, options, argc, argv, 1, 1, words, help, err);
+    a->path = words[0];
+    return status;
+}
+
+static enum mix_status check(struct asked *a, struct mix_error *err)
+{
+    static const char *const formats[] = {"text", "json", "yaml", "csv"};
+    if (isnan(a->n_params) || isnan(a->n_tokens))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--params and --tokens say which model the mixture is for, for example "
+                        "--params 7e9 --tokens 2e12.");
+    if (a->name != NULL &&
+        (strlen(a->name) >= MIX_NAME_MAX || *a->name == '\0' || strchr(a->name, '/') != NULL))
+        return mix_fail(err, MIX_EUSAGE, "--name \"%s\": not 1 to %d bytes without /.", a->name,
+                        MIX_NAME_MAX - 1);
+    for (size_t i = 0; i < 4; i++) {
+        if (a->format_text == NULL || strcmp(a->format_text, formats[i]) == 0) {
+            a->format = (enum format)i;
+            return MIX_OK;
+        }
+    }
+    return mix_fail(err, MIX_EUSAGE, "--format \"%s\": not text, json, yaml or csv.",
+                    a->format_text);
+}
+
+static size_t find_name(const char (*names)[MIX_NAME_MAX], size_t n, const char *name)
+{
+    size_t i = 0;
+    while (i < n && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+/* Put "NAME=VALUE" items of an option into values by name. */
+static enum mix_status assign(const char *option, const struct cli_list *list, const char *kind,
+                              const char (*names)[MIX_NAME_MAX], size_t n, double most,
+                              double *values, struct mix_error *err)
+{
+    char name[MIX_NAME_MAX];
+    const char *known[MIX_DOMAINS_MAX];
+    const size_t n_known = n < MIX_DOMAINS_MAX ? n : MIX_DOMAINS_MAX;
+    for (size_t i = 0; i < n_known; i++)
+        known[i] = names[i];
+    for (size_t i = 0; i < list->n; i++) {
+        double value = 0.0;
+        const enum mix_status status =
+            cli_parse_assignment(option, list->item[i], name, &value, err);
+        if (status != MIX_OK)
+            return status;
+        const size_t at = find_name(names, n, name);
+        if (at == n) {
+            const char *nearest = cli_nearest(name, known, n_known);
+            return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": the fit has no %s %s; %s %s%s", option,
+                            list->item[i], kind, name,
+                            nearest != NULL ? "did you mean" : "the first is",
+                            nearest != NULL ? nearest : known[0], nearest != NULL ? "?" : ".");
+        }
+        if (!(value >= 0.0 && value <= most))
+            return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not a number from 0 to %g.", option,
+                            list->item[i], most);
+        values[at] = value;
+    }
+    return MIX_OK;
+}
+
+static enum mix_status set_prior(const struct session *s, struct mix_error *err)
+{
+    double sum = 0.0;
+    for (size_t j = 0; j < s->fit->spec.n_domains; j++) {
+        const int domain = mix_table_domain(s->table, s->fit->domains[j]);
+        s->baseline[j] = domain >= 0 ? s->table->domains[domain].prior : NAN;
+        if (!(s->baseline[j] >= 0.0))
+            return mix_fail(err, MIX_EINVAL,
+                            "--baseline prior: the file does not know the prior of %s (an "
+                            "imported "
+                            "table has none); give the mixture as a file of domain,share lines",
+                            s->fit->domains[j]);
+        sum += s->baseline[j];
+    }
+    for (size_t j = 0; j < s->fit->spec.n_domains; j++)
+        s->baseline[j] /= sum;
+    return MIX_OK;
+}
+
+/* Rank 0: turn names into numbers. */
+static enum mix_status resolve(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    const struct mix_fit *fit = s->fit;
+    const size_t n_domains = fit->spec.n_domains, n_targets = fit->spec.n_targets;
+    const char(*domains)[MIX_NAME_MAX] = (const char(*)[MIX_NAME_MAX])fit->domains;
+    const char(*targets)[MIX_NAME_MAX] = (const char(*)[MIX_NAME_MAX])fit->targets;
+    memcpy(s->weight, fit->target_weight, n_targets * sizeof *s->weight);
+    for (size_t j = 0; j < n_domains; j++) {
+        s->upper[j] = 1.0;
+        s->baseline[j] = 1.0 / (double)n_domains;
+    }
+    enum mix_status status =
+        assign("weight", &a->weights, "target", targets, n_targets, 1e12, s->weight, err);
+    if (status == MIX_OK)
+        status = assign("cap", &a->caps, "domain", domains, n_domains, 1.0, s->upper, err);
+    for (size_t j = 0; j < n_domains; j++)
+        s->lower[j] = isnan(a->floor) ? fmin(DEFAULT_FLOOR, s->upper[j]) : a->floor;
+    if (status != MIX_OK || a->baseline == NULL || strcmp(a->baseline, "uniform") == 0)
+        return status;
+    if (strcmp(a->baseline, "prior") == 0)
+        return set_prior(s, err);
+    return cli_read_mixture(a->baseline, n_domains, domains, s->baseline, err);
+}
+
+static bool same_numbers(size_t n, const double *a, const double *b)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs(a[i] - b[i]) <= 1e-12))
+            return false;
+    return true;
+}
+
+/* An answer of this name to another question is not overwritten unasked. */
+static enum mix_status check_name(const struct asked *a, const struct session *s,
+                                  struct mix_error *err)
+{
+    const struct mix_fit *fit = s->fit;
+    const size_t n_domains = fit->spec.n_domains, n_targets = fit->spec.n_targets;
+    const char *name = a->name != NULL ? a->name : fit->name;
+    struct mix_optimum *old = NULL;
+    if (a->replace || a->no_save)
+        return MIX_OK;
+    const enum mix_status status = mix_store_read_optimum(s->store, name, &old, err);
+    if (status == MIX_ENOTFOUND)
+        return mix_fail(err, MIX_OK, "%s", "");
+    if (status != MIX_OK)
+        return status;
+    const bool same = strcmp(old->fit, fit->name) == 0 && old->n_domains == n_domains &&
+                      old->n_targets == n_targets && old->n_params == a->n_params &&
+                      old->n_tokens == a->n_tokens && old->level == a->level &&
+                      same_numbers(n_targets, old->weight, s->weight) &&
+                      same_numbers(n_domains, old->lower, s->lower) &&
+                      same_numbers(n_domains, old->upper, s->upper) &&
+                      same_numbers(n_domains, old->baseline, s->baseline);
+    char size[16], tokens[16];
+    cli_size(old->n_params, size);
+    cli_size(old->n_tokens, tokens);
+    mix_optimum_destroy(old);
+    if (same)
+        return MIX_OK;
+    return mix_fail(err, MIX_EEXIST,
+                    "%s holds an optimum %s already, for another question (%s parameters, %s "
+                    "tokens): give this one a --name, or --replace that one, or --no-save",
+                    a->path, name, size, tokens);
+}
+
+/* The name of the only fit of a file. */
+static enum mix_status only_fit(struct mix_store *store, char name[MIX_NAME_MAX],
+                                struct mix_error *err)
+{
+    struct mix_names names = {0};
+    char list[MIX_TEXT_MAX] = "";
+    const enum mix_status status = mix_store_list(store, "fits", &names, err);
+    if (status != MIX_OK)
+        return status;
+    const size_t n = names.n;
+    for (size_t i = 0, used = 0; i < n && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
+                                 names.name[i]);
+    if (n == 1)
+        memcpy(name, names.name[0], MIX_NAME_MAX);
+    mix_names_destroy(&names);
+    if (n == 0)
+        return mix_fail(err, MIX_ENOTFOUND,
+                        "%s has no fit yet: run mixsweep fit %s --law LAW first",
+                        mix_store_path(store), mix_store_path(store));
+    if (n > 1)
+        return mix_fail(err, MIX_EUSAGE, "%s has %zu fits: say which by --fit (%s).",
+                        mix_store_path(store), n, list);
+    return MIX_OK;
+}
+
+enum mix_status cli_read_fit(struct mix_store *store, const char *name, struct mix_fit **fit,
+                             struct mix_draws **draws, struct mix_error *err)
+{
+    char only[MIX_NAME_MAX];
+    enum mix_status status = name != NULL ? MIX_OK : only_fit(store, only, err);
+    if (status == MIX_OK)
+        status = mix_store_read_fit(store, name != NULL ? name : only, fit, err);
+    if (status != MIX_OK)
+        return status;
+    status = mix_store_read_draws(store, (*fit)->name, draws, err);
+    if (status == MIX_ENOTFOUND)
+        return mix_fail(err, MIX_OK, "%s", "");
+    return status;
+}
+
+/* Rank 0: open the file and read what is asked about. */
+static enum mix_status read_file(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    enum mix_status status = mix_store_open(a->path, a->no_save ? MIX_STORE_READ : MIX_STORE_WRITE,
+                                            false, &s->store, err);
+    if (status == MIX_OK)
+        status = mix_store_read_table(s->store, &s->table, err);
+    if (status == MIX_OK)
+        status = cli_read_fit(s->store, a->fit, &s->fit, &s->draws, err);
+    return status;
+}
+
+static enum mix_status make_numbers(struct session *s, struct mix_error *err)
+{
+    const size_t n_domains = s->fit->spec.n_domains, n_targets = s->fit->spec.n_targets;
+    s->n_numbers = n_targets + 3 * n_domains;
+    s->numbers = calloc(s->n_numbers, sizeof *s->numbers);
+    if (s->numbers == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n_domains);
+    s->weight = s->numbers;
+    s->lower = s->weight + n_targets;
+    s->upper = s->lower + n_domains;
+    s->baseline = s->upper + n_domains;
+    return MIX_OK;
+}
+
+/* Collective: everything of the session on every rank. */
+static enum mix_status share(struct mix_ranks *ranks, const struct asked *a, struct session *s,
+                             struct mix_error *err)
+{
+    const bool is_first = mix_ranks_rank(ranks) == 0;
+    enum mix_status status = mix_share_table(ranks, &s->table, err);
+    if (status == MIX_OK)
+        status = mix_share_fit(ranks, &s->fit, err);
+    if (status == MIX_OK)
+        status = mix_share_draws(ranks, &s->draws, err);
+    if (status != MIX_OK)
+        return status;
+    status = make_numbers(s, err);
+    if (status == MIX_OK && is_first)
+        status = resolve(a, s, err);
+    if (status == MIX_OK && is_first)
+        status = check_name(a, s, err);
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK)
+        mix_ranks_broadcast(ranks, s->numbers, s->n_numbers * sizeof *s->numbers);
+    return status;
+}
+
+static enum mix_status print(const struct asked *a, const struct mix_optimum *optimum,
+                             struct mix_error *err)
+{
+    if (a->format == TEXT) {
+        cli_print_optimum(stdout, optimum);
+        return MIX_OK;
+    }
+    if (a->format == CSV) {
+        cli_print_optimum_csv(stdout, optimum);
+        return MIX_OK;
+    }
+    json_t *root = cli_json_optimum(optimum);
+    if (root == NULL)
+        return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
+    if (a->format == YAML) {
+        cli_print_yaml(stdout, root, 0);
+    } else {
+        json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
+        putchar('\n');
+    }
+    json_decref(root);
+    return MIX_OK;
+}
+
+/* Rank 0: into the file, then onto the terminal. */
+static enum mix_status finish(const struct asked *a, struct session *s,
+                              const struct mix_optimum *optimum, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    if (!a->no_save) {
+        status = mix_store_put_optimum(s->store, optimum, err);
+        if (status == MIX_OK)
+            status = mix_store_commit(s->store, err);
+    }
+    return status == MIX_OK ? print(a, optimum, err) : status;
+}
+
+static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, struct session *s,
+                              struct mix_error *err)
+{
+    const bool is_first = mix_ranks_rank(ranks) == 0;
+    enum mix_status status = is_first ? read_file(a, s, err) : MIX_OK;
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK)
+        status = share(ranks, a, s, err);
+    if (status != MIX_OK)
+        return status;
+    const struct mix_optimum_options options = {.name = a->name,
+                                                .n_params = a->n_params,
+                                                .n_tokens = a->n_tokens,
+                                                .weight = s->weight,
+                                                .lower = s->lower,
+                                                .upper = s->upper,
+                                                .baseline = s->baseline,
+                                                .baseline_name =
+                                                    a->baseline != NULL ? a->baseline : "uniform",
+                                                .level = a->level,
+                                                .seed = a->seed,
+                                                .n_starts = a->n_starts};
+    struct mix_optimum *optimum = NULL;
+    status = mix_optimum_run(ranks, s->table, s->fit, s->draws, &options, &optimum, err);
+    if (status == MIX_OK && is_first)
+        status = finish(a, s, optimum, err);
+    mix_optimum_destroy(optimum);
+    return mix_ranks_agree(ranks, status, err);
+}
+
+static enum mix_status run_optimum(struct mix_ranks *ranks, int argc, char **argv,
+                                   struct mix_error *err)
+{
+    struct asked asked = {
+        .n_params = NAN, .n_tokens = NAN, .floor = NAN, .level = 0.9, .n_starts = 32, .seed = 1};
+    struct session session = {0};
+    bool help = false;
+    enum mix_status status = parse(argc, argv, &asked, &help, err);
+    if (status == MIX_OK && !help)
+        status = check(&asked, err);
+    if (status != MIX_OK || help)
+        return status;
+    status = answer(ranks, &asked, &session, err);
+    mix_store_close(session.store);
+    mix_table_destroy(session.table);
+    mix_fit_destroy(session.fit);
+    mix_draws_destroy(session.draws);
+    free(session.numbers);
+    return status;
+}
+
+const struct cli_verb cli_verb_optimum = {
+    .name = "optimum",
+    .summary = "find the mixture for a large model, with intervals over the "
+               "bootstrap draws",
+    .synopsis = "S.h5 --params N --tokens D [--fit NAME] [OPTIONS]",
+    .details = "Minimises the weighted mean loss that a fit predicts at N parameters "
+               "and D tokens, over\n"
+               "all mixtures within floors and caps, and asks every bootstrap draw of "
+               "the fit the same.\n"
+               "The answer is printed and kept in the file. Runs under mpirun too.\n\n"
+               "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --cap "
+               "wikipedia=0.1\n",
+    .ranks = true,
+    .run = run_optimum,
+};

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* predict.c - the verb predict: a fit on runs it has not seen, or on one
+ * mixture. */
+#include "cli.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mixsweep/csv.h"
+#include "mixsweep/predict.h"
+#include "mixsweep/store.h"
+
+/* The command line. */
+struct asked {
+    const char *path, *table, *fit, *checkpoints, *mixture, *output, *format;
+    struct cli_list where;
+    double n_params, n_tokens, level;
+    bool json;
+};
+
+static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
+                             struct mix_error *err)
+{
+    const struct cli_option options[] = {
+        {"fit", 0, "NAME", "the fit to ask (the only one)", CLI_TEXT, &a->fit, 0, 0},
+        {"where", 0, "TERM", "only rows like n_params<=680e6; may be repeated, all must hold",
+         CLI_TEXT_LIST, &a->where, 0, 0},
+        {"checkpoints", 0, "WHICH", "last or all checkpoints of a run (last)", CLI_TEXT,
+         &a->checkpoints, 0, 0},
+        {"output", 'o', "FILE", "write the predictions as CSV", CLI_TEXT, &a->output, 0, 0},
+        {"mixture", 0, "A=.3,B=.7", "predict this mixture instead of a table", CLI_TEXT,
+         &a->mixture, 0, 0},
+        {"params", 0, "N", "with --mixture: size of the model, in parameters", CLI_NUMBER,
+         &a->n_params, 1, INFINITY},
+        {"tokens", 0, "D", "with --mixture: tokens it is trained on", CLI_NUMBER, &a->n_tokens, 1,
+         INFINITY},
+        {"level", 0, "P", "with --mixture: level of the intervals (0.9)", CLI_NUMBER, &a->level,
+         0.01, 0.999},
+        {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &a->format, 0, 0},
+        {.name = NULL}};
+    const char *words[2];
+    const enum mix_status status =
+        cli_parse(&cli_verb_predict, options, argc, argv, 1, 2, words, help, err);
+    a->path = words[0];
+    a->table = words[1];
+    return status;
+}
+
+static enum mix_status check(struct asked *a, struct mix_error *err)
+{
+    if ((a->table == NULL) == (a->mixture == NULL))
+        return mix_fail(err, MIX_EUSAGE, "give either a table of runs or --mixture.");
+    if (a->mixture != NULL && (isnan(a->n_params) || isnan(a->n_tokens)))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--mixture needs --params and --tokens, for example "
+                        "--params 7e9 --tokens "
+                        "2e12.");
+    if (a->mixture != NULL && (a->where.n > 0 || a->checkpoints != NULL || a->output != NULL))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--where, --checkpoints and -o go with a table of runs, not with "
+                        "--mixture.");
+    if (a->table != NULL && (!isnan(a->n_params) || !isnan(a->n_tokens)))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--params and --tokens go with --mixture; the table gives "
+                        "its own sizes.");
+    if (a->checkpoints != NULL && strcmp(a->checkpoints, "last") != 0 &&
+        strcmp(a->checkpoints, "all") != 0)
+        return mix_fail(err, MIX_EUSAGE, "--checkpoints \"%s\": not last or all.", a->checkpoints);
+    return cli_parse_format(a->format, &a->json, err);
+}
+
+static void write_predictions(FILE *out, const struct mix_fit *fit, const struct mix_table *table,
+                              const struct mix_prediction *p)
+{
+    fprintf(out, "run,n_params,n_tokens");
+    for (size_t m = 0; m < p->n_targets; m++) {
+        char name[MIX_NAME_MAX + 8];
+        snprintf(name, sizeof name, "pred_%s", fit->targets[m]);
+        fputc(',', out);
+        cli_csv_text(out, name);
+    }
+    fputc('\n', out);
+    for (size_t r = 0; r < p->n_rows; r++) {
+        cli_csv_text(out, table->runs[r].run);
+        fputc(',', out);
+        cli_csv_number(out, table->runs[r].n_params);
+        fputc(',', out);
+        cli_csv_number(out, table->runs[r].n_tokens);
+        for (size_t m = 0; m < p->n_targets; m++) {
+            fputc(',', out);
+            cli_csv_number(out, p->predicted[r * p->n_targets + m]);
+        }
+        fputc('\n', out);
+    }
+}
+
+static enum mix_status write_file(const char *path, const struct mix_fit *fit,
+                                  const struct mix_table *table, const struct mix_prediction *p,
+                                  struct mix_error *err)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL)
+        return mix_fail(err, MIX_EIO, "cannot write %s: %s.", path, strerror(errno));
+    write_predictions(file, fit, table, p);
+    errno = 0;
+    const bool failed = ferror(file) != 0;
+    if (fclose(file) != 0 || failed)
+        return mix_fail(err, MIX_EIO, "cannot write all of %s: %s.", path,
+                        errno != 0 ? strerror(errno) : "an earlier write failed");
+    return MIX_OK;
+}
+
+static void cell_percent(struct cli_table *lines, double value)
+{
+    if (isnan(value))
+        cli_table_cell(lines, "–");
+    else
+        cli_table_cell(lines, "%.2f%%", 100.0 * value);
+}
+
+static void cell_number(struct cli_table *lines, const char *format, double value)
+{
+    if (isnan(value))
+        cli_table_cell(lines, "–");
+    else if (strcmp(format, "%.3f") == 0)
+        cli_table_cell(lines, "%.3f", value);
+    else
+        cli_table_cell(lines, "%.4f", value);
+}
+
+static void print_headings(struct cli_table *lines, size_t n, const char *const *headings)
+{
+    for (size_t i = 0; i < n; i++)
+        cli_table_cell(lines, "%s", headings[i]);
+}
+
+static void print_targets(const struct mix_fit *fit, const struct mix_prediction *p)
+{
+    static const char *const headings[] = {"target", "losses", "MRE", "MAE", "RMSE", "ρ", "skill"};
+    struct cli_table *lines = cli_table_create(7);
+    print_headings(lines, 7, headings);
+    for (size_t m = 0; m <= p->n_targets; m++) {
+        const struct mix_metrics *metrics = m < p->n_targets ? &p->by_target[m] : &p->all;
+        if (m < p->n_targets && !p->measured[m])
+            continue;
+        cli_table_cell(lines, "%s", m < p->n_targets ? fit->targets[m] : "all");
+        cli_table_cell(lines, "%zu", metrics->n);
+        cell_percent(lines, metrics->mre);
+        cell_number(lines, "%.4f", metrics->mae);
+        cell_number(lines, "%.4f", metrics->rmse);
+        cell_number(lines, "%.3f", metrics->rho);
+        cell_number(lines, "%.3f", metrics->skill);
+    }
+    cli_table_print(lines, stdout, "  ");
+    cli_table_destroy(lines);
+}
+
+static void print_scales(const struct mix_prediction *p)
+{
+    static const char *const headings[] = {"size", "tokens", "losses", "MRE", "ρ", "regret"};
+    char text[16];
+    struct cli_table *lines = cli_table_create(6);
+    print_headings(lines, 6, headings);
+    for (size_t i = 0; i < p->n_scales; i++) {
+        const struct mix_prediction_scale *scale = &p->by_scale[i];
+        cli_table_cell(lines, "%s", cli_size(scale->n_params, text));
+        cli_table_cell(lines, "%s", cli_size(scale->n_tokens, text));
+        cli_table_cell(lines, "%zu", scale->metrics.n);
+        cell_percent(lines, scale->metrics.mre);
+        cell_number(lines, "%.3f", scale->metrics.rho);
+        cell_number(lines, "%.4f", scale->metrics.regret);
+    }
+    cli_table_print(lines, stdout, "  ");
+    cli_table_destroy(lines);
+}
+
+static void print_score(const struct asked *a, const struct mix_fit *fit,
+                        const struct mix_prediction *p)
+{
+    const struct mix_metrics *all = &p->all;
+    printf("predict    fit %s (%s) on %s: %zu runs, %zu losses\n\n", fit->name, fit->spec.law,
+           a->table, p->n_rows, all->n);
+    print_targets(fit, p);
+    printf("\n");
+    print_scales(p);
+    printf("\n  MRE %.2f%%, ρ %.3f, regret %.4f, slope %.2f, skill %.3f\n", 100.0 * all->mre,
+           all->rho, all->regret, all->slope, all->skill);
+    if (p->n_scored < p->n_targets)
+        printf("  %zu of the fit's %zu targets are not measured here\n", p->n_targets - p->n_scored,
+               p->n_targets);
+    if (p->n_ignored > 0)
+        printf("  %zu target%s of the table ignored: unknown to the fit\n", p->n_ignored,
+               p->n_ignored == 1 ? "" : "s");
+    if (all->n_left_out > 0)
+        printf("  %zu mixture%s left out of ρ, regret and slope: a target is "
+               "missing\n",
+               all->n_left_out, all->n_left_out == 1 ? "" : "s");
+}
+
+static json_t *json_metrics(const struct mix_metrics *metrics)
+{
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n",
+                     (json_int_t)metrics->n, "n_left_out", (json_int_t)metrics->n_left_out, "mse",
+                     cli_json_number(metrics->mse), "mre", cli_json_number(metrics->mre), "mae",
+                     cli_json_number(metrics->mae), "rmse", cli_json_number(metrics->rmse), "rho",
+                     cli_json_number(metrics->rho), "regret", cli_json_number(metrics->regret),
+                     "slope", cli_json_number(metrics->slope), "skill",
+                     cli_json_number(metrics->skill));
+}
+
+static json_t *json_predictions(const struct mix_fit *fit, const struct mix_table *table,
+                                const struct mix_prediction *p)
+{
+    json_t *list = json_array();
+    for (size_t r = 0; r < p->n_rows; r++) {
+        json_t *losses = json_object();
+        for (size_t m = 0; m < p->n_targets; m++)
+            json_object_set_new(losses, fit->targets[m],
+                                cli_json_number(p->predicted[r * p->n_targets + m]));
+        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:o}", "run", table->runs[r].run,
+                                              "n_params", table->runs[r].n_params, "n_tokens",
+                                              table->runs[r].n_tokens, "loss", losses));
+    }
+    return list;
+}
+
+static json_t *json_score(const struct mix_fit *fit, const struct mix_prediction *p)
+{
+    json_t *root = json_metrics(&p->all), *by_target = json_object(), *by_scale = json_array();
+    for (size_t m = 0; m < p->n_targets; m++)
+        if (p->measured[m])
+            json_object_set_new(by_target, fit->targets[m], json_metrics(&p->by_target[m]));
+    for (size_t i = 0; i < p->n_scales; i++) {
+        json_t *scale = json_metrics(&p->by_scale[i].metrics);
+        json_object_set_new(scale, "n_params", cli_json_number(p->by_scale[i].n_params));
+        json_object_set_new(scale, "n_tokens", cli_json_number(p->by_scale[i].n_tokens));
+        json_array_append_new(by_scale, scale);
+    }
+    json_object_set_new(root, "by_target", by_target);
+    json_object_set_new(root, "by_scale", by_scale);
+    return root;
+}
+
+static enum mix_status print_json(json_t *root, const struct asked *a, struct mix_error *err)
+{
+    if (root == NULL)
+        return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
+    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
+    putchar('\n');
+    json_decref(root);
+    return MIX_OK;
+}
+
+static enum mix_status print_table_json(const struct asked *a, const struct mix_fit *fit,
+                                        const struct mix_table *table,
+                                        const struct mix_prediction *p, struct mix_error *err)
+{
+    const bool scored = p->n_scored > 0;
+    json_t *root = scored ? json_score(fit, p) : json_pack("{s:i}", "n", 0);
+    if (!scored)
+        json_object_set_new(root, "predictions", json_predictions(fit, table, p));
+    json_object_set_new(root, "law", json_string(fit->spec.law));
+    json_object_set_new(root, "fit", json_string(fit->name));
+    json_object_set_new(root, "runs", json_integer((json_int_t)p->n_rows));
+    json_object_set_new(root, "ignored_targets", json_integer((json_int_t)p->n_ignored));
+    return print_json(root, a, err);
+}
+
+static enum mix_status predict_table(const struct asked *a, const struct mix_fit *fit,
+                                     struct mix_error *err)
+{
+    const struct mix_import import = {.path = a->table,
+                                      .n_params = NAN,
+                                      .n_tokens = NAN,
+                                      .where = a->where.item,
+                                      .n_where = a->where.n,
+                                      .checkpoints = a->checkpoints != NULL &&
+                                                             strcmp(a->checkpoints, "all") == 0
+                                                         ? MIX_CHECKPOINTS_ALL
+                                                         : MIX_CHECKPOINTS_LAST,
+                                      .without_losses_ok = true};
+    struct mix_table *table = NULL;
+    struct mix_prediction *p = NULL;
+    enum mix_status status = mix_csv_import(&import, &table, NULL, err);
+    if (status == MIX_OK && table->n_rows == 0)
+        status = mix_fail(err, MIX_EINVAL, "%s: no row is left to predict.", a->table);
+    if (status == MIX_OK)
+        status = mix_predict_table(fit, table, &p, err);
+    if (status == MIX_OK && a->output != NULL)
+        status = write_file(a->output, fit, table, p, err);
+    if (status == MIX_OK && a->json)
+        status = print_table_json(a, fit, table, p, err);
+    else if (status == MIX_OK && p->n_scored > 0)
+        print_score(a, fit, p);
+    else if (status == MIX_OK && a->output == NULL)
+        write_predictions(stdout, fit, table, p);
+    mix_prediction_destroy(p);
+    mix_table_destroy(table);
+    return status;
+}
+
+static void print_forecast(const struct asked *a, const struct mix_fit *fit,
+                           const struct mix_forecast *f)
+{
+    char size[16], tokens[16];
+    struct cli_table *lines = cli_table_create(3);
+    printf("predict    fit %s (%s) at %s parameters, %s tokens\n\n", fit->name, fit->spec.law,
+           cli_size(a->n_params, size), cli_size(a->n_tokens, tokens));
+    cli_print_loss(stdout, f->objective, f->objective_wide);
+    printf("\n");
+    cli_table_cell(lines, "target");
+    cli_table_cell(lines, "loss");
+    cli_table_cell(lines, "%g%% interval", 100.0 * a->level);
+    for (size_t m = 0; m < fit->spec.n_targets; m++) {
+        cli_table_cell(lines, "%s", fit->targets[m]);
+        cli_table_cell(lines, "%.4f", f->loss[m].value);
+        if (isnan(f->loss[m].lo))
+            cli_table_cell(lines, "–");
+        else
+            cli_table_cell(lines, "%.4f … %.4f", f->loss[m].lo, f->loss[m].hi);
+    }
+    cli_table_print(lines, stdout, "  ");
+    cli_table_destroy(lines);
+    printf("\n  %.3g times the largest fitted size, %.3g times the most tokens\n",
+           a->n_params / fit->max_n_params, a->n_tokens / fit->max_n_tokens);
+    if (f->n_draws == 0)
+        printf("  no bootstrap, so no interval over draws: mixsweep bootstrap %s "
+               "--fit %s\n",
+               a->path, fit->name);
+}
+
+static json_t *json_forecast(const struct asked *a, const struct mix_fit *fit,
+                             const double *mixture, const struct mix_forecast *f)
+{
+    json_t *loss = json_object();
+    for (size_t m = 0; m < fit->spec.n_targets; m++)
+        json_object_set_new(loss, fit->targets[m], cli_json_interval(f->loss[m]));
+    return json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:{s:o, s:o}}", "law", fit->spec.law,
+        "fit", fit->name, "n_params", cli_json_number(a->n_params), "n_tokens",
+        cli_json_number(a->n_tokens), "mixture",
+        cli_json_by_name(fit->spec.n_domains, (const char(*)[MIX_NAME_MAX])fit->domains, mixture),
+        "level", cli_json_number(a->level), "draws", (json_int_t)f->n_draws, "objective",
+        cli_json_interval(f->objective), "objective_wide", cli_json_interval(f->objective_wide),
+        "loss", loss, "extrapolation", "n_params", cli_json_number(a->n_params / fit->max_n_params),
+        "n_tokens", cli_json_number(a->n_tokens / fit->max_n_tokens));
+}
+
+static enum mix_status predict_mixture(const struct asked *a, const struct mix_fit *fit,
+                                       const struct mix_draws *draws, struct mix_error *err)
+{
+    struct mix_forecast forecast = {0};
+    double *mixture = malloc(fit->spec.n_domains * sizeof *mixture);
+    if (mixture == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", fit->spec.n_domains);
+    enum mix_status status =
+        cli_parse_mixture("mixture", a->mixture, fit->spec.n_domains,
+                          (const char(*)[MIX_NAME_MAX])fit->domains, mixture, err);
+    if (status == MIX_OK)
+        status = mix_predict_mixture(fit, draws, mixture, a->n_params, a->n_tokens, a->level,
+                                     &forecast, err);
+    if (status == MIX_OK && a->json)
+        status = print_json(json_forecast(a, fit, mixture, &forecast), a, err);
+    else if (status == MIX_OK)
+        print_forecast(a, fit, &forecast);
+    mix_forecast_clear(&forecast);
+    free(mixture);
+    return status;
+}
+
+static enum mix_status run_predict(struct mix_ranks *ranks, int argc, char **argv,
+                                   struct mix_error *err)
+{
+    (void)ranks;
+    struct asked asked = {.n_params = NAN, .n_tokens = NAN, .level = 0.9};
+    bool help = false;
+    enum mix_status status = parse(argc, argv, &asked, &help, err);
+    if (status == MIX_OK && !help)
+        status = check(&asked, err);
+    if (status != MIX_OK || help)
+        return status;
+
+    struct mix_store *store = NULL;
+    struct mix_fit *fit = NULL;
+    struct mix_draws *draws = NULL;
+    status = mix_store_open(asked.path, MIX_STORE_READ, false, &store, err);
+    if (status == MIX_OK)
+        status = cli_read_fit(store, asked.fit, &fit, &draws, err);
+    if (status == MIX_OK)
+        status = asked.mixture != NULL ? predict_mixture(&asked, fit, draws, err)
+                                       : predict_table(&asked, fit, err);
+    mix_draws_destroy(draws);
+    mix_fit_destroy(fit);
+    mix_store_close(store);
+    return status;
+}
+
+const struct cli_verb cli_verb_predict = {
+    .name = "predict",
+    .summary = "score a fit on runs it has not seen, or predict a mixture",
+    .synopsis = "S.h5 [--fit NAME] (TABLE.csv | --mixture A=.3,B=.7 --params N "
+                "--tokens D)",
+    .details = "Columns are matched by name, in any order. A table without "
+               "losses is predicted and\n"
+               "printed as CSV. Intervals are over the draws of the fit's "
+               "bootstrap where there is one.\n\n"
+               "  mixsweep predict sweep.h5 --fit transfer larger-runs.csv\n"
+               "  mixsweep predict sweep.h5 --mixture code=.3,web=.7 --params "
+               "7e9 --tokens 2e12\n",
+    .run = run_predict,
+};

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* runs.h - which rows of a table belong to one run, and numbers in text. Private to src/core/ and
+ * src/job/.
+ */
+#ifndef MIXSWEEP_CORE_RUNS_H
+#define MIXSWEEP_CORE_RUNS_H
+
+#include "mixsweep/table.h"
+
+/**
+ * Keep of the rows with keep[r] = 1 only the last checkpoint of each run. A run is the rows of
+ * equal name, size, mixture_id, seed, schedule and recipe; a row without a name is a run of its
+ * own.
+ *
+ * @param keep  (R) in and out
+ * @return MIX_OK; MIX_ENOMEM
+ */
+enum mix_status mix_runs_keep_last(const struct mix_table *table, uint8_t *keep,
+                                   struct mix_error *err);
+
+/**
+ * Find two rows of equal key, the first such pair in row order.
+ *
+ * @param first, second  out: rows, first < second; set where *found
+ */
+enum mix_status mix_runs_find_twins(const struct mix_table *table, bool *found, size_t *first,
+                                    size_t *second, struct mix_error *err);
+
+/** Clear keep[r] (R) of the rows that do not pass `where`; see mix_table_where(). */
+enum mix_status mix_runs_where(const struct mix_table *table, const char *where, uint8_t *keep,
+                               struct mix_error *err);
+
+/** Drop the rows with keep[r] = 0; the others stay in order. */
+void mix_runs_drop(struct mix_table *table, const uint8_t *keep);
+
+/** Read a finite decimal number that takes up the whole text; no hexadecimal, "inf" or "nan". */
+bool mix_number_read(const char *text, double *value);
+
+#endif

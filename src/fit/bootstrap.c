@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* bootstrap.c - refits on resampled mixtures, each a task; see fit.h.
+ *
+ * A draw weighs every mixture (or run) by how often it was drawn, or by Dirichlet weights, and
+ * refits from the distinct good optima of the fit. Its stream depends on (seed, number of the draw)
+ * alone.
+ */
+#include <gsl/gsl_randist.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fit_parts.h"
+
+enum { SCREEN_STEPS = 12, REFINED = 2, DRAW_STEPS = 400 };
+static const double DRAW_TOLERANCE = 1e-7;
+
+bool mix_draws_match(const struct mix_draws *draws, const struct mix_fit *fit,
+                     const struct mix_bootstrap_options *options)
+{
+    const struct mix_key key = mix_fit_key(fit);
+    return draws->fit_key.hi == key.hi && draws->fit_key.lo == key.lo &&
+           draws->n_params == fit->n_params && draws->seed == options->seed &&
+           (draws->cluster_run != 0) == options->cluster_run &&
+           (draws->bayesian != 0) == options->bayesian;
+}
+
+struct mix_draws *mix_draws_plan(const struct mix_fit *fit,
+                                 const struct mix_bootstrap_options *options,
+                                 const struct mix_draws *old)
+{
+    const size_t n_old = old != NULL ? old->n_draws : 0;
+    struct mix_draws *draws =
+        mix_draws_create(options->n_draws > n_old ? options->n_draws : n_old, fit->n_params);
+    if (draws == NULL)
+        return NULL;
+    memcpy(draws->fit, fit->name, sizeof draws->fit);
+    draws->fit_key = mix_fit_key(fit);
+    draws->seed = options->seed;
+    draws->cluster_run = options->cluster_run;
+    draws->bayesian = options->bayesian;
+    if (old != NULL) {
+        memcpy(draws->objective, old->objective, n_old * sizeof *old->objective);
+        memcpy(draws->params, old->params, n_old * old->n_params * sizeof *old->params);
+        memcpy(draws->done, old->done, n_old);
+    }
+    return draws;
+}
+
+size_t mix_draws_count(const struct mix_draws *draws)
+{
+    size_t n = 0;
+    for (size_t b = 0; b < draws->n_draws; b++)
+        n += draws->done[b] != 0;
+    return n;
+}
+
+struct resampler {
+    const struct mix_fit *fit;
+    const struct mix_draws *draws; /* options only */
+    struct mix_data *data;
+    struct fit_names names;
+    struct lsq *lsq;
+    size_t n_units;      /* mixtures or runs */
+    size_t *unit;        /* (R) */
+    double *unit_weight; /* (n_units) */
+    double *row_weight;  /* (R) */
+    double *starts;      /* (n_optima,Q) */
+    double *screened;    /* (n_optima,Q) */
+    double *reached;     /* (n_optima) */
+    size_t *order;       /* (n_optima) */
+    double *lambda;      /* (M,L) */
+};
+
+static void destroy_resampler(struct resampler *s)
+{
+    lsq_destroy(s->lsq);
+    free(s->names.domains);
+    free(s->names.targets);
+    free(s->unit);
+    free(s->unit_weight);
+    free(s->row_weight);
+    free(s->starts);
+    free(s->screened);
+    free(s->reached);
+    free(s->order);
+    free(s->lambda);
+    mix_data_destroy(s->data);
+}
+
+/* Rows of one run (name and size) are one unit, numbered by first appearance. */
+static void number_runs(const struct mix_table *table, struct resampler *s)
+{
+    for (size_t r = 0; r < s->data->n_rows; r++) {
+        const struct mix_run *run = &table->runs[s->data->row[r]];
+        s->unit[r] = s->n_units;
+        for (size_t i = 0; i < r; i++) {
+            const struct mix_run *other = &table->runs[s->data->row[i]];
+            if (strcmp(run->run, other->run) == 0 && run->n_params == other->n_params &&
+                s->data->cluster[i] == s->data->cluster[r]) {
+                s->unit[r] = s->unit[i];
+                break;
+            }
+        }
+        s->n_units += s->unit[r] == s->n_units;
+    }
+}
+
+static enum mix_status select_again(const struct mix_table *table, struct resampler *s,
+                                    struct mix_error *err)
+{
+    enum mix_status status = mix_table_select(table, &s->fit->selection, &s->data, err);
+    if (status == MIX_OK)
+        status = fit_names(table, s->data, &s->names, err);
+    if (status != MIX_OK)
+        return status;
+    const struct mix_key key = fit_table_key(s->data, &s->names);
+    if (key.hi != s->fit->table_key.hi || key.lo != s->fit->table_key.lo)
+        return mix_fail(err, MIX_EINVAL,
+                        "the runs have changed since fit %s was made; fit again with --replace",
+                        s->fit->name);
+    return MIX_OK;
+}
+
+static enum mix_status create_resampler(const struct mix_table *table, struct resampler *s,
+                                        struct mix_error *err)
+{
+    enum mix_status status = select_again(table, s, err);
+    if (status == MIX_OK)
+        status = lsq_create(&s->fit->spec, s->data->target_domain, s->data, &s->lsq, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_model *model = lsq_model(s->lsq);
+    const size_t n_rows = s->data->n_rows, n_theta = model->n_theta;
+    if (model->n_params != s->fit->n_params)
+        return mix_fail(err, MIX_EFORMAT, "fit %s has %zu parameters where law %s has %zu",
+                        s->fit->name, s->fit->n_params, s->fit->spec.law, model->n_params);
+    s->unit = calloc(n_rows, sizeof *s->unit);
+    s->row_weight = calloc(n_rows, sizeof *s->row_weight);
+    s->starts = calloc(s->fit->n_optima * n_theta + 1, sizeof *s->starts);
+    s->screened = calloc(s->fit->n_optima * n_theta + 1, sizeof *s->screened);
+    s->reached = calloc(s->fit->n_optima + 1, sizeof *s->reached);
+    s->order = calloc(s->fit->n_optima + 1, sizeof *s->order);
+    s->lambda = calloc(model->spec.n_targets * model->n_linear, sizeof *s->lambda);
+    if (s->unit == NULL || s->row_weight == NULL || s->starts == NULL || s->screened == NULL ||
+        s->reached == NULL || s->order == NULL || s->lambda == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap of %zu rows", n_rows);
+    if (s->draws->cluster_run) {
+        number_runs(table, s);
+    } else {
+        memcpy(s->unit, s->data->cluster, n_rows * sizeof *s->unit);
+        s->n_units = s->data->n_clusters;
+    }
+    s->unit_weight = calloc(s->n_units, sizeof *s->unit_weight);
+    if (s->unit_weight == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap of %zu rows", n_rows);
+    for (size_t i = 0; i < s->fit->n_optima; i++) {
+        double *theta = s->starts + i * n_theta;
+        model->law->from_natural(model, s->fit->optima + i * s->fit->n_params, theta, s->lambda);
+        for (size_t k = 0; k < n_theta; k++)
+            theta[k] = fmin(fmax(theta[k], model->lower[k]), model->upper[k]);
+    }
+    return MIX_OK;
+}
+
+static enum mix_status resample(struct resampler *s, uint64_t draw, struct mix_error *err)
+{
+    gsl_rng *rng = mix_rng_create(mix_key_make(s->draws->seed, "bootstrap", &draw, sizeof draw));
+    if (rng == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a random stream");
+    double total = 0.0;
+    memset(s->unit_weight, 0, s->n_units * sizeof *s->unit_weight);
+    for (size_t i = 0; i < s->n_units; i++) {
+        if (s->draws->bayesian)
+            total += s->unit_weight[i] = gsl_ran_exponential(rng, 1.0);
+        else
+            s->unit_weight[gsl_rng_uniform_int(rng, s->n_units)] += 1.0;
+    }
+    gsl_rng_free(rng);
+    for (size_t r = 0; r < s->data->n_rows; r++) {
+        const double w = s->unit_weight[s->unit[r]];
+        s->row_weight[r] = s->draws->bayesian ? w * (double)s->n_units / total : w;
+    }
+    lsq_weigh_rows(s->lsq, s->row_weight);
+    return MIX_OK;
+}
+
+/* A few steps from every kept optimum; their numbers ordered by what they reached, the best first.
+ * Returns how many have a finite loss. */
+static enum mix_status screen(struct resampler *s, struct mix_poll *poll, size_t *n_good,
+                              struct mix_error *err)
+{
+    const size_t n_theta = lsq_model(s->lsq)->n_theta;
+    size_t n = 0;
+    for (size_t i = 0; i < s->fit->n_optima; i++) {
+        struct lsq_result result;
+        double *theta = s->screened + i * n_theta;
+        memcpy(theta, s->starts + i * n_theta, n_theta * sizeof *theta);
+        const enum mix_status status =
+            lsq_minimise(s->lsq, theta, SCREEN_STEPS, DRAW_TOLERANCE, poll, &result, err);
+        if (status == MIX_ENUMERIC)
+            continue;
+        if (status != MIX_OK)
+            return status;
+        size_t at = n++;
+        for (; at > 0 && s->reached[at - 1] > result.objective; at--) {
+            s->reached[at] = s->reached[at - 1];
+            s->order[at] = s->order[at - 1];
+        }
+        s->reached[at] = result.objective;
+        s->order[at] = i;
+    }
+    *n_good = n;
+    return MIX_OK;
+}
+
+/* Refit from the kept optima that look best on this draw; all NaN where none has a finite loss. */
+static enum mix_status run_draw(void *context, size_t task, void *record, struct mix_poll *poll,
+                                struct mix_error *err)
+{
+    struct resampler *s = context;
+    struct mix_model *model = lsq_model(s->lsq);
+    struct mix_draw_body body = {.draw = task, .objective = INFINITY};
+    double *params = (double *)((char *)record + sizeof body);
+    const double *best = NULL;
+    size_t n_good = 0;
+    enum mix_status status = resample(s, task, err);
+    if (status == MIX_OK)
+        status = screen(s, poll, &n_good, err);
+    for (size_t i = 0; status == MIX_OK && i < n_good && i < REFINED; i++) {
+        struct lsq_result result;
+        double *theta = s->screened + s->order[i] * model->n_theta;
+        status = lsq_minimise(s->lsq, theta, DRAW_STEPS, DRAW_TOLERANCE, poll, &result, err);
+        if (status == MIX_OK && result.objective < body.objective) {
+            body.objective = result.objective;
+            best = theta;
+        }
+    }
+    if (status != MIX_OK)
+        return status;
+    if (best != NULL) {
+        lsq_evaluate(s->lsq, best, s->lambda);
+        model->law->to_natural(model, best, s->lambda, params);
+    } else {
+        body.objective = NAN;
+        for (size_t p = 0; p < model->n_params; p++)
+            params[p] = NAN;
+    }
+    memcpy(record, &body, sizeof body);
+    return MIX_OK;
+}
+
+/* Copy finished records into the draws of rank 0. */
+static void keep_records(const uint8_t *records, const uint8_t *finished, size_t record_bytes,
+                         struct mix_draws *draws)
+{
+    for (size_t b = 0; b < draws->n_draws; b++) {
+        if (!finished[b])
+            continue;
+        const uint8_t *record = records + b * record_bytes;
+        struct mix_draw_body body;
+        memcpy(&body, record, sizeof body);
+        draws->objective[b] = body.objective;
+        memcpy(draws->params + b * draws->n_params, record + sizeof body,
+               draws->n_params * sizeof(double));
+        draws->done[b] = 1;
+    }
+}
+
+/* The options of rank 0's draws on all ranks. */
+static struct mix_draws share_options(struct mix_ranks *ranks, const struct mix_draws *draws)
+{
+    uint64_t what[4] = {0};
+    if (draws != NULL) {
+        what[0] = draws->seed;
+        what[1] = (uint64_t)draws->cluster_run;
+        what[2] = (uint64_t)draws->bayesian;
+        what[3] = draws->n_draws;
+    }
+    mix_ranks_broadcast(ranks, what, sizeof what);
+    return (struct mix_draws){.seed = what[0],
+                              .cluster_run = (int32_t)what[1],
+                              .bayesian = (int32_t)what[2],
+                              .n_draws = (size_t)what[3]};
+}
+
+enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_table *table,
+                                  const struct mix_fit *fit, struct mix_draws *draws,
+                                  const char *log_dir, mix_progress_fn progress,
+                                  void *progress_context, struct mix_error *err)
+{
+    const struct mix_draws shared = share_options(ranks, draws);
+    struct resampler resampler = {.fit = fit, .draws = &shared};
+    const size_t record_bytes = sizeof(struct mix_draw_body) + fit->n_params * sizeof(double);
+    uint8_t *records = NULL, *finished = NULL;
+    enum mix_status status = create_resampler(table, &resampler, err);
+    if (status == MIX_OK && mix_ranks_rank(ranks) == 0) {
+        records = calloc(shared.n_draws, record_bytes);
+        finished = calloc(shared.n_draws + 1, 1);
+        if (records == NULL || finished == NULL)
+            status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", shared.n_draws);
+    }
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK) {
+        struct mix_draw_head head;
+        memset(&head, 0, sizeof head);
+        memcpy(head.fit, fit->name, sizeof head.fit);
+        head.fit_key = mix_fit_key(fit);
+        head.seed = shared.seed;
+        head.cluster_run = shared.cluster_run;
+        head.bayesian = shared.bayesian;
+        const struct mix_stage stage = {.name = "bootstrap",
+                                        .n_tasks = shared.n_draws,
+                                        .record_bytes = record_bytes,
+                                        .run = run_draw,
+                                        .context = &resampler,
+                                        .done = draws != NULL ? draws->done : NULL,
+                                        .records = records,
+                                        .finished = finished,
+                                        .log_kind = MIX_LOG_DRAW,
+                                        .log_head = &head,
+                                        .log_head_bytes = sizeof head,
+                                        .log_dir = log_dir,
+                                        .progress = progress,
+                                        .progress_context = progress_context};
+        status = mix_stage_run(ranks, &stage, err);
+        if (draws != NULL)
+            keep_records(records, finished, record_bytes, draws);
+    }
+    free(records);
+    free(finished);
+    destroy_resampler(&resampler);
+    return status;
+}

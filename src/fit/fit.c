@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fit.c - many starts over the ranks, for the fit that is stored and for those of its hold-outs.
+ *
+ * A start is a chain: a data-scaled random point, least squares, then hops that draw one skill's
+ * parameters anew and keep what is better. The landscape is rugged because skills sit on their
+ * capacity bound or not; one skill at a time crosses those ridges, where 2,000 plain random starts
+ * do not find the best optimum.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fit_parts.h"
+
+enum { HOPS = 10, HOP_STEPS = 80, POLISH_STEPS = 2000, HOLDOUT_SHARE = 4, HOLDOUT_LEAST = 8 };
+static const double TOLERANCE = 1e-9;
+
+/* What a start leaves: objective, gradient, then theta (Q). */
+enum { RECORD_OBJECTIVE, RECORD_GRADIENT, RECORD_THETA };
+
+struct mix_fit_options mix_fit_options_default(void)
+{
+    return (struct mix_fit_options){.law = "transfer",
+                                    .selection = {.targets = "domains"},
+                                    .holdout = "auto",
+                                    .n_starts = 64,
+                                    .seed = 1};
+}
+
+static enum mix_status hop(struct lsq *lsq, gsl_rng *rng, double *theta, double *trial,
+                           double *fresh, struct mix_poll *poll, struct lsq_result *result,
+                           struct mix_error *err)
+{
+    struct mix_model *model = lsq_model(lsq);
+    memcpy(trial, theta, model->n_theta * sizeof *trial);
+    model->law->start(model, lsq_scales(lsq), rng, fresh);
+    const size_t m = gsl_rng_uniform_int(rng, model->spec.n_targets);
+    for (size_t k = 0; k < model->n_own; k++) {
+        const size_t column = model->own_column[m * model->n_own + k];
+        trial[column] = fresh[column];
+    }
+    struct lsq_result of_trial;
+    const enum mix_status status =
+        lsq_minimise(lsq, trial, HOP_STEPS, TOLERANCE, poll, &of_trial, err);
+    if (status != MIX_OK)
+        return status == MIX_EINTERRUPTED ? status : MIX_OK; /* a hop to nowhere is no loss */
+    if (of_trial.objective < result->objective) {
+        memcpy(theta, trial, model->n_theta * sizeof *theta);
+        *result = of_trial;
+    }
+    return MIX_OK;
+}
+
+static enum mix_status run_chain(const struct subfit *subfit, gsl_rng *rng, double *theta,
+                                 struct mix_poll *poll, struct lsq_result *result,
+                                 struct mix_error *err)
+{
+    struct lsq *lsq = subfit->lsq;
+    const struct mix_model *model = lsq_model(lsq);
+    model->law->start(model, lsq_scales(lsq), rng, theta);
+    enum mix_status status = lsq_minimise(lsq, theta, HOP_STEPS, TOLERANCE, poll, result, err);
+    if (status == MIX_ENUMERIC) { /* a start without a finite loss is a result: the worst */
+        result->objective = INFINITY;
+        return MIX_OK;
+    }
+    for (int i = 0; status == MIX_OK && i < HOPS && model->n_own > 0; i++)
+        status = hop(lsq, rng, theta, subfit->trial, subfit->fresh, poll, result, err);
+    if (status == MIX_OK)
+        status = lsq_minimise(lsq, theta, POLISH_STEPS, TOLERANCE, poll, result, err);
+    return status;
+}
+
+/* Which fit a task belongs to. */
+static const struct subfit *subfit_of(const struct fit_plan *plan, size_t task, size_t *start)
+{
+    size_t i = 0;
+    while (i + 1 < plan->n_subfits && task >= plan->subfit[i + 1].first_task)
+        i++;
+    *start = task - plan->subfit[i].first_task;
+    return &plan->subfit[i];
+}
+
+static enum mix_status run_start(void *context, size_t task, void *record, struct mix_poll *poll,
+                                 struct mix_error *err)
+{
+    const struct fit_plan *plan = context;
+    size_t start;
+    const struct subfit *subfit = subfit_of(plan, task, &start);
+    const uint64_t what[2] = {(uint64_t)(subfit - plan->subfit), start};
+    gsl_rng *rng = mix_rng_create(mix_key_make(plan->seed, "fit", what, sizeof what));
+    if (rng == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a random stream");
+    double *out = record;
+    struct lsq_result result = {0};
+    const enum mix_status status = run_chain(subfit, rng, out + RECORD_THETA, poll, &result, err);
+    gsl_rng_free(rng);
+    out[RECORD_OBJECTIVE] = result.objective;
+    out[RECORD_GRADIENT] = result.gradient;
+    return status;
+}
+
+/* Make the subfit of one fold; one that the law refuses is skipped with a note. */
+static enum mix_status add_subfit(struct fit_plan *plan, const struct mix_fit_options *options,
+                                  const uint8_t *rows, size_t n_starts, struct mix_error *err)
+{
+    struct subfit *subfit = &plan->subfit[plan->n_subfits];
+    enum mix_status status;
+    if (rows == NULL) {
+        subfit->data = plan->data;
+        subfit->spec = plan->spec;
+    } else {
+        status = validate_subset(plan->data, rows, &subfit->data, err);
+        if (status != MIX_OK)
+            return status;
+        struct mix_error why = {{0}};
+        if (validate_spec(options->law, options->form, subfit->data, &subfit->spec, &why) !=
+            MIX_OK) {
+            fit_note(plan->notes, sizeof plan->notes, "a hold-out was skipped: without its rows %s",
+                     why.text);
+            n_starts = 0;
+        }
+    }
+    subfit->n_starts = n_starts;
+    subfit->first_task = plan->n_tasks;
+    plan->n_tasks += n_starts;
+    plan->n_subfits++;
+    if (n_starts == 0)
+        return MIX_OK;
+    status =
+        lsq_create(&subfit->spec, subfit->data->target_domain, subfit->data, &subfit->lsq, err);
+    if (status != MIX_OK)
+        return status;
+    const size_t n_theta = lsq_model(subfit->lsq)->n_theta;
+    if (n_theta > plan->max_theta)
+        plan->max_theta = n_theta;
+    subfit->trial = calloc(n_theta + 1, sizeof *subfit->trial);
+    subfit->fresh = calloc(n_theta + 1, sizeof *subfit->fresh);
+    if (subfit->trial == NULL || subfit->fresh == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a fit");
+    return MIX_OK;
+}
+
+/* Laws describe losses, and a mean over targets needs one unit. */
+static enum mix_status check_targets(const struct mix_table *table, const struct mix_data *data,
+                                     struct mix_error *err)
+{
+    const struct mix_target *first = &table->targets[data->target[0]];
+    for (size_t m = 0; m < data->n_targets; m++) {
+        const struct mix_target *target = &table->targets[data->target[m]];
+        if (target->direction > 0)
+            return mix_fail(
+                err, MIX_EINVAL,
+                "target %s is better when higher, and laws describe losses; leave it out by "
+                "--targets",
+                target->name);
+        if (strcmp(target->unit, first->unit) != 0)
+            return mix_fail(err, MIX_EINVAL,
+                            "target %s is in %s and target %s in %s; select targets of one unit by "
+                            "--targets",
+                            first->name, first->unit, target->name, target->unit);
+    }
+    return MIX_OK;
+}
+
+static enum mix_status make_plan(const struct mix_table *table,
+                                 const struct mix_fit_options *options, struct fit_plan *plan,
+                                 struct mix_error *err)
+{
+    plan->seed = options->seed;
+    enum mix_status status = mix_table_select(table, &options->selection, &plan->data, err);
+    if (status == MIX_OK)
+        status = check_targets(table, plan->data, err);
+    if (status == MIX_OK)
+        status = fit_names(table, plan->data, &plan->names, err);
+    if (status == MIX_OK)
+        status =
+            mix_law_spec_from_data(options->law, options->form, plan->data, plan->names.domains,
+                                   plan->names.targets, &plan->spec, plan->notes, err);
+    if (status == MIX_OK)
+        status = validate_splits(options->holdout, plan->data, options->seed, &plan->splits, err);
+    if (status != MIX_OK)
+        return status;
+    size_t n_folds = 0;
+    for (size_t i = 0; i < plan->splits.n; i++)
+        n_folds += plan->splits.split[i].n_folds;
+    plan->subfit = calloc(1 + n_folds, sizeof *plan->subfit);
+    if (plan->subfit == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a fit");
+    status = add_subfit(plan, options, NULL, options->n_starts, err);
+    size_t n_holdout = options->n_starts / HOLDOUT_SHARE;
+    if (n_holdout < HOLDOUT_LEAST)
+        n_holdout = HOLDOUT_LEAST;
+    for (size_t i = 0; i < plan->splits.n; i++)
+        for (size_t f = 0; status == MIX_OK && f < plan->splits.split[i].n_folds; f++)
+            status = add_subfit(plan, options, plan->splits.split[i].train + f * plan->data->n_rows,
+                                n_holdout, err);
+    return status;
+}
+
+static void destroy_plan(struct fit_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_subfits; i++) {
+        lsq_destroy(plan->subfit[i].lsq);
+        free(plan->subfit[i].trial);
+        free(plan->subfit[i].fresh);
+        if (i > 0)
+            mix_data_destroy(plan->subfit[i].data);
+    }
+    free(plan->subfit);
+    free(plan->names.domains);
+    free(plan->names.targets);
+    free(plan->records);
+    validate_splits_destroy(&plan->splits);
+    mix_data_destroy(plan->data);
+}
+
+const double *fit_record(const struct fit_plan *plan, const struct subfit *subfit, size_t start)
+{
+    return plan->records + (subfit->first_task + start) * plan->record_doubles;
+}
+
+const double *fit_best_theta(const struct fit_plan *plan, const struct subfit *subfit,
+                             double *objective)
+{
+    const double *best = NULL;
+    for (size_t i = 0; i < subfit->n_starts; i++) {
+        const double *record = fit_record(plan, subfit, i);
+        if (isfinite(record[RECORD_OBJECTIVE]) &&
+            (best == NULL || record[RECORD_OBJECTIVE] < best[RECORD_OBJECTIVE]))
+            best = record;
+    }
+    if (best == NULL)
+        return NULL;
+    *objective = best[RECORD_OBJECTIVE];
+    return best + RECORD_THETA;
+}
+
+static enum mix_status run_starts(struct mix_ranks *ranks, struct fit_plan *plan,
+                                  mix_progress_fn progress, void *progress_context,
+                                  struct mix_error *err)
+{
+    plan->record_doubles = RECORD_THETA + plan->max_theta;
+    enum mix_status status = MIX_OK;
+    if (mix_ranks_rank(ranks) == 0) {
+        plan->records = calloc(plan->n_tasks * plan->record_doubles, sizeof *plan->records);
+        if (plan->records == NULL)
+            status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu starts", plan->n_tasks);
+    }
+    status = mix_ranks_agree(ranks, status, err);
+    if (status != MIX_OK)
+        return status;
+    const struct mix_stage stage = {.name = "fit",
+                                    .n_tasks = plan->n_tasks,
+                                    .record_bytes = plan->record_doubles * sizeof(double),
+                                    .run = run_start,
+                                    .context = plan,
+                                    .records = (uint8_t *)plan->records,
+                                    .progress = progress,
+                                    .progress_context = progress_context};
+    return mix_stage_run(ranks, &stage, err);
+}
+
+enum mix_status mix_fit_run(struct mix_ranks *ranks, const struct mix_table *table,
+                            const struct mix_fit_options *options, mix_progress_fn progress,
+                            void *progress_context, struct mix_fit **out, struct mix_error *err)
+{
+    struct fit_plan plan = {0};
+    *out = NULL;
+    enum mix_status status = make_plan(table, options, &plan, err);
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK)
+        status = run_starts(ranks, &plan, progress, progress_context, err);
+    if (status == MIX_OK && mix_ranks_rank(ranks) == 0)
+        status = fit_summarise(table, options, &plan, out, err);
+    if (status != MIX_EINTERRUPTED)
+        status = mix_ranks_agree(ranks, status, err);
+    destroy_plan(&plan);
+    return status;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fit_parts.h - what fit.c, summary.c and bootstrap.c share. Private to src/fit/. */
+#ifndef MIXSWEEP_FIT_PARTS_H
+#define MIXSWEEP_FIT_PARTS_H
+
+#include "least_squares.h"
+#include "validate.h"
+
+/** One fit of the plan: number 0 is the one that is stored, the others belong to the folds in
+ * order. */
+struct subfit {
+    struct mix_data *data;
+    struct mix_law_spec spec;
+    struct lsq *lsq;       /* NULL where the law refuses the fold */
+    double *trial, *fresh; /* (Q) */
+    size_t first_task, n_starts;
+};
+
+/** Names of the selected domains and targets, borrowed from the table. */
+struct fit_names {
+    const char **domains; /* (K) */
+    const char **targets; /* (M) */
+};
+
+/** All fits of one verb and the starts that make them. */
+struct fit_plan {
+    uint64_t seed;
+    struct mix_data *data;
+    struct fit_names names;
+    struct mix_law_spec spec;
+    struct splits splits;
+    char notes[MIX_TEXT_MAX];
+    size_t n_subfits;
+    struct subfit *subfit;
+    size_t n_tasks, max_theta, record_doubles;
+    double *records; /* (n_tasks, record_doubles) on rank 0 */
+};
+
+enum mix_status fit_names(const struct mix_table *table, const struct mix_data *data,
+                          struct fit_names *out, struct mix_error *err);
+
+/** Append a line to notes of `size` bytes; a line that does not fit is left out whole. */
+void fit_note(char *notes, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** Record of a start: objective first. */
+const double *fit_record(const struct fit_plan *plan, const struct subfit *subfit, size_t start);
+
+/** theta (Q) of the best start, or NULL where none has a finite loss. */
+const double *fit_best_theta(const struct fit_plan *plan, const struct subfit *subfit,
+                             double *objective);
+
+/** Hash of the selected numbers. */
+struct mix_key fit_table_key(const struct mix_data *data, const struct fit_names *names);
+
+/** Polish the best start, judge it, and fill a fit. */
+enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fit_options *options,
+                              struct fit_plan *plan, struct mix_fit **out, struct mix_error *err);
+
+/** Standard errors, covariance and states of the natural parameters at theta; see mix_fit. */
+enum mix_status fit_errors(struct lsq *lsq, const double *theta, const double *lambda,
+                           double objective, struct mix_fit *fit, struct mix_error *err);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fit_types.c - memory of fits and bootstrap draws; see fit.h. */
+#include "mixsweep/fit.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* An empty array is one byte, so that NULL means out of memory. calloc() sees the overflow of n *
+ * size. */
+static void *zeros(size_t n, size_t size)
+{
+    return n > 0 && size > 0 ? calloc(n, size) : calloc(1, 1);
+}
+
+struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_params, size_t n_starts,
+                               size_t n_optima)
+{
+    struct mix_fit *fit = calloc(1, sizeof *fit);
+    if (fit == NULL)
+        return NULL;
+    fit->spec.n_domains = n_domains;
+    fit->spec.n_targets = n_targets;
+    fit->n_params = n_params;
+    fit->n_starts = n_starts;
+    fit->n_optima = n_optima;
+    fit->scale_error = NAN;
+    fit->scale_factor = NAN;
+    fit->domains = zeros(n_domains, sizeof *fit->domains);
+    fit->targets = zeros(n_targets, sizeof *fit->targets);
+    fit->target_domain = zeros(n_targets, sizeof *fit->target_domain);
+    fit->target_weight = zeros(n_targets, sizeof *fit->target_weight);
+    fit->param_names = zeros(n_params, sizeof *fit->param_names);
+    fit->param_units = zeros(n_params, sizeof *fit->param_units);
+    fit->params = zeros(n_params, sizeof *fit->params);
+    fit->std_error = zeros(n_params, sizeof *fit->std_error);
+    fit->covariance = zeros(n_params, n_params * sizeof *fit->covariance);
+    fit->param_state = zeros(n_params, sizeof *fit->param_state);
+    fit->start_objective = zeros(n_starts, sizeof *fit->start_objective);
+    fit->optima = zeros(n_optima, n_params * sizeof *fit->optima);
+    fit->train_by_target = zeros(n_targets, sizeof *fit->train_by_target);
+    fit->seen_max = zeros(n_domains, sizeof *fit->seen_max);
+    if (fit->domains == NULL || fit->targets == NULL || fit->target_domain == NULL ||
+        fit->target_weight == NULL || fit->param_names == NULL || fit->param_units == NULL ||
+        fit->params == NULL || fit->std_error == NULL || fit->covariance == NULL ||
+        fit->param_state == NULL || fit->start_objective == NULL || fit->optima == NULL ||
+        fit->train_by_target == NULL || fit->seen_max == NULL) {
+        mix_fit_destroy(fit);
+        return NULL;
+    }
+    return fit;
+}
+
+void mix_fit_destroy(struct mix_fit *fit)
+{
+    if (fit == NULL)
+        return;
+    free(fit->domains);
+    free(fit->targets);
+    free(fit->target_domain);
+    free(fit->target_weight);
+    free(fit->param_names);
+    free(fit->param_units);
+    free(fit->params);
+    free(fit->std_error);
+    free(fit->covariance);
+    free(fit->param_state);
+    free(fit->start_objective);
+    free(fit->optima);
+    free(fit->train_by_target);
+    free(fit->holdout_by_target);
+    free(fit->seen_max);
+    free(fit);
+}
+
+struct mix_draws *mix_draws_create(size_t n_draws, size_t n_params)
+{
+    struct mix_draws *draws = calloc(1, sizeof *draws);
+    if (draws == NULL)
+        return NULL;
+    draws->n_draws = n_draws;
+    draws->n_params = n_params;
+    draws->objective = zeros(n_draws, sizeof *draws->objective);
+    draws->params = zeros(n_draws, n_params * sizeof *draws->params);
+    draws->done = zeros(n_draws, sizeof *draws->done);
+    if (draws->objective == NULL || draws->params == NULL || draws->done == NULL) {
+        mix_draws_destroy(draws);
+        return NULL;
+    }
+    return draws;
+}
+
+void mix_draws_destroy(struct mix_draws *draws)
+{
+    if (draws == NULL)
+        return;
+    free(draws->objective);
+    free(draws->params);
+    free(draws->done);
+    free(draws);
+}

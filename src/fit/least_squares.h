@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* least_squares.h - separable nonlinear least squares for one law and one table. Private to
+ * src/fit/.
+ *
+ *     min over theta in a box, lambda >= 0 of  sum_e w_e (y_e - g_e(theta) - sum_l lambda_l
+ * phi_le(theta))^2 / sum w
+ *
+ * Variable projection (Golub & Pereyra; Kaufman's Jacobian) with an exact non-negative solve per
+ * target, and Levenberg-Marquardt in theta with an active set for the box. The normal equations are
+ * assembled from the laws' block + rank-one Jacobian, which is never formed.
+ *
+ * Shapes: R rows, M targets, L linear parameters per target, Q nonlinear; e = r * M + m.
+ */
+#ifndef MIXSWEEP_LEAST_SQUARES_H
+#define MIXSWEEP_LEAST_SQUARES_H
+
+#include "law/law_impl.h"
+#include "mixsweep/task.h"
+
+/** A problem with its workspace. */
+struct lsq;
+
+struct lsq_result {
+    double objective; /* weighted mean of squared residuals */
+    double gradient;  /* largest cosine between a free column of the Jacobian and the residual */
+    int steps;        /* accepted and refused trial points */
+    bool converged;
+};
+
+enum mix_status lsq_create(const struct mix_law_spec *spec, const int *target_domain,
+                           const struct mix_data *data, struct lsq **out, struct mix_error *err);
+void lsq_destroy(struct lsq *lsq);
+
+struct mix_model *lsq_model(struct lsq *lsq);
+
+/** What starts are scaled by: of all rows, whatever the weights. */
+const struct law_scales *lsq_scales(const struct lsq *lsq);
+
+/** Weight rows by row_weight (R), NULL = 1 each, on top of data->weight. Rows of weight 0 cost
+ * nothing. */
+void lsq_weigh_rows(struct lsq *lsq, const double *row_weight);
+
+/**
+ * Minimise from theta (Q), in place.
+ *
+ * @param max_steps  trial points at most
+ * @param tolerance  stop at this gradient (cosine), or when steps no longer pay
+ * @return MIX_OK; MIX_ENUMERIC the start has no finite objective; MIX_EINTERRUPTED
+ */
+enum mix_status lsq_minimise(struct lsq *lsq, double *theta, int max_steps, double tolerance,
+                             struct mix_poll *poll, struct lsq_result *result,
+                             struct mix_error *err);
+
+/** Linear parameters (M,L) and residual objective at theta. */
+double lsq_evaluate(struct lsq *lsq, const double *theta, double *lambda);
+
+/**
+ * Gauss-Newton matrix of all parameters (theta, lambda) at theta: (Q+ML, Q+ML), unreduced,
+ * weighted.
+ *
+ * @param n_entries  out: entries of positive weight
+ */
+void lsq_normal_matrix(struct lsq *lsq, const double *theta, double *matrix, size_t *n_entries);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "reader.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NUMBER_MAX = 64 };
+
+/* "67_760_078_203", "7e9" to a double. Underscores stand between digits only.
+ */
+bool parse_number(const char *text, double *out)
+{
+    char plain[NUMBER_MAX];
+    size_t n = 0;
+    for (const char *c = text; *c; c++) {
+        if (*c == '_' && c > text && strchr("0123456789", c[-1]) && c[1] &&
+            strchr("0123456789", c[1]))
+            continue;
+        if (!strchr("0123456789+-.eE", *c) || n + 1 == sizeof plain)
+            return false;
+        plain[n++] = *c;
+    }
+    plain[n] = '\0';
+    char *end;
+    double value = strtod(plain, &end);
+    if (n == 0 || *end || !isfinite(value))
+        return false;
+    *out = value;
+    return true;
+}
+
+void take_number(struct reader *in, const char *key, const char *text, double min, double max,
+                 double *out)
+{
+    double value;
+    if (in->status != MIX_OK || !text)
+        return;
+    if (!parse_number(text, &value))
+        FAIL(in, key, "\"%.40s\" is not a number.", text);
+    else if (value < min || value > max)
+        FAIL(in, key, "%.40s is not in %.15g … %.15g.", text, min, max);
+    else
+        *out = value;
+}
+
+void take_count(struct reader *in, const char *key, const char *text, size_t min, size_t max,
+                size_t *out)
+{
+    double value = 0;
+    if (in->status != MIX_OK || !text)
+        return;
+    take_number(in, key, text, (double)min, (double)max, &value);
+    if (in->status != MIX_OK)
+        return;
+    if (value != floor(value))
+        FAIL(in, key, "%.40s is not a whole number in %zu … %zu.", text, min, max);
+    else
+        *out = (size_t)value;
+}
+
+void take_seed(struct reader *in, const char *key, const char *text, uint64_t *out)
+{
+    if (in->status != MIX_OK || !text)
+        return;
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (!strchr("0123456789", text[0]) || !text[0] || *end || errno == ERANGE)
+        FAIL(in, key, "\"%.40s\" is not a whole number in 0 … 18446744073709551615.", text);
+    else
+        *out = value;
+}
+
+void take_bool(struct reader *in, const char *key, const char *text, bool *out)
+{
+    if (in->status != MIX_OK || !text)
+        return;
+    if (strcmp(text, "true") == 0 || strcmp(text, "yes") == 0)
+        *out = true;
+    else if (strcmp(text, "false") == 0 || strcmp(text, "no") == 0)
+        *out = false;
+    else
+        FAIL(in, key, "\"%.40s\" is neither true nor false.", text);
+}
+
+void take_word(struct reader *in, const char *key, const char *text, const char *const *words,
+               size_t n_words, int *out)
+{
+    char list[MIX_TEXT_MAX] = "";
+    size_t at = 0;
+    if (in->status != MIX_OK || !text)
+        return;
+    for (size_t i = 0; i < n_words; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (int)i;
+            return;
+        }
+        int wrote = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", words[i]);
+        at += wrote > 0 && (size_t)wrote < sizeof list - at ? (size_t)wrote : 0;
+    }
+    FAIL(in, key, "\"%.40s\" is not one of %s.", text, list);
+}
+
+void take_text(struct reader *in, const char *key, const char *text, char *out, size_t size)
+{
+    if (in->status != MIX_OK || !text)
+        return;
+    size_t n = strlen(text);
+    if (n == 0 || n >= size) {
+        FAIL(in, key, "a text of %zu bytes is not in 1 … %zu.", n, size - 1);
+        return;
+    }
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127) {
+            FAIL(in, key, "control characters are not allowed.");
+            return;
+        }
+    memcpy(out, text, n + 1);
+}
+
+/* A name that can stand in a column, a `where` term and a parameter's brackets.
+ */
+void take_name(struct reader *in, const char *key, const char *text, char *out, size_t size)
+{
+    take_text(in, key, text, out, size);
+    if (in->status != MIX_OK || !text)
+        return;
+    size_t n = strlen(text);
+    const char *bad = strpbrk(text, ",=<>![]\"/");
+    if (bad)
+        FAIL(in, key, "a name has none of , = < > ! [ ] \" and /, but \"%s\" has %c.", text, *bad);
+    else if (text[0] == ' ' || text[n - 1] == ' ')
+        FAIL(in, key, "a name neither begins nor ends with a space.");
+}
+
+void take_copy(struct reader *in, const char *text, const char **out)
+{
+    if (in->status != MIX_OK || !text)
+        return;
+    size_t n = strlen(text) + 1;
+    char *copy = malloc(n);
+    if (!copy) {
+        in->status = mix_fail(in->err, MIX_ENOMEM, "%s: out of memory.", in->document.path);
+        return;
+    }
+    memcpy(copy, text, n);
+    *out = copy;
+}
+
+void *take_memory(struct reader *in, size_t n, size_t size)
+{
+    void *memory = in->status == MIX_OK ? calloc(n ? n : 1, size) : NULL;
+    if (!memory && in->status == MIX_OK)
+        in->status = mix_fail(in->err, MIX_ENOMEM, "%s: out of memory.", in->document.path);
+    return memory;
+}

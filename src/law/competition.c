@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* competition.c - see competition.h for the law, the notation and the layout of theta. */
+#include "competition.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gsl/gsl_randist.h>
+
+static const double EXPONENT_MIN = 1e-3, EXPONENT_MAX = 8.0;
+/* p: published size exponents lie between .05 and .5 (Kaplan et al. .076, Hoffmann et al. .34,
+ * Besiroglu et al. .35). A sweep holds few sizes, on which P N^-p trades freely with E and c x^-b;
+ * left to the box above, p runs away and extrapolates 1.5 to 2.7 times worse (fitted up to 310M and
+ * 680M on two public tables). */
+static const double SIZE_EXPONENT_MAX = 0.5;
+static const double LN_SCALE_MAX = 40.0; /* ln of the capacity term at x_ref */
+static const double ETA_MAX = 18.0;      /* H between 1.5e-8 and 1 - 1.5e-8 of n_min */
+static const double LOGIT_MAX = 25.0;
+static const double TRANSFER_MAX = 50.0;
+
+enum competition_kind competition_kind_of(const struct mix_model *model)
+{
+    if (model->law == &mix_law_transfer)
+        return COMPETITION_TRANSFER;
+    return model->law == &mix_law_demand ? COMPETITION_DEMAND : COMPETITION_PLAIN;
+}
+
+struct competition_terms competition_terms_of(const struct mix_model *model)
+{
+    struct competition_terms t = {-1, -1, -1};
+    int next = 1;
+    if (model->spec.form != 1)
+        t.noise = next++;
+    if (model->spec.has_size_term)
+        t.size = next++;
+    if (model->spec.has_token_term)
+        t.token = next;
+    return t;
+}
+
+double competition_fixed_h(const struct mix_model *model)
+{
+    return 0.1 * model->spec.n_min;
+}
+
+static enum mix_status layout_columns(struct mix_model *model, struct mix_error *err)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const size_t *at = model->offset;
+    size_t *column = calloc(n_targets * model->n_own, sizeof *column);
+    if (column == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a law of %zu targets", n_targets);
+    for (size_t m = 0; m < n_targets; m++) {
+        size_t *own = column + m * model->n_own;
+        *own++ = at[AT_B] + m;
+        *own++ = at[AT_C] + m;
+        if (at[AT_H] != SIZE_MAX)
+            *own++ = at[AT_H];
+        for (size_t j = 0; at[AT_DEMAND] != SIZE_MAX && j < n_domains; j++)
+            *own++ = at[AT_DEMAND] + m * n_domains + j;
+        if (at[AT_NOISE] != SIZE_MAX)
+            *own++ = at[AT_NOISE] + m;
+        for (size_t j = 0; at[AT_TRANSFER] != SIZE_MAX && j + 1 < n_domains; j++)
+            *own++ = at[AT_TRANSFER] + m * (n_domains - 1) + j;
+        if (at[AT_SIZE] != SIZE_MAX)
+            *own++ = at[AT_SIZE];
+        if (at[AT_TOKEN] != SIZE_MAX)
+            *own++ = at[AT_TOKEN];
+        assert(own == column + (m + 1) * model->n_own);
+    }
+    model->own_column = column;
+    return MIX_OK;
+}
+
+static void set_box(struct mix_model *model, size_t at, size_t n, double lower, double upper)
+{
+    for (size_t i = 0; at != SIZE_MAX && i < n; i++) {
+        model->lower[at + i] = lower;
+        model->upper[at + i] = upper;
+    }
+}
+
+/* Reserve a block of n entries of theta; SIZE_MAX where the model has none. */
+static size_t block(struct mix_model *model, int present, size_t n, size_t n_own)
+{
+    if (!present)
+        return SIZE_MAX;
+    const size_t at = model->n_theta;
+    model->n_theta += n;
+    model->n_own += n_own;
+    return at;
+}
+
+static void layout_blocks(struct mix_model *model)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const enum competition_kind kind = competition_kind_of(model);
+    size_t *at = model->offset;
+    at[AT_B] = block(model, 1, n_targets, 1);
+    at[AT_C] = block(model, 1, n_targets, 1);
+    at[AT_H] = block(model, model->spec.form == 0, 1, 1);
+    at[AT_DEMAND] = block(model, kind == COMPETITION_DEMAND, n_targets * n_domains, n_domains);
+    model->n_v = model->n_theta;
+    at[AT_NOISE] = block(model, model->spec.form != 1, n_targets, 1);
+    at[AT_TRANSFER] =
+        block(model, kind == COMPETITION_TRANSFER, n_targets * (n_domains - 1), n_domains - 1);
+    at[AT_SIZE] = block(model, model->spec.has_size_term, 1, 1);
+    at[AT_TOKEN] = block(model, model->spec.has_token_term, 1, 1);
+}
+
+enum mix_status competition_layout(struct mix_model *model, struct mix_error *err)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    model->offset = calloc(N_BLOCKS, sizeof *model->offset);
+    if (model->offset == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a law");
+    layout_blocks(model);
+    const size_t *at = model->offset;
+    model->n_linear = 1 + (size_t)(model->spec.form != 1) +
+                      (size_t)(model->spec.has_size_term != 0) +
+                      (size_t)(model->spec.has_token_term != 0);
+    model->n_params = model->n_theta + model->n_linear * n_targets;
+    model->ln_x_ref = log(model->spec.n_min / (double)n_targets);
+    model->cache_row = 1 + 5 * n_targets; /* struct point */
+    model->scratch = calloc(7 * n_targets + n_targets * n_domains, sizeof *model->scratch);
+    model->lower = calloc(model->n_theta, sizeof *model->lower);
+    model->upper = calloc(model->n_theta, sizeof *model->upper);
+    if (model->scratch == NULL || model->lower == NULL || model->upper == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a law of %zu targets", n_targets);
+    set_box(model, at[AT_B], n_targets, log(EXPONENT_MIN), log(EXPONENT_MAX));
+    set_box(model, at[AT_C], n_targets, -LN_SCALE_MAX, LN_SCALE_MAX);
+    set_box(model, at[AT_H], 1, -ETA_MAX, ETA_MAX);
+    set_box(model, at[AT_DEMAND], n_targets * n_domains, -LOGIT_MAX, LOGIT_MAX);
+    set_box(model, at[AT_NOISE], n_targets, log(EXPONENT_MIN), log(EXPONENT_MAX));
+    set_box(model, at[AT_TRANSFER], n_targets * (n_domains - 1), 0.0, TRANSFER_MAX);
+    set_box(model, at[AT_SIZE], 1, log(EXPONENT_MIN), log(SIZE_EXPONENT_MAX));
+    set_box(model, at[AT_TOKEN], 1, log(EXPONENT_MIN), log(EXPONENT_MAX));
+    return layout_columns(model, err);
+}
+
+static double log_uniform(gsl_rng *rng, double low, double high)
+{
+    return low * pow(high / low, gsl_rng_uniform(rng));
+}
+
+void competition_start(const struct mix_model *model, const struct law_scales *scales, gsl_rng *rng,
+                       double *theta)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const size_t *at = model->offset;
+    const double ln_x = log(scales->n_mean / (double)n_targets);
+    for (size_t m = 0; m < n_targets; m++) {
+        const double b = log_uniform(rng, 0.03, 2.0);
+        const double share = 0.05 + 0.75 * gsl_rng_uniform(rng); /* of the loss is capacity term */
+        theta[at[AT_B] + m] = log(b);
+        theta[at[AT_C] + m] = log(share * scales->mean_loss[m]) + b * (ln_x - model->ln_x_ref);
+        if (at[AT_NOISE] != SIZE_MAX)
+            theta[at[AT_NOISE] + m] = log(log_uniform(rng, 0.03, 2.0));
+    }
+    if (at[AT_H] != SIZE_MAX) {
+        const double share = log_uniform(rng, 1e-3, 0.9);
+        theta[at[AT_H]] = log(share / (1.0 - share));
+    }
+    if (at[AT_DEMAND] != SIZE_MAX)
+        for (size_t i = 0; i < n_targets * n_domains; i++)
+            theta[at[AT_DEMAND] + i] = 1.5 * gsl_ran_ugaussian(rng);
+    if (at[AT_TRANSFER] != SIZE_MAX)
+        for (size_t i = 0; i < n_targets * (n_domains - 1); i++)
+            theta[at[AT_TRANSFER] + i] = 0.3 * gsl_rng_uniform(rng) * gsl_rng_uniform(rng);
+    if (at[AT_SIZE] != SIZE_MAX)
+        theta[at[AT_SIZE]] = log(log_uniform(rng, 0.05, SIZE_EXPONENT_MAX));
+    if (at[AT_TOKEN] != SIZE_MAX)
+        theta[at[AT_TOKEN]] = log(log_uniform(rng, 0.05, 1.0));
+    for (size_t i = 0; i < model->n_theta; i++)
+        theta[i] = fmin(fmax(theta[i], model->lower[i]), model->upper[i]);
+}
+
+static void unpack_transfer(const struct mix_model *model, const double *theta, double *transfer)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const size_t *at = model->offset;
+    for (size_t m = 0; m < n_targets; m++) {
+        double *row = transfer + m * n_domains;
+        if (at[AT_DEMAND] != SIZE_MAX) {
+            const double *logit = theta + at[AT_DEMAND] + m * n_domains;
+            double top = logit[0], sum = 0.0;
+            for (size_t j = 1; j < n_domains; j++)
+                top = fmax(top, logit[j]);
+            for (size_t j = 0; j < n_domains; j++)
+                sum += row[j] = exp(logit[j] - top);
+            for (size_t j = 0; j < n_domains; j++)
+                row[j] /= sum;
+        } else {
+            const size_t self = (size_t)model->target_domain[m];
+            const double *off = theta + at[AT_TRANSFER] + m * (n_domains - 1);
+            for (size_t j = 0; j < n_domains; j++)
+                row[j] = j == self ? 1.0 : *off++;
+        }
+    }
+}
+
+static double logistic(double eta)
+{
+    return 1.0 / (1.0 + exp(-eta));
+}
+
+struct competition_values competition_unpack(const struct mix_model *model, const double *theta)
+{
+    const size_t n_targets = model->spec.n_targets;
+    const size_t *at = model->offset;
+    double *s = model->scratch;
+    struct competition_values k = {.b = s,
+                                   .e = s + n_targets,
+                                   .ln_c = s + 2 * n_targets,
+                                   .ln_bc = s + 3 * n_targets,
+                                   .a = s + 4 * n_targets,
+                                   .q = s + 5 * n_targets,
+                                   .share = s + 6 * n_targets,
+                                   .transfer = s + 7 * n_targets,
+                                   .h_low = competition_fixed_h(model)};
+    for (size_t m = 0; m < n_targets; m++) {
+        const double ln_b = theta[at[AT_B] + m];
+        k.b[m] = exp(ln_b);
+        k.e[m] = 1.0 / (k.b[m] + 1.0);
+        k.ln_c[m] = theta[at[AT_C] + m] + k.b[m] * model->ln_x_ref;
+        k.ln_bc[m] = ln_b + k.ln_c[m];
+        k.a[m] = at[AT_NOISE] != SIZE_MAX ? exp(theta[at[AT_NOISE] + m]) : 0.0;
+    }
+    if (at[AT_H] != SIZE_MAX) {
+        k.h_low = logistic(theta[at[AT_H]]) * model->spec.n_min;
+        k.d_ln_h = logistic(-theta[at[AT_H]]);
+    }
+    k.ln_low = log(k.h_low);
+    if (at[AT_DEMAND] != SIZE_MAX || at[AT_TRANSFER] != SIZE_MAX)
+        unpack_transfer(model, theta, k.transfer);
+    k.p_size = at[AT_SIZE] != SIZE_MAX ? exp(theta[at[AT_SIZE]]) : 0.0;
+    k.p_token = at[AT_TOKEN] != SIZE_MAX ? exp(theta[at[AT_TOKEN]]) : 0.0;
+    return k;
+}
+
+/* What eval leaves of a point for the derivatives: a row of model->cache. */
+struct point {
+    double *mu;
+    double *ln_x;        /* (M) */
+    double *term;        /* (M) c x^-b */
+    double *skill_share; /* (M) s */
+    double *noise_share; /* (M) n */
+    double *ln_noise;    /* (M) ln max(n, h_min) */
+};
+
+static struct point point_of(const struct mix_model *model, size_t r)
+{
+    const size_t n_targets = model->spec.n_targets;
+    double *mu = model->cache + r * model->cache_row, *x = mu + 1;
+    return (struct point){
+        mu, x, x + n_targets, x + 2 * n_targets, x + 3 * n_targets, x + 4 * n_targets};
+}
+
+static double dot(size_t n, const double *x, const double *y)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i] * y[i];
+    return sum;
+}
+
+/* The shares s and n of a point, and q (M). */
+static void set_shares(const struct mix_model *model, const struct competition_values *k,
+                       const double *h, const double *ln_h, const struct point *p)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const enum competition_kind kind = competition_kind_of(model);
+    const double ln_h_min = log(model->spec.h_min);
+    for (size_t m = 0; m < n_targets; m++) {
+        double ln_s, ln_n;
+        if (kind == COMPETITION_DEMAND) {
+            p->skill_share[m] = p->noise_share[m] = dot(n_domains, k->transfer + m * n_domains, h);
+            ln_s = ln_n = log(p->skill_share[m]);
+        } else {
+            const size_t self = (size_t)model->target_domain[m];
+            p->skill_share[m] = p->noise_share[m] = h[self];
+            ln_s = ln_n = ln_h[self];
+            if (kind == COMPETITION_TRANSFER) {
+                p->noise_share[m] = dot(n_domains, k->transfer + m * n_domains, h);
+                ln_n = log(p->noise_share[m]);
+            }
+        }
+        p->ln_noise[m] = ln_n > ln_h_min ? ln_n : ln_h_min;
+        k->q[m] = ln_s + k->ln_bc[m];
+    }
+}
+
+/* Share out the capacity of point r: N + (M-1) H, of form eq1 n_min + (M-1) H whatever N is. */
+static void set_capacities(const struct mix_model *model, const struct competition_values *k,
+                           double n, double ln_n, const struct point *p)
+{
+    const size_t n_targets = model->spec.n_targets;
+    const bool fixed = model->spec.form == 1;
+    const double size = fixed ? model->spec.n_min : n;
+    const double ln_size = fixed ? log(model->spec.n_min) : ln_n;
+    competition_allocate(n_targets, k->q, k->e, k->ln_low, ln_size,
+                         size + ((double)n_targets - 1.0) * k->h_low, p->mu, p->ln_x);
+    for (size_t m = 0; m < n_targets; m++)
+        p->term[m] = exp(k->ln_c[m] - k->b[m] * p->ln_x[m]);
+}
+
+static void fill(double *x, size_t n, double value)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = value;
+}
+
+void competition_eval(struct mix_model *model, const double *theta, const struct law_points *points,
+                      double *g, double *phi)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const size_t stride = points->n_rows * n_targets;
+    const struct competition_values k = competition_unpack(model, theta);
+    const struct competition_terms term = competition_terms_of(model);
+    fill(phi, stride, 1.0);
+    for (size_t r = 0; r < points->n_rows; r++) {
+        const struct point p = point_of(model, r);
+        double *at = phi + r * n_targets;
+        set_shares(model, &k, points->h + r * n_domains, points->ln_h + r * n_domains, &p);
+        set_capacities(model, &k, points->n[r], points->ln_n[r], &p);
+        memcpy(g + r * n_targets, p.term, n_targets * sizeof *g);
+        for (size_t m = 0; term.noise > 0 && m < n_targets; m++)
+            at[(size_t)term.noise * stride + m] = exp(-k.a[m] * (points->ln_d[r] + p.ln_noise[m]));
+        if (term.size > 0)
+            fill(at + (size_t)term.size * stride, n_targets, exp(-k.p_size * points->ln_n[r]));
+        if (term.token > 0)
+            fill(at + (size_t)term.token * stride, n_targets, exp(-k.p_token * points->ln_d[r]));
+    }
+}
+
+/* k->share (M) = d mu / d ln s_m = x e / W over active skills, 0 for the others; returns W = sum of
+ * x e, 0 where no skill is active. */
+static double set_multiplier_shares(const struct competition_values *k, size_t n_targets,
+                                    const double *ln_x)
+{
+    double weight = 0.0;
+    for (size_t m = 0; m < n_targets; m++) {
+        k->share[m] = ln_x[m] > k->ln_low ? exp(ln_x[m]) * k->e[m] : 0.0;
+        weight += k->share[m];
+    }
+    for (size_t m = 0; weight > 0.0 && m < n_targets; m++)
+        k->share[m] /= weight;
+    return weight;
+}
+
+/* v (n_v) = d mu / d theta at one point. */
+static void multiplier_gradient(const struct mix_model *model, const struct competition_values *k,
+                                const struct point *p, const double *h, double *v)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const size_t *at = model->offset;
+    const double weight = set_multiplier_shares(k, n_targets, p->ln_x);
+    double n_active = 0.0;
+    memset(v, 0, model->n_v * sizeof *v);
+    for (size_t m = 0; m < n_targets; m++) {
+        const double share = k->share[m];
+        if (!(share > 0.0))
+            continue;
+        n_active += 1.0;
+        v[at[AT_C] + m] = share;
+        v[at[AT_B] + m] = share * (1.0 + k->b[m] * (model->ln_x_ref - p->ln_x[m]));
+        for (size_t j = 0; at[AT_DEMAND] != SIZE_MAX && j < n_domains; j++)
+            v[at[AT_DEMAND] + m * n_domains + j] =
+                share * k->transfer[m * n_domains + j] * (h[j] / p->skill_share[m] - 1.0);
+    }
+    if (at[AT_H] != SIZE_MAX && n_active > 0.0)
+        v[at[AT_H]] = -(n_active - 1.0) * k->h_low / weight * k->d_ln_h;
+}
+
+/* One residual: the terms of its loss and how they move. */
+struct residual {
+    size_t m;
+    bool active;
+    double by_mu;              /* d loss / d mu */
+    double noise, size, token; /* A phi, P phi, Q phi; 0 where a model has no such term */
+};
+
+/* The own entries of one residual in the order of own_column, `stride` apart: d loss / d theta at
+ * fixed mu. An active skill has ln x = e (ln (s b c) - mu), the others stay on H. */
+static void own_entries(const struct mix_model *model, const struct competition_values *k,
+                        const struct point *p, const double *h, double ln_n, double ln_d,
+                        const struct residual *residual, double *own, size_t stride)
+{
+    const size_t n_domains = model->spec.n_domains, m = residual->m;
+    const size_t *at = model->offset;
+    const double *transfer = k->transfer + m * n_domains;
+    const double b = k->b[m], term = p->term[m], share = p->noise_share[m];
+    const double by_ln_c = residual->active ? term * k->e[m] : term;
+    const double by_ln_n = share > model->spec.h_min ? -residual->noise * k->a[m] : 0.0;
+    size_t i = 0;
+    own[stride * i++] =
+        by_ln_c * b * (model->ln_x_ref - p->ln_x[m] - (residual->active ? 1.0 : 0.0));
+    own[stride * i++] = by_ln_c;
+    if (at[AT_H] != SIZE_MAX)
+        own[stride * i++] = residual->active ? 0.0 : -term * b * k->d_ln_h;
+    for (size_t j = 0; at[AT_DEMAND] != SIZE_MAX && j < n_domains; j++)
+        own[stride * i++] = (by_ln_n - residual->by_mu) * transfer[j] * (h[j] / share - 1.0);
+    if (at[AT_NOISE] != SIZE_MAX)
+        own[stride * i++] = -residual->noise * k->a[m] * (ln_d + p->ln_noise[m]);
+    for (size_t j = 0; at[AT_TRANSFER] != SIZE_MAX && j < n_domains; j++)
+        if (j != (size_t)model->target_domain[m])
+            own[stride * i++] = by_ln_n * h[j] / share;
+    if (at[AT_SIZE] != SIZE_MAX)
+        own[stride * i++] = -residual->size * k->p_size * ln_n;
+    if (at[AT_TOKEN] != SIZE_MAX)
+        own[stride * i] = -residual->token * k->p_token * ln_d;
+}
+
+void competition_jacobian(struct mix_model *model, const double *theta,
+                          const struct law_points *points, const double *lambda, const double *phi,
+                          double *own, double *u, double *v)
+{
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const size_t stride = points->n_rows * n_targets;
+    const struct competition_values k = competition_unpack(model, theta);
+    const struct competition_terms term = competition_terms_of(model);
+    for (size_t r = 0; r < points->n_rows; r++) {
+        const struct point p = point_of(model, r);
+        const double *h = points->h + r * n_domains;
+        multiplier_gradient(model, &k, &p, h, v + r * model->n_v);
+        for (size_t m = 0; m < n_targets; m++) {
+            const size_t at = r * n_targets + m;
+            const double *linear = lambda + m * model->n_linear;
+            struct residual residual = {.m = m, .active = p.ln_x[m] > k.ln_low};
+            residual.by_mu = residual.active ? p.term[m] * k.b[m] * k.e[m] : 0.0;
+            if (term.noise > 0)
+                residual.noise = linear[term.noise] * phi[(size_t)term.noise * stride + at];
+            if (term.size > 0)
+                residual.size = linear[term.size] * phi[(size_t)term.size * stride + at];
+            if (term.token > 0)
+                residual.token = linear[term.token] * phi[(size_t)term.token * stride + at];
+            u[at] = residual.by_mu;
+            own_entries(model, &k, &p, h, points->ln_n[r], points->ln_d[r], &residual, own + at,
+                        stride);
+        }
+    }
+}
+
+/* d s_m / d h_j and, where `noise` is set, d n_m / d h_j. */
+static double share_slope(const struct mix_model *model, const struct competition_values *k,
+                          size_t m, size_t j, bool noise)
+{
+    const enum competition_kind kind = competition_kind_of(model);
+    if (kind == COMPETITION_DEMAND || (kind == COMPETITION_TRANSFER && noise))
+        return k->transfer[m * model->spec.n_domains + j];
+    return j == (size_t)model->target_domain[m] ? 1.0 : 0.0;
+}
+
+void competition_mixture_gradient(struct mix_model *model, const double *theta,
+                                  const struct law_points *points, const double *lambda,
+                                  const double *phi, double *dloss_dh)
+{
+    (void)points;
+    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const struct competition_values k = competition_unpack(model, theta);
+    const struct competition_terms term = competition_terms_of(model);
+    const struct point p = point_of(model, 0);
+    set_multiplier_shares(&k, n_targets, p.ln_x);
+    for (size_t j = 0; j < n_domains; j++) {
+        double d_mu = 0.0;
+        for (size_t m = 0; m < n_targets; m++)
+            if (k.share[m] > 0.0)
+                d_mu += k.share[m] * share_slope(model, &k, m, j, false) / p.skill_share[m];
+        for (size_t m = 0; m < n_targets; m++) {
+            double slope = 0.0;
+            if (k.share[m] > 0.0) {
+                const double d_ln_s = share_slope(model, &k, m, j, false) / p.skill_share[m];
+                slope -= p.term[m] * k.b[m] * k.e[m] * (d_ln_s - d_mu);
+            }
+            if (term.noise > 0 && p.noise_share[m] > model->spec.h_min)
+                slope -= lambda[m * model->n_linear + (size_t)term.noise] *
+                         phi[(size_t)term.noise * n_targets + m] * k.a[m] / p.noise_share[m] *
+                         share_slope(model, &k, m, j, true);
+            dloss_dh[m * n_domains + j] = slope;
+        }
+    }
+}
+
+enum mix_status competition_check_domains(const struct mix_data *data, const char *law,
+                                          const char *const *domains, const char *const *targets,
+                                          struct mix_error *err)
+{
+    for (size_t m = 0; m < data->n_targets; m++)
+        if (data->target_domain[m] < 0)
+            return mix_fail(
+                err, MIX_EINVAL,
+                "law %s needs targets that are training domains, and target %s is none; "
+                "select --targets domains or use law demand",
+                law, targets[m]);
+    for (size_t j = 0; j < data->n_domains; j++) {
+        bool measured = false;
+        for (size_t m = 0; m < data->n_targets; m++)
+            measured = measured || (size_t)data->target_domain[m] == j;
+        if (!measured)
+            return mix_fail(
+                err, MIX_EINVAL,
+                "law %s needs a measured loss for every training domain, and %s has none; "
+                "use law demand",
+                law, domains[j]);
+    }
+    return MIX_OK;
+}
+
+static bool varies(size_t n, const double *x)
+{
+    for (size_t i = 1; i < n; i++)
+        if (fabs(x[i] - x[0]) > 1e-9 * fabs(x[0]))
+            return true;
+    return false;
+}
+
+void competition_check_terms(const struct mix_data *data, struct mix_law_spec *spec,
+                             char notes[MIX_TEXT_MAX])
+{
+    spec->has_size_term = varies(data->n_rows, data->n_params);
+    spec->has_token_term = varies(data->n_rows, data->n_tokens);
+    const size_t used = strlen(notes);
+    snprintf(
+        notes + used, MIX_TEXT_MAX - used, "%s%s",
+        spec->has_size_term ? "" : "the term P N^-p is dropped: all selected runs have one N\n",
+        spec->has_token_term ? "" : "the term Q D^-q is dropped: all selected runs have one D\n");
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* competition.h - capacity competition between skills, the core of capacity, transfer and demand.
+ *
+ *     L_m = E_m + c_m x_m*^(-b_m) + A_m (D n_m(h))^(-a_m) + P_m N^(-p) + Q_m D^(-q)
+ *     x*  = argmin sum_m s_m(h) c_m x_m^(-b_m)   s.t.  sum_m x_m = C,  x_m >= H,   C = N + (M-1) H
+ *
+ *     law        s_m              n_m                     T
+ *     capacity   h_m              h_m                     -
+ *     transfer   h_m              sum_j T_mj h_j          T_mm = 1, T_mj >= 0
+ *     demand     sum_j T_mj h_j   s_m                     rows sum to 1
+ *
+ * Source: Dai & Zheng, "Explaining Data Mixing Scaling Laws", arXiv 2606.08167, for s = n = h.
+ *
+ * KKT: ln x_m = max(ln H, e_m (q_m - mu)) with q_m = ln(s_m b_m c_m), e_m = 1/(b_m+1) and mu the
+ * root of F(mu) = ln sum_m x_m(mu) - ln C. F is a log-sum-exp of convex decreasing functions, hence
+ * convex and decreasing: Newton from the left converges monotonically. F is flatter than sum x - C
+ * itself, which saves half of the steps.
+ *
+ * Box: b, a, q in [1e-3, 8], p in [1e-3, 0.5], 0 < H < n_min.
+ *
+ * theta: ln b (M), gamma (M) = ln c - b ln x_ref, eta (H = n_min / (1 + exp(-eta))), then T of
+ * demand (logits), ln a (M), T of transfer (off-diagonal values), ln p, ln q. The first n_v entries
+ * move mu.
+ */
+#ifndef MIXSWEEP_COMPETITION_H
+#define MIXSWEEP_COMPETITION_H
+
+#include "law_impl.h"
+
+enum competition_kind { COMPETITION_PLAIN, COMPETITION_TRANSFER, COMPETITION_DEMAND };
+
+/**
+ * Share out the capacity: solve F(mu) = 0.
+ *
+ * @param n       skills
+ * @param q       (n) ln(s b c); -inf where s = 0
+ * @param e       (n) 1 / (b + 1)
+ * @param ln_low  ln H
+ * @param ln_n    ln N, N >= H
+ * @param total   C = N + (n-1) H
+ * @param mu      in: a guess from a nearby problem, or NaN; out: the multiplier ln lambda
+ * @param ln_x    (n) out: ln of the capacities
+ * @return Newton steps taken; at most 30. On legal input (b from 1e-3 to 8) it needs far fewer, and
+ * sum x = C holds within rounding.
+ */
+int competition_allocate(size_t n, const double *q, const double *e, double ln_low, double ln_n,
+                         double total, double *mu, double *ln_x);
+
+/** Blocks of theta, as indices of model->offset; SIZE_MAX there where a model has no such block. */
+enum competition_block {
+    AT_B,
+    AT_C,
+    AT_H,
+    AT_DEMAND,
+    AT_NOISE,
+    AT_TRANSFER,
+    AT_SIZE,
+    AT_TOKEN,
+    N_BLOCKS
+};
+
+/** Which of the linear terms is which, or -1; term 0 is E. */
+struct competition_terms {
+    int noise, size, token;
+};
+
+/** The parameters that a theta stands for, and room for one point; all in model->scratch. */
+struct competition_values {
+    double *b, *e, *ln_c, *ln_bc, *a; /* (M) */
+    double *transfer;                 /* (M,K) T; unused by capacity */
+    double *q;                        /* (M) of one point */
+    double *share;                    /* (M) of one point: d mu / d ln s */
+    double h_low, ln_low;             /* H */
+    double d_ln_h;                    /* d ln H / d eta */
+    double p_size, p_token;
+};
+
+enum competition_kind competition_kind_of(const struct mix_model *model);
+struct competition_terms competition_terms_of(const struct mix_model *model);
+struct competition_values competition_unpack(const struct mix_model *model, const double *theta);
+
+/** H of the forms eq1 and eq3, which do not fit it; 1e6 parameters. */
+double competition_fixed_h(const struct mix_model *model);
+
+/** The members of struct mix_law, shared by the three families; the kind follows from the law's
+ * name. */
+enum mix_status competition_layout(struct mix_model *model, struct mix_error *err);
+void competition_start(const struct mix_model *model, const struct law_scales *scales, gsl_rng *rng,
+                       double *theta);
+void competition_eval(struct mix_model *model, const double *theta, const struct law_points *points,
+                      double *g, double *phi);
+void competition_jacobian(struct mix_model *model, const double *theta,
+                          const struct law_points *points, const double *lambda, const double *phi,
+                          double *own, double *u, double *v);
+void competition_mixture_gradient(struct mix_model *model, const double *theta,
+                                  const struct law_points *points, const double *lambda,
+                                  const double *phi, double *dloss_dh);
+void competition_to_natural(const struct mix_model *model, const double *theta,
+                            const double *lambda, double *params);
+void competition_from_natural(const struct mix_model *model, const double *params, double *theta,
+                              double *lambda);
+void competition_natural_jacobian(const struct mix_model *model, const double *theta, double *jac);
+void competition_param_name(const struct mix_model *model, size_t p, const char *const *domains,
+                            const char *const *targets, char *name, char *unit);
+double competition_least_size(const struct mix_model *model, const double *params);
+
+/** The lines of a law's descriptor that the three families share. */
+#define COMPETITION_FUNCTIONS                                                                      \
+    .layout = competition_layout, .start = competition_start, .eval = competition_eval,            \
+    .jacobian = competition_jacobian, .mixture_gradient = competition_mixture_gradient,            \
+    .to_natural = competition_to_natural, .from_natural = competition_from_natural,                \
+    .natural_jacobian = competition_natural_jacobian, .param_name = competition_param_name,        \
+    .least_size = competition_least_size
+
+/** Refuse tables in which the targets are not exactly the training domains. */
+enum mix_status competition_check_domains(const struct mix_data *data, const char *law,
+                                          const char *const *domains, const char *const *targets,
+                                          struct mix_error *err);
+/** Set has_size_term and has_token_term by what varies in the table, and note what is dropped. */
+void competition_check_terms(const struct mix_data *data, struct mix_law_spec *spec,
+                             char notes[MIX_TEXT_MAX]);
+
+#endif

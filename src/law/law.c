@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* law.c - the table of law families and what they share; see law.h. */
+#include "mixsweep/law.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "law_impl.h"
+
+static const struct mix_law *const laws[] = {&mix_law_capacity, &mix_law_transfer, &mix_law_demand,
+                                             &mix_law_chinchilla};
+enum { N_LAWS = sizeof laws / sizeof laws[0] };
+static const double H_MIN = 1e-4;
+
+const struct mix_law *mix_law_get(size_t index)
+{
+    return index < N_LAWS ? laws[index] : NULL;
+}
+
+const struct mix_law *mix_law_find(const char *name)
+{
+    for (size_t i = 0; i < N_LAWS; i++)
+        if (strcmp(laws[i]->name, name) == 0)
+            return laws[i];
+    return NULL;
+}
+
+const char *mix_law_name(const struct mix_law *law)
+{
+    return law->name;
+}
+
+const char *mix_law_summary(const struct mix_law *law)
+{
+    return law->summary;
+}
+
+static enum mix_status unknown_law(const char *name, struct mix_error *err)
+{
+    char known[MIX_TEXT_MAX] = "";
+    for (size_t i = 0, used = 0; i < N_LAWS && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+                                 laws[i]->name);
+    return mix_fail(err, MIX_EINVAL, "there is no law %s; the laws are %s", name, known);
+}
+
+static enum mix_status check_counts(const struct mix_data *data, const char *const *targets,
+                                    size_t n_params, const char *law, struct mix_error *err)
+{
+    size_t n_all = 0;
+    for (size_t m = 0; m < data->n_targets; m++) {
+        size_t n = 0;
+        for (size_t r = 0; r < data->n_rows; r++)
+            n += data->weight[r * data->n_targets + m] > 0.0;
+        if (n < 3)
+            return mix_fail(
+                err, MIX_EINVAL,
+                "target %s has %zu unmasked losses in the selection; a law needs 3 or more "
+                "(lower --mask-below, or leave it out by --targets)",
+                targets[m], n);
+        n_all += n;
+    }
+    if (n_all < n_params)
+        return mix_fail(
+            err, MIX_EINVAL,
+            "law %s has %zu parameters and the selection only %zu losses; add runs or use a "
+            "smaller law",
+            law, n_params, n_all);
+    return MIX_OK;
+}
+
+enum mix_status mix_law_spec_from_data(const char *name, int form, const struct mix_data *data,
+                                       const char *const *domains, const char *const *targets,
+                                       struct mix_law_spec *spec, char notes[MIX_TEXT_MAX],
+                                       struct mix_error *err)
+{
+    const struct mix_law *law = mix_law_find(name);
+    if (law == NULL)
+        return unknown_law(name, err);
+    struct mix_law_spec out = {.form = form,
+                               .n_domains = data->n_domains,
+                               .n_targets = data->n_targets,
+                               .n_min = INFINITY,
+                               .h_min = H_MIN};
+    snprintf(out.law, sizeof out.law, "%s", name);
+    for (size_t r = 0; r < data->n_rows; r++)
+        out.n_min = fmin(out.n_min, data->n_params[r]);
+    notes[0] = '\0';
+    enum mix_status status = law->check(data, domains, targets, &out, notes, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_model *model = NULL;
+    status = mix_model_create(&out, data->target_domain, &model, err);
+    if (model == NULL)
+        return status;
+    status = check_counts(data, targets, mix_model_n_free(model), name, err);
+    mix_model_destroy(model);
+    if (status == MIX_OK)
+        *spec = out;
+    return status;
+}
+
+/* Sizes come from files too, so they are bounded before anything is allocated. */
+static enum mix_status check_shape(const struct mix_law *law, const struct mix_law_spec *spec,
+                                   const int *target_domain, struct mix_error *err)
+{
+    const size_t n_domains = spec->n_domains, n_targets = spec->n_targets;
+    if (n_domains == 0 || n_domains > MIX_DOMAINS_MAX || n_targets == 0 ||
+        n_targets > MIX_DOMAINS_MAX || !(spec->n_min > 0.0))
+        return mix_fail(err, MIX_EINVAL,
+                        "law %s on %zu domains and %zu targets from N = %g: allowed are 1 to %d "
+                        "domains, 1 to %d targets and N > 0",
+                        spec->law, n_domains, n_targets, spec->n_min, MIX_DOMAINS_MAX,
+                        MIX_DOMAINS_MAX);
+    if (!law->any_target && n_targets != n_domains)
+        return mix_fail(err, MIX_EINVAL,
+                        "law %s needs one target for each training domain, not %zu targets on %zu "
+                        "domains",
+                        spec->law, n_targets, n_domains);
+    for (size_t m = 0; m < n_targets; m++)
+        if (target_domain[m] >= (int)n_domains || (!law->any_target && target_domain[m] < 0))
+            return mix_fail(err, MIX_EINVAL, "law %s: target %zu is not a training domain",
+                            spec->law, m);
+    return MIX_OK;
+}
+
+enum mix_status mix_model_create(const struct mix_law_spec *spec, const int *target_domain,
+                                 struct mix_model **out, struct mix_error *err)
+{
+    const struct mix_law *law = mix_law_find(spec->law);
+    if (law == NULL)
+        return unknown_law(spec->law, err);
+    enum mix_status status = check_shape(law, spec, target_domain, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_model *model = calloc(1, sizeof *model);
+    if (model == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
+    model->law = law;
+    model->spec = *spec;
+    const size_t n_targets = spec->n_targets;
+    status = mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
+    model->target_domain = calloc(n_targets, sizeof *model->target_domain);
+    if (model->target_domain == NULL)
+        goto fail;
+    memcpy(model->target_domain, target_domain, n_targets * sizeof *target_domain);
+    status = law->layout(model, err);
+    if (status == MIX_OK)
+        status = law_points_create(1, spec->n_domains, &model->point_1, err);
+    if (status != MIX_OK)
+        goto fail;
+    model->theta_1 = calloc(model->n_theta, sizeof *model->theta_1);
+    model->lambda_1 = calloc(n_targets * model->n_linear, sizeof *model->lambda_1);
+    model->g_1 = calloc(n_targets, sizeof *model->g_1);
+    model->phi_1 = calloc(n_targets * model->n_linear, sizeof *model->phi_1);
+    status = mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
+    if (model->theta_1 == NULL || model->lambda_1 == NULL || model->g_1 == NULL ||
+        model->phi_1 == NULL)
+        goto fail;
+    status = law_model_reserve(model, 1, err);
+    if (status != MIX_OK)
+        goto fail;
+    *out = model;
+    return mix_fail(err, MIX_OK, "%s", "");
+fail:
+    mix_model_destroy(model);
+    return status;
+}
+
+void mix_model_destroy(struct mix_model *model)
+{
+    if (model == NULL)
+        return;
+    law_points_destroy(&model->point_1);
+    free(model->target_domain);
+    free(model->own_column);
+    free(model->lower);
+    free(model->upper);
+    free(model->scratch);
+    free(model->offset);
+    free(model->theta_1);
+    free(model->lambda_1);
+    free(model->g_1);
+    free(model->phi_1);
+    free(model->cache);
+    free(model);
+}
+
+const struct mix_law_spec *mix_model_spec(const struct mix_model *model)
+{
+    return &model->spec;
+}
+
+size_t mix_model_n_params(const struct mix_model *model)
+{
+    return model->n_params;
+}
+
+size_t mix_model_n_free(const struct mix_model *model)
+{
+    const size_t gauge = model->law == &mix_law_demand ? model->spec.n_targets : 0;
+    return model->n_params - gauge;
+}
+
+void mix_model_param_name(const struct mix_model *model, size_t p, const char *const *domains,
+                          const char *const *targets, char *name, char *unit)
+{
+    model->law->param_name(model, p, domains, targets, name, unit);
+}
+
+static enum mix_status one_point(struct mix_model *model, const double *params,
+                                 const double *mixture, double n_params, double n_tokens,
+                                 struct mix_error *err)
+{
+    const double least = model->law->least_size(model, params);
+    if (!(n_params >= least))
+        return mix_fail(
+            err, MIX_EINVAL,
+            "N = %g million parameters is below H = %g million, the capacity that law %s "
+            "gives every domain; ask for a larger model",
+            n_params, least, model->spec.law);
+    if (!(n_params > 0.0) || !(n_tokens > 0.0))
+        return mix_fail(err, MIX_EINVAL, "N = %g and D = %g must be positive", n_params, n_tokens);
+    law_points_set(&model->point_1, 0, mixture, n_params, n_tokens);
+    law_model_reset(model);
+    model->law->eval(model, model->theta_1, &model->point_1, model->g_1, model->phi_1);
+    return MIX_OK;
+}
+
+static void one_point_losses(const struct mix_model *model, double *loss)
+{
+    const size_t n_targets = model->spec.n_targets, n_linear = model->n_linear;
+    for (size_t m = 0; m < n_targets; m++) {
+        loss[m] = model->g_1[m];
+        for (size_t l = 0; l < n_linear; l++)
+            loss[m] += model->lambda_1[m * n_linear + l] * model->phi_1[l * n_targets + m];
+    }
+}
+
+enum mix_status mix_model_predict(struct mix_model *model, const double *params, size_t n_rows,
+                                  const double *mixture, const double *n_params,
+                                  const double *n_tokens, double *loss, struct mix_error *err)
+{
+    model->law->from_natural(model, params, model->theta_1, model->lambda_1);
+    for (size_t r = 0; r < n_rows; r++) {
+        const enum mix_status status = one_point(model, params, mixture + r * model->spec.n_domains,
+                                                 n_params[r], n_tokens[r], err);
+        if (status != MIX_OK)
+            return status;
+        one_point_losses(model, loss + r * model->spec.n_targets);
+    }
+    return MIX_OK;
+}
+
+enum mix_status mix_model_gradient(struct mix_model *model, const double *params,
+                                   const double *mixture, double n_params, double n_tokens,
+                                   double *loss, double *dloss_dh, struct mix_error *err)
+{
+    model->law->from_natural(model, params, model->theta_1, model->lambda_1);
+    const enum mix_status status = one_point(model, params, mixture, n_params, n_tokens, err);
+    if (status != MIX_OK)
+        return status;
+    one_point_losses(model, loss);
+    model->law->mixture_gradient(model, model->theta_1, &model->point_1, model->lambda_1,
+                                 model->phi_1, dloss_dh);
+    return MIX_OK;
+}
+
+enum mix_status law_points_create(size_t n_rows, size_t n_domains, struct law_points *points,
+                                  struct mix_error *err)
+{
+    *points = (struct law_points){.n_rows = n_rows, .n_domains = n_domains, .capacity = n_rows};
+    points->h = calloc(n_rows * n_domains, sizeof(double));
+    points->ln_h = calloc(n_rows * n_domains, sizeof(double));
+    points->n = calloc(n_rows, sizeof(double));
+    points->ln_n = calloc(n_rows, sizeof(double));
+    points->ln_d = calloc(n_rows, sizeof(double));
+    if (points->h == NULL || points->ln_h == NULL || points->n == NULL || points->ln_n == NULL ||
+        points->ln_d == NULL) {
+        law_points_destroy(points);
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu points", n_rows);
+    }
+    return MIX_OK;
+}
+
+void law_points_destroy(struct law_points *points)
+{
+    free(points->h);
+    free(points->ln_h);
+    free(points->n);
+    free(points->ln_n);
+    free(points->ln_d);
+    *points = (struct law_points){0};
+}
+
+void law_points_set(struct law_points *points, size_t r, const double *h, double n, double d)
+{
+    for (size_t j = 0; j < points->n_domains; j++) {
+        points->h[r * points->n_domains + j] = h[j];
+        points->ln_h[r * points->n_domains + j] = log(h[j]);
+    }
+    points->n[r] = n;
+    points->ln_n[r] = log(n);
+    points->ln_d[r] = log(d);
+}
+
+enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct mix_error *err)
+{
+    if (n_rows > model->cache_rows) {
+        double *cache = realloc(model->cache, n_rows * model->cache_row * sizeof *cache);
+        if (cache == NULL)
+            return mix_fail(err, MIX_ENOMEM, "out of memory for %zu points", n_rows);
+        model->cache = cache;
+        model->cache_rows = n_rows;
+    }
+    law_model_reset(model);
+    return MIX_OK;
+}
+
+void law_model_reset(struct mix_model *model)
+{
+    for (size_t r = 0; r < model->cache_rows; r++)
+        model->cache[r * model->cache_row] = NAN;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* law_impl.h - what a law family provides; see mixsweep/law.h for the form of a law. Private to
+ * law/ and fit/.
+ *
+ * Batches of R points are evaluated at once. Layouts, with e = r * M + m:
+ *
+ *     g[e], phi[l * R * M + e], own[k * R * M + e], u[e], v[r * n_v + i]
+ *
+ * so that loops over targets are contiguous. v covers the leading n_v entries of theta.
+ */
+#ifndef MIXSWEEP_LAW_IMPL_H
+#define MIXSWEEP_LAW_IMPL_H
+
+#include <gsl/gsl_rng.h>
+
+#include "mixsweep/law.h"
+
+/** R points with the logarithms that every law needs. Owns its arrays. */
+struct law_points {
+    size_t n_rows, n_domains, capacity;
+    double *h;    /* (R,K) */
+    double *ln_h; /* (R,K); -inf where h = 0 */
+    double *n;    /* (R) 1e6 parameters */
+    double *ln_n; /* (R) */
+    double *ln_d; /* (R) of 1e9 tokens */
+};
+
+/** What starts are scaled by. */
+struct law_scales {
+    const double *mean_loss; /* (M) */
+    double n_mean;           /* geometric mean of N, 1e6 parameters */
+};
+
+struct mix_model {
+    const struct mix_law *law;
+    struct mix_law_spec spec;
+    int *target_domain; /* (M) */
+    size_t n_theta;     /* Q */
+    size_t n_linear;    /* L per target */
+    size_t n_own, n_v;
+    size_t n_params;       /* P */
+    size_t *own_column;    /* (M, n_own) column of theta */
+    double *lower, *upper; /* (Q) box of theta */
+    double ln_x_ref;     /* capacity at which theta holds the capacity term; decorrelates b and c */
+    double *scratch;     /* of the law */
+    size_t *offset;      /* of the law: where its blocks of theta begin */
+    double *theta_1;     /* (Q) for the one-point functions */
+    double *lambda_1;    /* (M,L) */
+    double *g_1, *phi_1; /* (M), (L,M) */
+    struct law_points point_1;
+    double *cache; /* (R, cache_row) what eval leaves for jac */
+    size_t cache_rows, cache_row;
+};
+
+struct mix_law {
+    const char *name;
+    const char *summary;
+    bool any_target; /* targets need not be training domains */
+    /** See mix_law_spec_from_data(); shapes and n_min are set already. */
+    enum mix_status (*check)(const struct mix_data *data, const char *const *domains,
+                             const char *const *targets, struct mix_law_spec *spec,
+                             char notes[MIX_TEXT_MAX], struct mix_error *err);
+    /** Fill counts, own_column, bounds and scratch of a model whose spec is set. */
+    enum mix_status (*layout)(struct mix_model *model, struct mix_error *err);
+    /** A data-scaled random start. theta (Q) out, inside the box. */
+    void (*start)(const struct mix_model *model, const struct law_scales *scales, gsl_rng *rng,
+                  double *theta);
+    /** Values: g (R,M) and phi (L,R,M). */
+    void (*eval)(struct mix_model *model, const double *theta, const struct law_points *points,
+                 double *g, double *phi);
+    /** Derivatives at the theta of the last eval, for linear parameters lambda (M,L). */
+    void (*jacobian)(struct mix_model *model, const double *theta, const struct law_points *points,
+                     const double *lambda, const double *phi, double *own, double *u, double *v);
+    /** d loss / d h at the one point of the last eval: (M,K). */
+    void (*mixture_gradient)(struct mix_model *model, const double *theta,
+                             const struct law_points *points, const double *lambda,
+                             const double *phi, double *dloss_dh);
+    void (*to_natural)(const struct mix_model *model, const double *theta, const double *lambda,
+                       double *params);
+    void (*from_natural)(const struct mix_model *model, const double *params, double *theta,
+                         double *lambda);
+    /** d natural / d (theta, lambda): (P, Q + M L), zeroed before the call. */
+    void (*natural_jacobian)(const struct mix_model *model, const double *theta, double *jac);
+    void (*param_name)(const struct mix_model *model, size_t p, const char *const *domains,
+                       const char *const *targets, char *name, char *unit);
+    /** H in 1e6 parameters: least N that can be evaluated; 0 where any N is fine. */
+    double (*least_size)(const struct mix_model *model, const double *params);
+};
+
+extern const struct mix_law mix_law_capacity, mix_law_transfer, mix_law_demand, mix_law_chinchilla;
+
+enum mix_status law_points_create(size_t n_rows, size_t n_domains, struct law_points *points,
+                                  struct mix_error *err);
+void law_points_destroy(struct law_points *points);
+/** Set row r; sizes in 1e6 parameters and 1e9 tokens. */
+void law_points_set(struct law_points *points, size_t r, const double *h, double n, double d);
+
+/** Make room for R rows in the cache between eval and jacobian. */
+enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct mix_error *err);
+
+/** Forget warm starts kept in the cache, so that the next eval depends on its arguments alone. */
+void law_model_reset(struct mix_model *model);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* warnings.c - what a reader of an optimum has to know beside its figures. */
+#include <gsl/gsl_statistics_double.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimum/search.h"
+
+static const double OUTSIDE_HULL = 0.02; /* largest share difference that is no matter */
+static const double BEYOND_TEST = 3.0;   /* times the factor that the held-out size tested */
+static const double WIDE = 0.1;          /* median total variation of the draws' optima */
+enum { FEW_DRAWS = 100 };
+
+static void warn(struct mix_optimum *o, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* A warning that does not fit any more is left out whole. */
+static void warn(struct mix_optimum *o, const char *format, ...)
+{
+    char line[MIX_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    const size_t used = strlen(o->warnings), room = sizeof o->warnings - used;
+    if (length > 0 && strlen(line) + 2 <= room)
+        snprintf(o->warnings + used, room, "%s%s", used > 0 ? "\n" : "", line);
+}
+
+/* "a, b and c": the domains whose binding is `kind`, with what `show` holds of each. */
+static size_t list_domains(const struct mix_optimum *o, const uint8_t *chosen, const double *show,
+                           char text[MIX_TEXT_MAX / 2])
+{
+    size_t n = 0, used = 0, total = 0;
+    for (size_t j = 0; j < o->n_domains; j++)
+        total += chosen[j] != 0;
+    text[0] = '\0';
+    for (size_t j = 0; j < o->n_domains && used < MIX_TEXT_MAX / 2; j++) {
+        if (chosen[j] == 0)
+            continue;
+        const char *before = n == 0 ? "" : n + 1 == total ? " and " : ", ";
+        used += (size_t)snprintf(text + used, MIX_TEXT_MAX / 2 - used, "%s%s (%.3g)", before,
+                                 o->domains[j], show[j]);
+        n++;
+    }
+    return total;
+}
+
+static void warn_observed(struct mix_optimum *o)
+{
+    char names[MIX_TEXT_MAX / 2];
+    uint8_t above[MIX_DOMAINS_MAX] = {0};
+    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++)
+        above[j] = o->mixture[j] > o->seen_max[j] + 1e-6;
+    if (list_domains(o, above, o->seen_max, names) > 0)
+        warn(o, "more than any run had (in brackets: the largest share seen) of %s", names);
+    if (o->hull_distance > OUTSIDE_HULL)
+        warn(o,
+             "the optimum lies outside the observed mixtures: %.2g of share from the nearest blend "
+             "of them",
+             o->hull_distance);
+}
+
+static void warn_extrapolation(const struct mix_fit *fit, struct mix_optimum *o)
+{
+    if (o->extrapolation_n > 1.0 + 1e-9) {
+        if (!(fit->scale_factor > 1.0))
+            warn(o,
+                 "the size is %.3g times the largest fitted one, and no held-out size was tested",
+                 o->extrapolation_n);
+        else if (o->extrapolation_n > BEYOND_TEST * fit->scale_factor)
+            warn(o,
+                 "caution: the size is %.3g times the largest fitted one; the held-out test went "
+                 "only %.3g times beyond",
+                 o->extrapolation_n, fit->scale_factor);
+        else
+            warn(o, "the size is %.3g times the largest fitted one (held-out test: %.3g times)",
+                 o->extrapolation_n, fit->scale_factor);
+    }
+    if (o->extrapolation_d > 1.0 + 1e-9)
+        warn(o, "%sthe tokens are %.3g times the most fitted",
+             o->extrapolation_d > 10.0 ? "caution: " : "", o->extrapolation_d);
+}
+
+static void warn_bounds(struct mix_optimum *o)
+{
+    char names[MIX_TEXT_MAX / 2];
+    uint8_t floors[MIX_DOMAINS_MAX] = {0}, caps[MIX_DOMAINS_MAX] = {0};
+    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++) {
+        floors[j] = o->binding[j] == 1;
+        caps[j] = o->binding[j] == 2;
+    }
+    if (list_domains(o, floors, o->lower, names) > 0)
+        warn(o, "on the floor, the law asks for less: %s", names);
+    if (list_domains(o, caps, o->upper, names) > 0)
+        warn(o, "on the cap, the law asks for more: %s", names);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Where the draws' own optima lie far away, yet gain them little, the answer is a set. */
+static void warn_spread(const struct mix_answers *answers, struct mix_optimum *o)
+{
+    double *variation = malloc(2 * answers->n * sizeof *variation);
+    if (variation == NULL)
+        return;
+    double *regret = variation + answers->n;
+    size_t n = 0;
+    for (size_t b = 0; b < answers->n; b++) {
+        const double *answer = answers->answer + b * answers->width;
+        if (answer[MIX_ANSWER_OK] == 0.0)
+            continue;
+        variation[n] = 0.0;
+        for (size_t j = 0; j < o->n_domains; j++)
+            variation[n] += 0.5 * fabs(answer[MIX_ANSWER_MIXTURE + j] - o->mixture[j]);
+        regret[n++] = answer[MIX_ANSWER_AT + MIX_AT_OPTIMUM] - answer[MIX_ANSWER_OWN];
+    }
+    if (n > 0) {
+        qsort(variation, n, sizeof *variation, ascending);
+        qsort(regret, n, sizeof *regret, ascending);
+        const double far = gsl_stats_quantile_from_sorted_data(variation, 1, n, 0.5);
+        if (far > WIDE)
+            warn(o,
+                 "the optimum is a tie set, not a point: the draws' own optima move %.2g of the "
+                 "mixture (median) and gain %.2g by it",
+                 far, gsl_stats_quantile_from_sorted_data(regret, 1, n, 0.5));
+    }
+    free(variation);
+}
+
+static void warn_draws(const struct mix_answers *answers, struct mix_optimum *o)
+{
+    size_t n_failed = 0;
+    for (size_t b = 0; b < answers->n; b++)
+        n_failed += answers->answer[b * answers->width + MIX_ANSWER_OK] == 0.0;
+    if (answers->n == 0) {
+        warn(o, "no bootstrap, so no intervals: run mixsweep bootstrap --fit %s first", o->fit);
+        return;
+    }
+    if (answers->n < FEW_DRAWS)
+        warn(o, "only %zu draws: the ends of the intervals are rough; 1000 are usual", answers->n);
+    if (n_failed > 0)
+        warn(o, "%zu of %zu draws have no answer at this scale and are left out", n_failed,
+             answers->n);
+    warn_spread(answers, o);
+}
+
+void mix_optimum_warn(const struct mix_table *table, const struct mix_fit *fit,
+                      const struct mix_answers *answers, struct mix_optimum *o)
+{
+    if (!mix_fit_sees_same_runs(fit, table))
+        warn(o, "the runs have changed since fit %s was made: fit again with --replace", fit->name);
+    warn_draws(answers, o);
+    warn_extrapolation(fit, o);
+    warn_observed(o);
+    warn_bounds(o);
+    if (2 * o->n_at_best < o->n_starts)
+        warn(o, "only %zu of %zu starts reach this optimum: the loss has several valleys",
+             o->n_at_best, o->n_starts);
+}

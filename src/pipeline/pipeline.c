@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mixsweep/pipeline.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mixsweep/share.h"
+
+static bool is_root(const struct mix_pipeline *pipeline)
+{
+    return mix_ranks_rank(pipeline->ranks) == 0;
+}
+
+static bool same_key(struct mix_key a, struct mix_key b)
+{
+    return a.hi == b.hi && a.lo == b.lo;
+}
+
+static bool same_numbers(const double *a, const double *b, size_t n)
+{
+    assert(a && b);
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
+static void note(struct mix_pipeline *pipeline, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void note(struct mix_pipeline *pipeline, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(pipeline->notice, sizeof pipeline->notice, format, arguments);
+    va_end(arguments);
+}
+
+/* Removal of a result that may not be there. */
+static enum mix_status drop(struct mix_pipeline *pipeline, const char *kind, const char *name,
+                            struct mix_error *err)
+{
+    struct mix_error ignored;
+    enum mix_status status = mix_store_drop(pipeline->store, kind, name, &ignored);
+    if (status == MIX_OK || status == MIX_ENOTFOUND)
+        return MIX_OK;
+    return mix_fail(err, status, "%s", ignored.text);
+}
+
+static enum mix_status drop_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    return drop(pipeline, "optimum", pipeline->job->fit.name, err);
+}
+
+/* Rank 0 reads, all know: the text travels, so that the file need not be visible elsewhere. */
+static enum mix_status read_job(struct mix_pipeline *pipeline, const char *path,
+                                struct mix_error *err)
+{
+    char *text = NULL;
+    enum mix_status status = is_root(pipeline) ? mix_job_text(path, &text, err) : MIX_OK;
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    if (status == MIX_OK)
+        status = mix_share_text(pipeline->ranks, &text, err);
+    if (status == MIX_OK)
+        status = mix_job_parse(path, text, &pipeline->job, err);
+    free(text);
+    return mix_ranks_agree(pipeline->ranks, status, err);
+}
+
+/* Rank 0: the runs and the job's present text into the file. Prior, supply and weights are the
+ * job's. */
+static enum mix_status keep_runs(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    struct mix_table *table = pipeline->table;
+    memcpy(table->domains, job->domains, job->n_domains * sizeof *table->domains);
+    memcpy(table->targets, job->targets, job->n_targets * sizeof *table->targets);
+    enum mix_status status = mix_store_set_job(pipeline->store, job->text, job->seed);
+    if (status == MIX_OK)
+        status = mix_store_put_table(pipeline->store, table, err);
+    return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
+}
+
+/* The file is there before the first run is: the logs of a sweep that is killed belong to it. */
+static enum mix_status make_table(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    struct mix_table *table = mix_table_create(job->n_domains, job->n_targets);
+    if (!table)
+        return mix_fail(err, MIX_ENOMEM, "%s: out of memory for the runs.", job->file);
+    pipeline->table = table;
+    return keep_runs(pipeline, err);
+}
+
+static enum mix_status read_table(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    struct mix_error reason = {.text = ""};
+    enum mix_status status = mix_store_read_table(pipeline->store, &pipeline->table, &reason);
+    if (status == MIX_ENOTFOUND)
+        return make_table(pipeline, err);
+    return status == MIX_OK ? MIX_OK : mix_fail(err, status, "%s", reason.text);
+}
+
+enum mix_status mix_pipeline_open(struct mix_ranks *ranks, const char *path, bool break_lock,
+                                  struct mix_pipeline **out, struct mix_error *err)
+{
+    struct mix_pipeline *pipeline = calloc(1, sizeof *pipeline);
+    enum mix_status status =
+        pipeline ? MIX_OK : mix_fail(err, MIX_ENOMEM, "%s: out of memory.", path);
+    status = mix_ranks_agree(ranks, status, err);
+    if (status != MIX_OK || !pipeline) {
+        free(pipeline);
+        return status;
+    }
+    pipeline->ranks = ranks;
+    status = read_job(pipeline, path, err);
+    if (status == MIX_OK && is_root(pipeline)) {
+        status =
+            mix_store_open(pipeline->job->file, MIX_STORE_OPEN, break_lock, &pipeline->store, err);
+        if (status == MIX_OK)
+            status = read_table(pipeline, err);
+        if (status == MIX_OK)
+            status = mix_sweep_count(pipeline->job, pipeline->table, &pipeline->n_planned,
+                                     &pipeline->n_had, err);
+    }
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK)
+        *out = pipeline;
+    else
+        mix_pipeline_close(pipeline);
+    return status;
+}
+
+void mix_pipeline_close(struct mix_pipeline *pipeline)
+{
+    if (!pipeline)
+        return;
+    mix_store_close(pipeline->store);
+    mix_job_destroy(pipeline->job);
+    mix_table_destroy(pipeline->table);
+    mix_fit_destroy(pipeline->fit);
+    mix_draws_destroy(pipeline->draws);
+    mix_optimum_destroy(pipeline->optimum);
+    free(pipeline);
+}
+
+enum mix_status mix_pipeline_sweep(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                   void *progress_context, struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    const char *log_dir = pipeline->store ? mix_store_log_dir(pipeline->store) : NULL;
+    size_t n_before = pipeline->table ? pipeline->table->n_rows : 0;
+    struct mix_error kept_err = {.text = ""};
+    pipeline->notice[0] = '\0';
+    enum mix_status status = mix_sweep_run(pipeline->ranks, job, pipeline->table, log_dir, progress,
+                                           progress_context, err);
+    if (status != MIX_OK && status != MIX_EINTERRUPTED)
+        return status;
+    enum mix_status kept = MIX_OK;
+    if (is_root(pipeline)) {
+        assert(pipeline->table && pipeline->store);
+        size_t n_new = pipeline->table->n_rows - n_before;
+        if (n_new > 0 || strcmp(mix_store_job(pipeline->store), job->text) != 0)
+            kept = keep_runs(pipeline, &kept_err);
+        pipeline->skipped = n_new == 0;
+        if (status == MIX_EINTERRUPTED)
+            mix_fail(err, status,
+                     "interrupted: %s keeps %zu of %zu runs; the same command resumes.", job->file,
+                     pipeline->n_had + n_new, pipeline->n_planned);
+    }
+    kept = mix_ranks_agree(pipeline->ranks, kept, &kept_err);
+    if (kept != MIX_OK)
+        return mix_fail(err, kept, "%s", kept_err.text);
+    return status == MIX_OK ? mix_share_table(pipeline->ranks, &pipeline->table, err) : status;
+}
+
+/* On all ranks: a stage that keeps nothing of its own was interrupted. */
+static enum mix_status interrupted(const struct mix_pipeline *pipeline, const char *stage,
+                                   struct mix_error *err)
+{
+    return mix_fail(err, MIX_EINTERRUPTED,
+                    "interrupted in the %s: %s keeps all that came before it; the same command "
+                    "resumes.",
+                    stage, pipeline->job->file);
+}
+
+/* Rank 0: the stored fit where it still holds. */
+static enum mix_status recall_fit(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    struct mix_error reason = {.text = ""};
+    struct mix_fit *fit = NULL;
+    enum mix_status status = mix_store_read_fit(pipeline->store, job->fit.name, &fit, &reason);
+    if (status == MIX_ENOTFOUND)
+        return MIX_OK;
+    if (status != MIX_OK)
+        return mix_fail(err, status, "%s", reason.text);
+    const char *difference = mix_fit_difference(fit, pipeline->table, &job->fit);
+    if (!difference) {
+        pipeline->fit = fit;
+        return MIX_OK;
+    }
+    note(pipeline, "fit %s is made anew: %s; draws and optima made from the old one are dropped",
+         job->fit.name, difference);
+    mix_fit_destroy(fit);
+    return MIX_OK;
+}
+
+/* Rank 0. */
+static enum mix_status keep_fit(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    enum mix_status status = mix_store_put_fit(pipeline->store, pipeline->fit, err);
+    char dropped[MIX_TEXT_MAX];
+    if (status == MIX_OK)
+        status = mix_store_drop_dependents(pipeline->store, pipeline->job->fit.name, dropped, err);
+    return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
+}
+
+enum mix_status mix_pipeline_fit(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                 void *progress_context, struct mix_error *err)
+{
+    pipeline->notice[0] = '\0';
+    if (!pipeline->job->fit.law)
+        return MIX_OK;
+    enum mix_status status = is_root(pipeline) ? recall_fit(pipeline, err) : MIX_OK;
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    if (status != MIX_OK)
+        return status;
+    pipeline->skipped = pipeline->fit != NULL;
+    mix_ranks_broadcast(pipeline->ranks, &pipeline->skipped, sizeof pipeline->skipped);
+    if (!pipeline->skipped) {
+        status = mix_fit_run(pipeline->ranks, pipeline->table, &pipeline->job->fit, progress,
+                             progress_context, &pipeline->fit, err);
+        if (status == MIX_OK && is_root(pipeline))
+            status = keep_fit(pipeline, err);
+        status = mix_ranks_agree(pipeline->ranks, status, err);
+        if (status == MIX_EINTERRUPTED)
+            return interrupted(pipeline, "fit", err);
+    }
+    return status == MIX_OK ? mix_share_fit(pipeline->ranks, &pipeline->fit, err) : status;
+}
+
+static struct mix_bootstrap_options bootstrap_options(const struct mix_pipeline *pipeline)
+{
+    const struct mix_job *job = pipeline->job;
+    return (struct mix_bootstrap_options){.n_draws = job->n_draws,
+                                          .seed = pipeline->fit->seed,
+                                          .cluster_run = job->cluster_run != 0,
+                                          .bayesian = job->bayesian};
+}
+
+/* Rank 0: draws with what the file has of them. More than are asked for stay. */
+static enum mix_status recall_draws(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    struct mix_error reason = {.text = ""};
+    struct mix_draws *old = NULL;
+    enum mix_status status =
+        mix_store_read_draws(pipeline->store, pipeline->fit->name, &old, &reason);
+    if (status != MIX_OK && status != MIX_ENOTFOUND)
+        return mix_fail(err, status, "%s", reason.text);
+    const struct mix_bootstrap_options options = bootstrap_options(pipeline);
+    bool same = old && mix_draws_match(old, pipeline->fit, &options);
+    if (old && !same)
+        note(pipeline, "the draws of %s are made anew: bootstrap options have changed",
+             pipeline->fit->name);
+    pipeline->draws = mix_draws_plan(pipeline->fit, &options, same ? old : NULL);
+    mix_draws_destroy(old);
+    if (!pipeline->draws)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws.", pipeline->job->n_draws);
+    return MIX_OK;
+}
+
+/* Rank 0: finished draws into the file, all or some. */
+static enum mix_status keep_draws(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    enum mix_status status = mix_store_put_draws(pipeline->store, pipeline->draws, err);
+    if (status == MIX_OK)
+        status = drop_optimum(pipeline, err);
+    return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
+}
+
+static enum mix_status make_draws(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                  void *progress_context, struct mix_error *err)
+{
+    const char *log_dir = pipeline->store ? mix_store_log_dir(pipeline->store) : NULL;
+    struct mix_error kept_err = {.text = ""};
+    enum mix_status kept = MIX_OK;
+    enum mix_status status =
+        mix_bootstrap_run(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws, log_dir,
+                          progress, progress_context, err);
+    if (status != MIX_OK && status != MIX_EINTERRUPTED)
+        return status;
+    if (is_root(pipeline)) {
+        kept = keep_draws(pipeline, &kept_err);
+        if (status == MIX_EINTERRUPTED)
+            mix_fail(
+                err, status, "interrupted: %s keeps %zu of %zu draws; the same command resumes.",
+                pipeline->job->file, mix_draws_count(pipeline->draws), pipeline->draws->n_draws);
+    }
+    kept = mix_ranks_agree(pipeline->ranks, kept, &kept_err);
+    return kept == MIX_OK ? status : mix_fail(err, kept, "%s", kept_err.text);
+}
+
+enum mix_status mix_pipeline_bootstrap(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                       void *progress_context, struct mix_error *err)
+{
+    pipeline->notice[0] = '\0';
+    if (pipeline->job->n_draws == 0)
+        return MIX_OK;
+    enum mix_status status = is_root(pipeline) ? recall_draws(pipeline, err) : MIX_OK;
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    if (status != MIX_OK)
+        return status;
+    pipeline->skipped =
+        pipeline->draws && mix_draws_count(pipeline->draws) == pipeline->draws->n_draws;
+    mix_ranks_broadcast(pipeline->ranks, &pipeline->skipped, sizeof pipeline->skipped);
+    if (!pipeline->skipped)
+        status = make_draws(pipeline, progress, progress_context, err);
+    return status == MIX_OK ? mix_share_draws(pipeline->ranks, &pipeline->draws, err) : status;
+}
+
+/* Weights of the fit's targets: the job's by name where it gives some, else the fit's own. */
+static enum mix_status fit_weights(const struct mix_pipeline *pipeline, double **out,
+                                   struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    const struct mix_fit *fit = pipeline->fit;
+    double *weight = calloc(fit->spec.n_targets + 1, sizeof *weight);
+    if (!weight)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu weights.", fit->spec.n_targets);
+    for (size_t i = 0; i < fit->spec.n_targets; i++) {
+        weight[i] = fit->target_weight[i];
+        for (size_t m = 0; job->optimum.weight && m < job->n_targets; m++)
+            if (strcmp(fit->targets[i], job->targets[m].name) == 0)
+                weight[i] = job->optimum.weight[m];
+    }
+    *out = weight;
+    return MIX_OK;
+}
+
+static bool same_optimum(const struct mix_optimum *optimum, const struct mix_pipeline *pipeline,
+                         const struct mix_optimum_options *options)
+{
+    size_t n_domains = pipeline->fit->spec.n_domains, n_targets = pipeline->fit->spec.n_targets;
+    size_t n_draws = pipeline->draws ? pipeline->draws->n_draws : 0;
+    for (size_t k = 0; k < n_domains && k < optimum->n_domains; k++)
+        if (optimum->prior[k] != pipeline->job->domains[k].prior)
+            return false;
+    return same_key(optimum->fit_key, mix_fit_key(pipeline->fit)) &&
+           optimum->n_domains == n_domains && optimum->n_targets == n_targets &&
+           optimum->n_draws == n_draws && optimum->n_params == options->n_params &&
+           optimum->n_tokens == options->n_tokens && optimum->level == options->level &&
+           strcmp(optimum->baseline_name, options->baseline_name) == 0 &&
+           same_numbers(optimum->weight, options->weight, n_targets) &&
+           same_numbers(optimum->lower, options->lower, n_domains) &&
+           same_numbers(optimum->upper, options->upper, n_domains) &&
+           same_numbers(optimum->baseline, options->baseline, n_domains);
+}
+
+/* Rank 0: the stored optimum where it still holds. */
+static enum mix_status recall_optimum(struct mix_pipeline *pipeline,
+                                      const struct mix_optimum_options *options,
+                                      struct mix_error *err)
+{
+    struct mix_error reason = {.text = ""};
+    struct mix_optimum *optimum = NULL;
+    enum mix_status status =
+        mix_store_read_optimum(pipeline->store, pipeline->fit->name, &optimum, &reason);
+    if (status == MIX_ENOTFOUND)
+        return MIX_OK;
+    if (status != MIX_OK)
+        return mix_fail(err, status, "%s", reason.text);
+    if (same_optimum(optimum, pipeline, options)) {
+        pipeline->optimum = optimum;
+        return MIX_OK;
+    }
+    note(pipeline, "the optimum of %s is made anew: what is asked has changed",
+         pipeline->fit->name);
+    mix_optimum_destroy(optimum);
+    return MIX_OK;
+}
+
+enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    struct mix_optimum_options options = pipeline->job->optimum;
+    double *weight = NULL;
+    pipeline->notice[0] = '\0';
+    if (options.n_params <= 0)
+        return MIX_OK;
+    enum mix_status status = fit_weights(pipeline, &weight, err);
+    options.weight = weight;
+    options.name = pipeline->fit->name;
+    if (status == MIX_OK && is_root(pipeline))
+        status = recall_optimum(pipeline, &options, err);
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    if (status != MIX_OK)
+        goto out;
+    pipeline->skipped = pipeline->optimum != NULL;
+    mix_ranks_broadcast(pipeline->ranks, &pipeline->skipped, sizeof pipeline->skipped);
+    if (pipeline->skipped)
+        goto out;
+    status = mix_optimum_run(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws,
+                             &options, &pipeline->optimum, err);
+    if (status == MIX_OK && is_root(pipeline)) {
+        status = mix_store_put_optimum(pipeline->store, pipeline->optimum, err);
+        if (status == MIX_OK)
+            status = mix_store_commit(pipeline->store, err);
+    }
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    if (status == MIX_EINTERRUPTED)
+        status = interrupted(pipeline, "optimum", err);
+out:
+    free(weight);
+    return status;
+}

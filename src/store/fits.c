@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fits.c - fits and bootstrap draws in the file: /fits/NAME and /bootstrap/NAME. */
+#include "store/store_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+enum { TARGETS_MAX = 65536, PARAMS_MAX = 65536, COUNT_MAX = 100 * 1000 * 1000 };
+enum { PREDICTORS = 1 + MIX_FLOORS }; /* the law and the floors */
+
+enum { FIT_DOMAIN, FIT_TARGET, FIT_PARAM, FIT_START, FIT_OPTIMUM, FIT_DIMS };
+
+#define SCALAR(member, name, type) H5_SCALAR(struct mix_fit, member, name, type)
+#define ARRAY(member, name, unit, type, dim0, dim1)                                                \
+    H5_ARRAY(struct mix_fit, member, name, unit, type, dim0, dim1)
+
+static const struct h5_field fit_fields[] = {
+    SCALAR(spec.law, "law", H5_TEXT),
+    SCALAR(spec.form, "form", H5_INT32),
+    SCALAR(spec.has_size_term, "has_size_term", H5_INT32),
+    SCALAR(spec.has_token_term, "has_token_term", H5_INT32),
+    SCALAR(spec.n_min, "n_min_millions", H5_DOUBLE),
+    SCALAR(spec.h_min, "h_min", H5_DOUBLE),
+    SCALAR(selection.where, "where", H5_TEXT),
+    SCALAR(selection.targets, "targets", H5_TEXT),
+    SCALAR(selection.checkpoints, "checkpoints", H5_INT32),
+    SCALAR(selection.mask_below, "mask_below", H5_DOUBLE),
+    SCALAR(holdout_option, "holdout_option", H5_TEXT),
+    SCALAR(seed, "seed", H5_UINT64),
+    SCALAR(table_key, "table_key", H5_KEY),
+    SCALAR(n_rows, "n_rows", H5_UINT64),
+    SCALAR(n_fitted, "n_fitted", H5_UINT64),
+    SCALAR(n_clusters, "n_mixtures", H5_UINT64),
+    SCALAR(objective, "objective", H5_DOUBLE),
+    SCALAR(n_at_best, "n_starts_at_best", H5_UINT64),
+    SCALAR(scale_error, "scale_error", H5_DOUBLE),
+    SCALAR(scale_factor, "scale_factor", H5_DOUBLE),
+    SCALAR(max_n_params, "max_n_params", H5_DOUBLE),
+    SCALAR(max_n_tokens, "max_n_tokens", H5_DOUBLE),
+    SCALAR(warnings, "warnings", H5_TEXT),
+    ARRAY(domains, "domain", NULL, H5_TEXT, FIT_DOMAIN, NO_DIM),
+    ARRAY(targets, "target", NULL, H5_TEXT, FIT_TARGET, NO_DIM),
+    ARRAY(param_names, "param", NULL, H5_TEXT, FIT_PARAM, NO_DIM),
+    ARRAY(target_domain, "target_domain", NULL, H5_INT32, FIT_TARGET, NO_DIM),
+    ARRAY(target_weight, "target_weight", "1", H5_DOUBLE, FIT_TARGET, NO_DIM),
+    ARRAY(param_units, "param_unit", NULL, H5_TEXT, FIT_PARAM, NO_DIM),
+    ARRAY(params, "params", "see param_unit", H5_DOUBLE, FIT_PARAM, NO_DIM),
+    ARRAY(std_error, "std_error", "see param_unit", H5_DOUBLE, FIT_PARAM, NO_DIM),
+    ARRAY(covariance, "covariance", "see param_unit", H5_DOUBLE, FIT_PARAM, FIT_PARAM),
+    ARRAY(param_state, "param_state", NULL, H5_UINT8, FIT_PARAM, NO_DIM),
+    ARRAY(seen_max, "seen_max", "1", H5_DOUBLE, FIT_DOMAIN, NO_DIM),
+};
+
+/* These need the scales of counted dimensions, which no member of the struct holds. */
+static const struct h5_field counted_fields[] = {
+    ARRAY(start_objective, "start_objective", "loss^2", H5_DOUBLE, FIT_START, NO_DIM),
+    ARRAY(optima, "optima", "see param_unit", H5_DOUBLE, FIT_OPTIMUM, FIT_PARAM),
+};
+
+#define METRIC_COLUMNS(array, dim0)                                                                \
+    H5_COLUMN(struct mix_fit, array, struct mix_metrics, n, "n", NULL, H5_UINT64, dim0),           \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, n_left_out, "n_left_out", NULL,       \
+                  H5_UINT64, dim0),                                                                \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, mse, "mse", "loss^2", H5_DOUBLE,      \
+                  dim0),                                                                           \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, mre, "mre", "1", H5_DOUBLE, dim0),    \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, mae, "mae", "loss", H5_DOUBLE, dim0), \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, rmse, "rmse", "loss", H5_DOUBLE,      \
+                  dim0),                                                                           \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, rho, "rho", "1", H5_DOUBLE, dim0),    \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, regret, "regret", "loss", H5_DOUBLE,  \
+                  dim0),                                                                           \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, slope, "slope", "1", H5_DOUBLE,       \
+                  dim0),                                                                           \
+        H5_COLUMN(struct mix_fit, array, struct mix_metrics, skill, "skill", "1", H5_DOUBLE, dim0)
+
+/* /fits/NAME/train: overall as attributes, by target as columns. */
+static const struct h5_field train_fields[] = {
+    SCALAR(train.n, "n", H5_UINT64),
+    SCALAR(train.n_left_out, "n_left_out", H5_UINT64),
+    SCALAR(train.mse, "mse", H5_DOUBLE),
+    SCALAR(train.mre, "mre", H5_DOUBLE),
+    SCALAR(train.mae, "mae", H5_DOUBLE),
+    SCALAR(train.rmse, "rmse", H5_DOUBLE),
+    SCALAR(train.rho, "rho", H5_DOUBLE),
+    SCALAR(train.regret, "regret", H5_DOUBLE),
+    SCALAR(train.slope, "slope", H5_DOUBLE),
+    SCALAR(train.skill, "skill", H5_DOUBLE),
+    ARRAY(targets, "target", NULL, H5_TEXT, 0, NO_DIM),
+    METRIC_COLUMNS(train_by_target, 0),
+};
+
+/* /fits/NAME/holdout: the first hold-out by target. */
+static const struct h5_field holdout_fields[] = {
+    ARRAY(targets, "target", NULL, H5_TEXT, 0, NO_DIM),
+    METRIC_COLUMNS(holdout_by_target, 0),
+};
+
+/* /fits/NAME/holdouts as arrays (hold-outs, predictors). */
+struct holdouts {
+    char kind[MIX_HOLDOUTS_MAX][MIX_KIND_MAX];
+    char predictor[PREDICTORS][MIX_UNIT_MAX];
+    struct mix_metrics by[MIX_HOLDOUTS_MAX * PREDICTORS];
+};
+
+#define BY(member, unit, type)                                                                     \
+    {                                                                                              \
+#member, unit, type, H5_ARRAY_AT, sizeof(((struct mix_metrics *)0)->member),               \
+            offsetof(struct holdouts, by), offsetof(struct mix_metrics, member),                   \
+            sizeof(struct mix_metrics),                                                            \
+        {                                                                                          \
+            0, 1                                                                                   \
+        }                                                                                          \
+    }
+static const struct h5_field holdouts_fields[] = {
+    {"kind",
+     NULL,
+     H5_TEXT,
+     H5_ARRAY_AT,
+     MIX_KIND_MAX,
+     offsetof(struct holdouts, kind),
+     0,
+     MIX_KIND_MAX,
+     {0, NO_DIM}},
+    {"predictor",
+     NULL,
+     H5_TEXT,
+     H5_ARRAY_AT,
+     MIX_UNIT_MAX,
+     offsetof(struct holdouts, predictor),
+     0,
+     MIX_UNIT_MAX,
+     {1, NO_DIM}},
+    BY(n, NULL, H5_UINT64),
+    BY(n_left_out, NULL, H5_UINT64),
+    BY(mse, "loss^2", H5_DOUBLE),
+    BY(mre, "1", H5_DOUBLE),
+    BY(mae, "loss", H5_DOUBLE),
+    BY(rmse, "loss", H5_DOUBLE),
+    BY(rho, "1", H5_DOUBLE),
+    BY(regret, "loss", H5_DOUBLE),
+    BY(slope, "1", H5_DOUBLE),
+    BY(skill, "1", H5_DOUBLE),
+};
+
+_Static_assert(sizeof(enum mix_checkpoints) == sizeof(int32_t), "stored as a 32-bit number");
+
+static enum mix_status write_part(const struct h5_group *group, const char *name,
+                                  const void *object, const struct h5_field *fields,
+                                  size_t n_fields, const struct h5_dim *dims, struct mix_error *err)
+{
+    struct h5_group part = {.id = -1};
+    enum mix_status status = h5_group_create(group, name, &part, err);
+    if (status == MIX_OK)
+        status = h5_write(&part, object, fields, n_fields, dims, err);
+    h5_group_close(&part);
+    return status;
+}
+
+static enum mix_status read_part(const struct h5_group *group, const char *name, void *object,
+                                 const struct h5_field *fields, size_t n_fields,
+                                 const struct h5_dim *dims, struct mix_error *err)
+{
+    struct h5_group part = {.id = -1};
+    enum mix_status status = h5_group_open(group, name, &part, err);
+    if (status == MIX_OK)
+        status = h5_read(&part, object, fields, n_fields, dims, err);
+    h5_group_close(&part);
+    return status == MIX_ENOTFOUND ? MIX_EFORMAT : status;
+}
+
+static enum mix_status write_holdouts(const struct h5_group *group, const struct mix_fit *fit,
+                                      struct mix_error *err)
+{
+    struct holdouts image;
+    memset(&image, 0, sizeof image);
+    for (int p = 0; p < PREDICTORS; p++)
+        snprintf(image.predictor[p], MIX_UNIT_MAX, "%s", p == 0 ? "law" : mix_floor_names[p - 1]);
+    for (size_t h = 0; h < fit->n_holdouts; h++) {
+        const struct mix_holdout *holdout = &fit->holdouts[h];
+        memcpy(image.kind[h], holdout->kind, MIX_KIND_MAX);
+        image.by[h * PREDICTORS] = holdout->law;
+        memcpy(&image.by[h * PREDICTORS + 1], holdout->floor, sizeof holdout->floor);
+    }
+    const struct h5_dim dims[] = {{"kind", fit->n_holdouts}, {"predictor", PREDICTORS}};
+    const struct h5_dim target = {"target", fit->spec.n_targets};
+    enum mix_status status =
+        write_part(group, "holdouts", &image, holdouts_fields, COUNT(holdouts_fields), dims, err);
+    if (status == MIX_OK && fit->n_holdouts > 0)
+        status =
+            write_part(group, "holdout", fit, holdout_fields, COUNT(holdout_fields), &target, err);
+    return status;
+}
+
+static enum mix_status read_holdouts(const struct h5_group *group, struct mix_fit *fit,
+                                     struct mix_error *err)
+{
+    struct holdouts image;
+    struct h5_group part = {.id = -1};
+    struct h5_dim dims[] = {{"kind", 0}, {"predictor", PREDICTORS}};
+    const struct h5_dim target = {"target", fit->spec.n_targets};
+    enum mix_status status = h5_group_open(group, "holdouts", &part, err);
+    if (status == MIX_OK)
+        status = h5_extent(&part, "kind", 0, MIX_HOLDOUTS_MAX, &dims[0].n, err);
+    if (status == MIX_OK)
+        status = h5_read(&part, &image, holdouts_fields, COUNT(holdouts_fields), dims, err);
+    h5_group_close(&part);
+    if (status != MIX_OK || dims[0].n == 0)
+        return status == MIX_ENOTFOUND ? MIX_EFORMAT : status;
+    fit->n_holdouts = dims[0].n;
+    for (size_t h = 0; h < fit->n_holdouts; h++) {
+        struct mix_holdout *holdout = &fit->holdouts[h];
+        memcpy(holdout->kind, image.kind[h], MIX_KIND_MAX);
+        holdout->law = image.by[h * PREDICTORS];
+        memcpy(holdout->floor, &image.by[h * PREDICTORS + 1], sizeof holdout->floor);
+    }
+    fit->holdout_by_target = calloc(target.n + 1, sizeof *fit->holdout_by_target);
+    if (fit->holdout_by_target == NULL)
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, group->path);
+    return read_part(group, "holdout", fit, holdout_fields, COUNT(holdout_fields), &target, err);
+}
+
+enum mix_status store_write_fit(const struct h5_group *group, const struct mix_fit *fit,
+                                struct mix_error *err)
+{
+    const struct h5_dim dims[FIT_DIMS] = {
+        {"domain", fit->spec.n_domains}, {"target", fit->spec.n_targets}, {"param", fit->n_params},
+        {"start", fit->n_starts},        {"optimum", fit->n_optima},
+    };
+    enum mix_status status = h5_write(group, fit, fit_fields, COUNT(fit_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_write_index(group, "start", fit->n_starts, err);
+    if (status == MIX_OK)
+        status = h5_write_index(group, "optimum", fit->n_optima, err);
+    if (status == MIX_OK)
+        status = h5_write(group, fit, counted_fields, COUNT(counted_fields), dims, err);
+    if (status == MIX_OK)
+        status = write_part(group, "train", fit, train_fields, COUNT(train_fields),
+                            &dims[FIT_TARGET], err);
+    return status == MIX_OK ? write_holdouts(group, fit, err) : status;
+}
+
+/* Numbers that readers of a fit take for granted. */
+static enum mix_status check_fit(const struct h5_group *group, const struct mix_fit *fit,
+                                 struct mix_error *err)
+{
+    for (size_t m = 0; m < fit->spec.n_targets; m++)
+        if (fit->target_domain[m] < -1 || fit->target_domain[m] >= (int64_t)fit->spec.n_domains)
+            return mix_fail(err, MIX_EFORMAT, "%s: %s/target_domain, entry %zu: %d is no domain",
+                            group->file, group->path, m, fit->target_domain[m]);
+    for (size_t p = 0; p < fit->n_params; p++)
+        if (fit->param_state[p] > 2)
+            return mix_fail(err, MIX_EFORMAT, "%s: %s/param_state, entry %zu: %d is not 0, 1 or 2",
+                            group->file, group->path, p, fit->param_state[p]);
+    const int checkpoints = (int)fit->selection.checkpoints;
+    if (checkpoints != MIX_CHECKPOINTS_LAST && checkpoints != MIX_CHECKPOINTS_ALL)
+        return mix_fail(err, MIX_EFORMAT, "%s: %s/checkpoints (attribute): %d is not 0 or 1",
+                        group->file, group->path, checkpoints);
+    return MIX_OK;
+}
+
+enum mix_status store_read_fit(const struct h5_group *group, const char *name, struct mix_fit **out,
+                               struct mix_error *err)
+{
+    struct h5_dim dims[FIT_DIMS] = {
+        {"domain", 0}, {"target", 0}, {"param", 0}, {"start", 0}, {"optimum", 0}};
+    const size_t min[FIT_DIMS] = {1, 1, 0, 0, 0};
+    const size_t max[FIT_DIMS] = {MIX_DOMAINS_MAX, TARGETS_MAX, PARAMS_MAX, COUNT_MAX, COUNT_MAX};
+    enum mix_status status = MIX_OK;
+    for (int d = 0; d < FIT_DIMS && status == MIX_OK; d++)
+        status = h5_extent(group, dims[d].scale, min[d], max[d], &dims[d].n, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_fit *fit = mix_fit_create(dims[FIT_DOMAIN].n, dims[FIT_TARGET].n, dims[FIT_PARAM].n,
+                                         dims[FIT_START].n, dims[FIT_OPTIMUM].n);
+    if (fit == NULL)
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, group->path);
+    snprintf(fit->name, sizeof fit->name, "%s", name);
+    status = h5_read(group, fit, fit_fields, COUNT(fit_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_read(group, fit, counted_fields, COUNT(counted_fields), dims, err);
+    if (status == MIX_OK)
+        status = read_part(group, "train", fit, train_fields, COUNT(train_fields),
+                           &dims[FIT_TARGET], err);
+    if (status == MIX_OK)
+        status = read_holdouts(group, fit, err);
+    if (status == MIX_OK)
+        status = check_fit(group, fit, err);
+    if (status == MIX_OK)
+        *out = fit;
+    else
+        mix_fit_destroy(fit);
+    return status;
+}
+
+#undef SCALAR
+#undef ARRAY
+
+static const struct h5_field draws_fields[] = {
+    H5_SCALAR(struct mix_draws, fit_key, "fit_key", H5_KEY),
+    H5_SCALAR(struct mix_draws, seed, "seed", H5_UINT64),
+    H5_SCALAR(struct mix_draws, cluster_run, "cluster_run", H5_INT32),
+    H5_SCALAR(struct mix_draws, bayesian, "bayesian", H5_INT32),
+    H5_ARRAY(struct mix_draws, objective, "objective", "loss^2", H5_DOUBLE, 0, NO_DIM),
+    H5_ARRAY(struct mix_draws, params, "params", "see /fits", H5_DOUBLE, 0, 1),
+    H5_ARRAY(struct mix_draws, done, "done", NULL, H5_UINT8, 0, NO_DIM),
+};
+
+enum mix_status store_write_draws(const struct h5_group *group, const struct mix_draws *draws,
+                                  const struct mix_fit *fit, struct mix_error *err)
+{
+    const struct h5_dim dims[] = {{"draw", draws->n_draws}, {"param", draws->n_params}};
+    enum mix_status status = h5_write_index(group, "draw", draws->n_draws, err);
+    if (status == MIX_OK)
+        status = fit != NULL && fit->n_params == draws->n_params
+                     ? h5_write_names(group, "param", fit->n_params, sizeof *fit->param_names,
+                                      fit->param_names, err)
+                     : h5_write_index(group, "param", draws->n_params, err);
+    return status == MIX_OK ? h5_write(group, draws, draws_fields, COUNT(draws_fields), dims, err)
+                            : status;
+}
+
+enum mix_status store_read_draws(const struct h5_group *group, const char *name,
+                                 struct mix_draws **out, struct mix_error *err)
+{
+    struct h5_dim dims[] = {{"draw", 0}, {"param", 0}};
+    enum mix_status status = h5_extent(group, "draw", 0, COUNT_MAX, &dims[0].n, err);
+    if (status == MIX_OK)
+        status = h5_extent(group, "param", 0, PARAMS_MAX, &dims[1].n, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_draws *draws = mix_draws_create(dims[0].n, dims[1].n);
+    if (draws == NULL)
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, group->path);
+    snprintf(draws->fit, sizeof draws->fit, "%s", name);
+    status = h5_read(group, draws, draws_fields, COUNT(draws_fields), dims, err);
+    for (size_t b = 0; b < draws->n_draws && status == MIX_OK; b++)
+        if (draws->done[b] > 1)
+            status = mix_fail(err, MIX_EFORMAT, "%s: %s/done, entry %zu: %d is not 0 or 1",
+                              group->file, group->path, b, draws->done[b]);
+    if (status == MIX_OK)
+        *out = draws;
+    else
+        mix_draws_destroy(draws);
+    return status;
+}

@@ -1,0 +1,755 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* h5io.c - see h5io.h. */
+#include "store/h5io.h"
+
+#include <assert.h>
+#include <hdf5_hl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are stored as 64-bit numbers");
+_Static_assert(sizeof(int) == sizeof(int32_t), "int is stored as 32-bit number");
+
+enum { KEY_TEXT = 33, TEXT_MAX = 1 << 24, CHUNK_ROWS_MIN = 64, CHUNK_ROWS_MAX = 8192 };
+static const size_t CHUNK_BYTES = 65536;
+static const size_t CHUNK_BYTES_MAX = (size_t)1 << 30; /* HDF5 allows less than 4 GiB */
+
+/* No deflate stream is shorter than a 1032nd of its content; more is data that was never written.
+ */
+static const size_t DEFLATE_RATIO_MAX = 2048;
+
+void h5_close(hid_t id)
+{
+    if (id >= 0)
+        H5Idec_ref(id);
+}
+
+static enum mix_status fail_read(const struct h5_group *group, const char *name, const char *what,
+                                 struct mix_error *err)
+{
+    return mix_fail(err, MIX_EFORMAT, "%s: %s/%s %s", group->file, group->path, name, what);
+}
+
+static enum mix_status fail_write(const struct h5_group *group, const char *name,
+                                  struct mix_error *err)
+{
+    return mix_fail(err, MIX_EIO, "%s: %s/%s cannot be written", group->file, group->path, name);
+}
+
+static enum mix_status fail_memory(const struct h5_group *group, const char *name,
+                                   struct mix_error *err)
+{
+    return mix_fail(err, MIX_ENOMEM, "%s: no memory for %s/%s", group->file, group->path, name);
+}
+
+static void enter(const struct h5_group *parent, const char *name, hid_t id, struct h5_group *out)
+{
+    out->id = id;
+    out->file = parent->file;
+    snprintf(out->path, sizeof out->path, "%.250s/%.250s", parent->path, name);
+}
+
+enum mix_status h5_group_open(const struct h5_group *parent, const char *name, struct h5_group *out,
+                              struct mix_error *err)
+{
+    const htri_t exists = H5Lexists(parent->id, name, H5P_DEFAULT);
+    if (exists == 0)
+        return mix_fail(err, MIX_ENOTFOUND, "%s: there is no %s/%s", parent->file, parent->path,
+                        name);
+    const hid_t id = exists > 0 ? H5Oopen(parent->id, name, H5P_DEFAULT) : -1;
+    if (id < 0 || H5Iget_type(id) != H5I_GROUP) {
+        h5_close(id);
+        return fail_read(parent, name, "is not a readable group", err);
+    }
+    enter(parent, name, id, out);
+    return MIX_OK;
+}
+
+enum mix_status h5_group_create(const struct h5_group *parent, const char *name,
+                                struct h5_group *out, struct mix_error *err)
+{
+    const hid_t id = H5Gcreate2(parent->id, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (id < 0)
+        return fail_write(parent, name, err);
+    enter(parent, name, id, out);
+    return MIX_OK;
+}
+
+void h5_group_close(struct h5_group *group)
+{
+    h5_close(group->id);
+    group->id = -1;
+}
+
+void h5_list_free(char **names, size_t n_names)
+{
+    for (size_t i = 0; i < n_names; i++)
+        free(names[i]);
+    free(names);
+}
+
+enum mix_status h5_list(const struct h5_group *group, char ***names, size_t *n_names,
+                        struct mix_error *err)
+{
+    H5G_info_t info;
+    if (H5Gget_info(group->id, &info) < 0)
+        return fail_read(group, "", "cannot be listed", err);
+    char **list = calloc((size_t)info.nlinks + 1, sizeof *list);
+    if (list == NULL)
+        return fail_memory(group, "", err);
+    for (hsize_t i = 0; i < info.nlinks; i++) {
+        const ssize_t length =
+            H5Lget_name_by_idx(group->id, ".", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT);
+        list[i] = length < 0 ? NULL : malloc((size_t)length + 1);
+        if (list[i] == NULL || H5Lget_name_by_idx(group->id, ".", H5_INDEX_NAME, H5_ITER_INC, i,
+                                                  list[i], (size_t)length + 1, H5P_DEFAULT) < 0) {
+            h5_list_free(list, (size_t)info.nlinks);
+            return fail_read(group, "", "cannot be listed", err);
+        }
+    }
+    *names = list;
+    *n_names = (size_t)info.nlinks;
+    return MIX_OK;
+}
+
+static hid_t text_type(size_t width)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, width) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+        h5_close(type);
+        return -1;
+    }
+    return type;
+}
+
+/* The type in memory (native) or in the file (little-endian); close it. */
+static hid_t make_type(enum h5_type type, size_t width, bool native)
+{
+    switch (type) {
+    case H5_DOUBLE:
+        return H5Tcopy(native ? H5T_NATIVE_DOUBLE : H5T_IEEE_F64LE);
+    case H5_INT32:
+        return H5Tcopy(native ? H5T_NATIVE_INT32 : H5T_STD_I32LE);
+    case H5_UINT64:
+        return H5Tcopy(native ? H5T_NATIVE_UINT64 : H5T_STD_U64LE);
+    case H5_UINT8:
+        return H5Tcopy(native ? H5T_NATIVE_UINT8 : H5T_STD_U8LE);
+    case H5_TEXT:
+        return text_type(width);
+    case H5_KEY:
+        return text_type(KEY_TEXT);
+    }
+    return -1;
+}
+
+/* Bytes of an element in the buffer that HDF5 sees. */
+static size_t element_bytes(const struct h5_field *field)
+{
+    return field->type == H5_KEY ? KEY_TEXT : field->width;
+}
+
+/* Whether a type of the file is what we write; texts may be shorter. */
+static bool type_suits(hid_t found, enum h5_type type, size_t width)
+{
+    const size_t size = H5Tget_size(found);
+    if (type == H5_TEXT || type == H5_KEY) {
+        const size_t room = type == H5_KEY ? KEY_TEXT : width;
+        if (H5Tget_class(found) != H5T_STRING || H5Tis_variable_str(found) != 0)
+            return false;
+        return H5Tget_strpad(found) == H5T_STR_NULLTERM ? size <= room : size < room;
+    }
+    const hid_t wanted = make_type(type, width, false);
+    const bool same = H5Tget_class(found) == H5Tget_class(wanted) && size == H5Tget_size(wanted) &&
+                      (type == H5_DOUBLE || H5Tget_sign(found) == H5Tget_sign(wanted));
+    h5_close(wanted);
+    return same;
+}
+
+static bool parse_key(const char *text, struct mix_key *key)
+{
+    uint64_t word[2] = {0, 0};
+    for (int i = 0; i < 32; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *digit = text[i] != '\0' ? strchr(digits, text[i]) : NULL;
+        if (digit == NULL)
+            return false;
+        word[i / 16] = word[i / 16] << 4 | (uint64_t)(digit - digits);
+    }
+    *key = (struct mix_key){.hi = word[0], .lo = word[1]};
+    return text[32] == '\0';
+}
+
+static void gather(const struct h5_field *field, const uint8_t *from, uint8_t *to, size_t n)
+{
+    const size_t width = element_bytes(field);
+    for (size_t i = 0; i < n; i++, from += field->stride, to += width) {
+        if (field->type == H5_KEY) {
+            struct mix_key key;
+            memcpy(&key, from, sizeof key);
+            snprintf((char *)to, KEY_TEXT, "%016llx%016llx", (unsigned long long)key.hi,
+                     (unsigned long long)key.lo);
+        } else if (field->type == H5_TEXT) {
+            strncpy((char *)to, (const char *)from, width - 1); /* pads with zeros */
+            to[width - 1] = '\0';
+        } else {
+            memcpy(to, from, width);
+        }
+    }
+}
+
+/* False where a text has no end or a key is none. */
+static bool scatter(const struct h5_field *field, const uint8_t *from, uint8_t *to, size_t n)
+{
+    const size_t width = element_bytes(field);
+    for (size_t i = 0; i < n; i++, to += field->stride, from += width) {
+        if (field->type == H5_KEY) {
+            struct mix_key key;
+            if (!parse_key((const char *)from, &key))
+                return false;
+            memcpy(to, &key, sizeof key);
+            continue;
+        }
+        if (field->type == H5_TEXT && memchr(from, 0, width) == NULL)
+            return false;
+        memcpy(to, from, width);
+    }
+    return true;
+}
+
+static int rank_of(const struct h5_field *field)
+{
+    return field->dim[0] == NO_DIM ? 0 : field->dim[1] == NO_DIM ? 1 : 2;
+}
+
+/* Number of elements, or SIZE_MAX where memory could not hold them. */
+static size_t n_elements(const struct h5_field *field, const struct h5_dim *dims)
+{
+    size_t n = 1;
+    for (int d = 0; d < rank_of(field); d++) {
+        const size_t length = dims[field->dim[d]].n;
+        if (length > 0 && n > SIZE_MAX / 1024 / length / element_bytes(field))
+            return SIZE_MAX;
+        n *= length;
+    }
+    return n;
+}
+
+/* Rows of at least 64 to a chunk, more where they are short. */
+static hid_t array_properties(const hsize_t *extent, int rank, size_t element)
+{
+    hsize_t chunk[2] = {1, 1};
+    size_t row_bytes = element;
+    if (rank == 2) {
+        chunk[1] = extent[1] > 0 ? extent[1] : 1;
+        row_bytes *= (size_t)chunk[1];
+    }
+    size_t rows = CHUNK_BYTES / row_bytes;
+    rows = rows < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN : rows > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : rows;
+    while (rows > 1 && rows > CHUNK_BYTES_MAX / row_bytes)
+        rows /= 2;
+    chunk[0] = rows;
+    const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    const bool deflate = H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0;
+    if (list >= 0 &&
+        (H5Pset_chunk(list, rank, chunk) < 0 || H5Pset_obj_track_times(list, false) < 0 ||
+         (deflate && (H5Pset_shuffle(list) < 0 || H5Pset_deflate(list, 4) < 0)))) {
+        h5_close(list);
+        return -1;
+    }
+    return list;
+}
+
+static bool write_attribute(hid_t object, const char *name, hid_t file_type, hid_t memory_type,
+                            const void *value)
+{
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const bool ok = attribute >= 0 && H5Awrite(attribute, memory_type, value) >= 0;
+    h5_close(attribute);
+    h5_close(space);
+    return ok;
+}
+
+static bool write_text_attribute(hid_t object, const char *name, const char *text)
+{
+    const hid_t type = text_type(strlen(text) + 1);
+    const bool ok = type >= 0 && write_attribute(object, name, type, type, text);
+    h5_close(type);
+    return ok;
+}
+
+/* Attach the scales of the dimensions; a dataset that carries the name of its scale is the scale.
+ */
+static bool attach_scales(const struct h5_group *group, hid_t dataset, const char *name,
+                          const char *const *scales, int rank)
+{
+    if (rank == 1 && strcmp(scales[0], name) == 0)
+        return H5DSset_scale(dataset, name) >= 0;
+    for (int d = 0; d < rank; d++) {
+        const hid_t scale = H5Dopen2(group->id, scales[d], H5P_DEFAULT);
+        const bool ok = scale >= 0 && H5DSattach_scale(dataset, scale, (unsigned)d) >= 0;
+        h5_close(scale);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* Write a packed buffer as a new dataset. */
+static enum mix_status write_dataset(const struct h5_group *group, const struct h5_field *field,
+                                     const struct h5_dim *dims, const void *buffer,
+                                     struct mix_error *err)
+{
+    const int rank = rank_of(field);
+    hsize_t extent[2] = {0, 0}, limit[2] = {H5S_UNLIMITED, H5S_UNLIMITED};
+    const char *scales[2] = {NULL, NULL};
+    for (int d = 0; d < rank; d++) {
+        extent[d] = dims[field->dim[d]].n;
+        scales[d] = dims[field->dim[d]].scale;
+        if (d > 0 && extent[d] > 0) /* a fixed extent of 0 would allow no chunk */
+            limit[d] = extent[d];
+    }
+    const hid_t space = H5Screate_simple(rank, extent, limit);
+    const hid_t properties = array_properties(extent, rank, element_bytes(field));
+    const hid_t file_type = make_type(field->type, field->width, false);
+    const hid_t memory_type = make_type(field->type, field->width, true);
+    const hid_t dataset =
+        H5Dcreate2(group->id, field->name, file_type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    bool ok = dataset >= 0 &&
+              H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer) >= 0 &&
+              attach_scales(group, dataset, field->name, scales, rank);
+    if (ok && field->unit != NULL)
+        ok = write_text_attribute(dataset, "units", field->unit);
+    h5_close(dataset);
+    h5_close(memory_type);
+    h5_close(file_type);
+    h5_close(properties);
+    h5_close(space);
+    return ok ? MIX_OK : fail_write(group, field->name, err);
+}
+
+static const uint8_t *array_of(const struct h5_field *field, const void *object)
+{
+    const uint8_t *at = (const uint8_t *)object + field->offset;
+    if (field->place == H5_POINTER_AT) {
+        const uint8_t *array;
+        memcpy(&array, at, sizeof array);
+        at = array;
+    }
+    return at == NULL ? NULL : at + field->inner;
+}
+
+static enum mix_status write_array(const struct h5_group *group, const void *object,
+                                   const struct h5_field *field, const struct h5_dim *dims,
+                                   struct mix_error *err)
+{
+    const size_t n = n_elements(field, dims);
+    uint8_t *buffer = n == SIZE_MAX ? NULL : malloc(n * element_bytes(field) + 1);
+    if (buffer == NULL)
+        return fail_memory(group, field->name, err);
+    if (n > 0)
+        gather(field, array_of(field, object), buffer, n);
+    const enum mix_status status = write_dataset(group, field, dims, buffer, err);
+    free(buffer);
+    return status;
+}
+
+static enum mix_status write_scalar(const struct h5_group *group, const void *object,
+                                    const struct h5_field *field, struct mix_error *err)
+{
+    const uint8_t *value = (const uint8_t *)object + field->offset;
+    if (field->type == H5_TEXT)
+        return h5_write_text(group, field->name, (const char *)value, err);
+    char key[KEY_TEXT];
+    if (field->type == H5_KEY) {
+        gather(field, value, (uint8_t *)key, 1);
+        return h5_write_text(group, field->name, key, err);
+    }
+    const hid_t file_type = make_type(field->type, field->width, false);
+    const hid_t memory_type = make_type(field->type, field->width, true);
+    const bool ok = write_attribute(group->id, field->name, file_type, memory_type, value);
+    h5_close(file_type);
+    h5_close(memory_type);
+    return ok ? MIX_OK : fail_write(group, field->name, err);
+}
+
+enum mix_status h5_write(const struct h5_group *group, const void *object,
+                         const struct h5_field *fields, size_t n_fields, const struct h5_dim *dims,
+                         struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    for (size_t f = 0; f < n_fields && status == MIX_OK; f++)
+        status = fields[f].place == H5_SCALAR_AT
+                     ? write_scalar(group, object, &fields[f], err)
+                     : write_array(group, object, &fields[f], dims, err);
+    return status;
+}
+
+/* Check the attribute's type and read it into `room` bytes. */
+static enum mix_status read_scalar(const struct h5_group *group, void *object,
+                                   const struct h5_field *field, struct mix_error *err)
+{
+    if (H5Aexists(group->id, field->name) <= 0)
+        return mix_fail(err, MIX_EFORMAT, "%s: %s has no attribute %s", group->file,
+                        group->path[0] != '\0' ? group->path : "/", field->name);
+    uint8_t small[MIX_TEXT_MAX];
+    const size_t room = element_bytes(field);
+    uint8_t *buffer = room <= sizeof small ? small : malloc(room);
+    if (buffer == NULL)
+        return fail_memory(group, field->name, err);
+    const hid_t attribute = H5Aopen(group->id, field->name, H5P_DEFAULT);
+    const hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute);
+    const hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
+    const hid_t memory_type = make_type(field->type, field->width, true);
+    enum mix_status status = MIX_OK;
+    if (space < 0 || type < 0 || H5Sget_simple_extent_type(space) != H5S_SCALAR ||
+        !type_suits(type, field->type, field->width))
+        status = fail_read(group, field->name, "(attribute) has a wrong type or shape", err);
+    else if (H5Aread(attribute, memory_type, buffer) < 0)
+        status = fail_read(group, field->name, "(attribute) cannot be read", err);
+    else if (!scatter(field, buffer, (uint8_t *)object + field->offset, 1))
+        status = fail_read(group, field->name, "(attribute) is not a text that ends", err);
+    h5_close(memory_type);
+    h5_close(type);
+    h5_close(space);
+    h5_close(attribute);
+    if (buffer != small)
+        free(buffer);
+    return status;
+}
+
+static hid_t open_dataset(const struct h5_group *group, const char *name, struct mix_error *err)
+{
+    const bool exists = H5Lexists(group->id, name, H5P_DEFAULT) > 0;
+    const hid_t id = exists ? H5Oopen(group->id, name, H5P_DEFAULT) : -1;
+    if (id < 0 || H5Iget_type(id) != H5I_DATASET) {
+        fail_read(group, name, exists ? "is not a readable dataset" : "is missing", err);
+        h5_close(id);
+        return -1;
+    }
+    return id;
+}
+
+/* Rank and extents of a dataset; -1 where it has more than two dimensions or is not simple. */
+static int shape_of(hid_t dataset, hsize_t extent[2])
+{
+    const hid_t space = H5Dget_space(dataset);
+    int rank = space < 0 || H5Sis_simple(space) <= 0 ? -1 : H5Sget_simple_extent_ndims(space);
+    if (rank < 1 || rank > 2 || H5Sget_simple_extent_dims(space, extent, NULL) < 0)
+        rank = -1;
+    h5_close(space);
+    return rank;
+}
+
+static enum mix_status check_shape(const struct h5_group *group, hid_t dataset,
+                                   const struct h5_field *field, const struct h5_dim *dims,
+                                   struct mix_error *err)
+{
+    hsize_t extent[2] = {0, 0};
+    const int rank = shape_of(dataset, extent), wanted = rank_of(field);
+    if (rank != wanted)
+        return mix_fail(err, MIX_EFORMAT, "%s: %s/%s must have %d dimension%s", group->file,
+                        group->path, field->name, wanted, wanted > 1 ? "s" : "");
+    for (int d = 0; d < rank; d++) {
+        const struct h5_dim *dim = &dims[field->dim[d]];
+        if (extent[d] != dim->n)
+            return mix_fail(err, MIX_EFORMAT, "%s: %s/%s has %llu entries along %s, not %zu",
+                            group->file, group->path, field->name, (unsigned long long)extent[d],
+                            dim->scale, dim->n);
+    }
+    return MIX_OK;
+}
+
+/* A small file that claims to hold very much must not make us allocate it. */
+static bool holds_its_data(hid_t dataset, size_t n_bytes)
+{
+    return n_bytes <= CHUNK_BYTES * 16 ||
+           n_bytes / DEFLATE_RATIO_MAX <= (size_t)H5Dget_storage_size(dataset);
+}
+
+/* HDF5 1.10 reads past a stored chunk that skips its filters (deflate that does not pay off) but is
+ * shorter than a chunk: the chunk index has no checksum. */
+static bool chunks_are_whole(hid_t dataset, hid_t type)
+{
+#if H5_VERSION_GE(1, 10, 5)
+    hsize_t chunk[2] = {1, 1}, n_chunks = 0;
+    const hid_t properties = H5Dget_create_plist(dataset), space = H5Dget_space(dataset);
+    bool whole = properties >= 0 && space >= 0;
+    if (whole && H5Pget_layout(properties) == H5D_CHUNKED) {
+        whole = H5Pget_chunk(properties, 2, chunk) > 0 &&
+                H5Dget_num_chunks(dataset, space, &n_chunks) >= 0;
+        const hsize_t n_bytes = chunk[0] * chunk[1] * H5Tget_size(type);
+        for (hsize_t i = 0; i < n_chunks && whole; i++) {
+            unsigned skipped = 0;
+            hsize_t offset[2], size = 0;
+            haddr_t address = 0;
+            whole = H5Dget_chunk_info(dataset, space, i, offset, &skipped, &address, &size) >= 0 &&
+                    (skipped == 0 || size >= n_bytes);
+        }
+    }
+    h5_close(space);
+    h5_close(properties);
+    return whole;
+#else
+    (void)dataset;
+    (void)type;
+    return true;
+#endif
+}
+
+static enum mix_status read_array(const struct h5_group *group, void *object,
+                                  const struct h5_field *field, const struct h5_dim *dims,
+                                  struct mix_error *err)
+{
+    const hid_t dataset = open_dataset(group, field->name, err);
+    if (dataset < 0)
+        return MIX_EFORMAT;
+    const hid_t type = H5Dget_type(dataset);
+    const hid_t memory_type = make_type(field->type, field->width, true);
+    const size_t n = n_elements(field, dims);
+    uint8_t *buffer = NULL;
+    enum mix_status status = check_shape(group, dataset, field, dims, err);
+    if (status != MIX_OK)
+        goto out;
+    if (type < 0 || !type_suits(type, field->type, field->width)) {
+        status = fail_read(group, field->name, "has a wrong type", err);
+        goto out;
+    }
+    if (n == SIZE_MAX || !holds_its_data(dataset, n * element_bytes(field)) ||
+        !chunks_are_whole(dataset, type)) {
+        status = fail_read(group, field->name, "lacks its data", err);
+        goto out;
+    }
+    buffer = malloc(n * element_bytes(field) + 1);
+    if (buffer == NULL)
+        status = fail_memory(group, field->name, err);
+    else if (H5Dread(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer) < 0)
+        status = fail_read(group, field->name, "cannot be read", err);
+    /* array_of() is const for writers; the object is ours to fill. */
+    else if (n > 0 && !scatter(field, buffer, (uint8_t *)array_of(field, object), n))
+        status = fail_read(group, field->name, "holds a text without end or a bad key", err);
+out:
+    free(buffer);
+    h5_close(memory_type);
+    h5_close(type);
+    h5_close(dataset);
+    return status;
+}
+
+enum mix_status h5_read(const struct h5_group *group, void *object, const struct h5_field *fields,
+                        size_t n_fields, const struct h5_dim *dims, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    for (size_t f = 0; f < n_fields && status == MIX_OK; f++)
+        status = fields[f].place == H5_SCALAR_AT ? read_scalar(group, object, &fields[f], err)
+                                                 : read_array(group, object, &fields[f], dims, err);
+    return status;
+}
+
+enum mix_status h5_extent(const struct h5_group *group, const char *name, size_t min, size_t max,
+                          size_t *n, struct mix_error *err)
+{
+    const hid_t dataset = open_dataset(group, name, err);
+    if (dataset < 0)
+        return MIX_EFORMAT;
+    hsize_t extent[2] = {0, 0};
+    const int rank = shape_of(dataset, extent);
+    const bool whole = rank != 1 || extent[0] > max || holds_its_data(dataset, (size_t)extent[0]);
+    h5_close(dataset);
+    if (!whole)
+        return fail_read(group, name, "lacks its data", err);
+    if (rank != 1 || extent[0] < min || extent[0] > max)
+        return mix_fail(err, MIX_EFORMAT, "%s: %s/%s must have one dimension of %zu to %zu entries",
+                        group->file, group->path, name, min, max);
+    *n = (size_t)extent[0];
+    return MIX_OK;
+}
+
+enum mix_status h5_write_index(const struct h5_group *group, const char *name, size_t n,
+                               struct mix_error *err)
+{
+    uint64_t *index = malloc(n * sizeof *index + 1);
+    if (index == NULL)
+        return fail_memory(group, name, err);
+    for (size_t i = 0; i < n; i++)
+        index[i] = i;
+    const struct h5_dim dim = {name, n};
+    const struct h5_field field = {
+        .name = name, .type = H5_UINT64, .width = sizeof *index, .dim = {0, NO_DIM}};
+    const enum mix_status status = write_dataset(group, &field, &dim, index, err);
+    free(index);
+    return status;
+}
+
+enum mix_status h5_write_names(const struct h5_group *group, const char *name, size_t n,
+                               size_t width, const void *names, struct mix_error *err)
+{
+    const struct h5_dim dim = {name, n};
+    const struct h5_field field = {
+        .name = name, .type = H5_TEXT, .width = width, .dim = {0, NO_DIM}};
+    return write_dataset(group, &field, &dim, names, err);
+}
+
+enum mix_status h5_write_text(const struct h5_group *group, const char *name, const char *text,
+                              struct mix_error *err)
+{
+    return write_text_attribute(group->id, name, text) ? MIX_OK : fail_write(group, name, err);
+}
+
+/* Size of the fixed-length text type, or 0 where it is none or too long. */
+static size_t text_width(hid_t type)
+{
+    if (type < 0 || H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0)
+        return 0;
+    const size_t width = H5Tget_size(type);
+    return width < TEXT_MAX ? width + 1 : 0; /* room for the end where the file has none */
+}
+
+enum mix_status h5_read_text(const struct h5_group *group, const char *name, char **text,
+                             struct mix_error *err)
+{
+    const hid_t attribute =
+        H5Aexists(group->id, name) > 0 ? H5Aopen(group->id, name, H5P_DEFAULT) : -1;
+    const hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
+    const size_t width = text_width(type);
+    h5_close(type);
+    h5_close(attribute);
+    if (width == 0)
+        return fail_read(group, name, "(attribute) is missing or not a text", err);
+    char *t = malloc(width);
+    if (t == NULL)
+        return fail_memory(group, name, err);
+    const struct h5_field field = {
+        .name = name, .type = H5_TEXT, .width = width, .dim = {NO_DIM, NO_DIM}};
+    const enum mix_status status = read_scalar(group, t, &field, err);
+    if (status == MIX_OK)
+        *text = t;
+    else
+        free(t);
+    return status;
+}
+
+enum mix_status h5_write_texts(const struct h5_group *group, const char *name,
+                               const struct h5_dim *dim, char *const *texts, struct mix_error *err)
+{
+    size_t width = 1;
+    for (size_t i = 0; i < dim->n; i++)
+        if (texts[i] != NULL && strlen(texts[i]) >= width)
+            width = strlen(texts[i]) + 1;
+    char *packed = width < TEXT_MAX ? calloc(dim->n + 1, width) : NULL;
+    if (packed == NULL)
+        return fail_memory(group, name, err);
+    for (size_t i = 0; i < dim->n; i++)
+        if (texts[i] != NULL)
+            memcpy(packed + i * width, texts[i], strlen(texts[i]));
+    const struct h5_field field = {
+        .name = name, .type = H5_TEXT, .width = width, .dim = {0, NO_DIM}};
+    const enum mix_status status = write_dataset(group, &field, dim, packed, err);
+    free(packed);
+    return status;
+}
+
+enum mix_status h5_read_texts(const struct h5_group *group, const char *name,
+                              const struct h5_dim *dim, char **texts, struct mix_error *err)
+{
+    const hid_t dataset = open_dataset(group, name, err);
+    if (dataset < 0)
+        return MIX_EFORMAT;
+    const hid_t type = H5Dget_type(dataset);
+    const size_t width = text_width(type);
+    const bool whole =
+        width > 0 && dim->n < SIZE_MAX / TEXT_MAX / 2 && holds_its_data(dataset, dim->n * width);
+    h5_close(type);
+    h5_close(dataset);
+    if (!whole)
+        return fail_read(group, name, "is not a column of texts", err);
+    char *packed = malloc(dim->n * width + 1);
+    if (packed == NULL)
+        return fail_memory(group, name, err);
+    const struct h5_field field = {.name = name,
+                                   .type = H5_TEXT,
+                                   .place = H5_ARRAY_AT,
+                                   .width = width,
+                                   .stride = width,
+                                   .dim = {0, NO_DIM}};
+    enum mix_status status = read_array(group, packed, &field, dim, err);
+    for (size_t i = 0; i < dim->n && status == MIX_OK; i++) {
+        const char *text = packed + i * width;
+        if (text[0] != '\0' && (texts[i] = strdup(text)) == NULL)
+            status = fail_memory(group, name, err);
+    }
+    free(packed);
+    return status;
+}
+
+/* An object, its copy in the other file, and the dataset of the copy that gets its scales. */
+struct rescale {
+    hid_t from, to, target;
+};
+
+static herr_t drop_reference_lists(hid_t root, const char *path, const H5O_info_t *info,
+                                   void *context)
+{
+    (void)context;
+    if (info->type != H5O_TYPE_DATASET)
+        return 0;
+    const char *const lists[] = {"DIMENSION_LIST", "REFERENCE_LIST"};
+    for (int i = 0; i < 2; i++)
+        if (H5Aexists_by_name(root, path, lists[i], H5P_DEFAULT) > 0 &&
+            H5Adelete_by_name(root, path, lists[i], H5P_DEFAULT) < 0)
+            return -1;
+    return 0;
+}
+
+static herr_t attach_same(hid_t dataset, unsigned dim, hid_t scale, void *context)
+{
+    (void)dataset;
+    const struct rescale *r = context;
+    char path[2 * MIX_TEXT_MAX];
+    const ssize_t length = H5Iget_name(scale, path, sizeof path);
+    if (length <= 0 || (size_t)length >= sizeof path)
+        return -1;
+    /* A scale outside what was copied is left off. */
+    const hid_t copy = H5Dopen2(r->to, path, H5P_DEFAULT);
+    const herr_t result = copy < 0 ? 0 : H5DSattach_scale(r->target, copy, dim);
+    h5_close(copy);
+    return result;
+}
+
+static herr_t attach_again(hid_t root, const char *path, const H5O_info_t *info, void *context)
+{
+    struct rescale *r = context;
+    if (info->type != H5O_TYPE_DATASET ||
+        H5Aexists_by_name(root, path, "DIMENSION_LIST", H5P_DEFAULT) <= 0)
+        return 0;
+    const hid_t dataset = H5Dopen2(root, path, H5P_DEFAULT);
+    hsize_t extent[2];
+    const int rank = dataset < 0 ? -1 : shape_of(dataset, extent);
+    herr_t result = rank < 0 ? -1 : 0;
+    r->target = rank < 0 ? -1 : H5Dopen2(r->to, path, H5P_DEFAULT);
+    for (int d = 0; d < rank && result >= 0; d++)
+        result = H5DSiterate_scales(dataset, (unsigned)d, NULL, attach_same, r);
+    h5_close(r->target);
+    h5_close(dataset);
+    return result < 0 ? -1 : 0;
+}
+
+enum mix_status h5_copy(const struct h5_group *from, const char *name, const struct h5_group *to,
+                        struct mix_error *err)
+{
+    struct rescale r = {.from = -1, .to = -1, .target = -1};
+    enum mix_status status = MIX_OK;
+    if (H5Ocopy(from->id, name, to->id, name, H5P_DEFAULT, H5P_DEFAULT) >= 0) {
+        r.from = H5Oopen(from->id, name, H5P_DEFAULT);
+        r.to = H5Oopen(to->id, name, H5P_DEFAULT);
+    }
+    if (r.from < 0 || r.to < 0 ||
+        H5Ovisit(r.to, H5_INDEX_NAME, H5_ITER_INC, drop_reference_lists, NULL) < 0 ||
+        H5Ovisit(r.from, H5_INDEX_NAME, H5_ITER_INC, attach_again, &r) < 0)
+        status = fail_read(from, name, "cannot be copied into the new file", err);
+    h5_close(r.from);
+    h5_close(r.to);
+    return status;
+}

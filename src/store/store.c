@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* store.c - opening and reading; see store.h. */
+#include "mixsweep/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/store_impl.h"
+
+const char *const store_kind_names[STORE_KINDS] = {
+    [STORE_FITS] = "fits", [STORE_BOOTSTRAP] = "bootstrap", [STORE_OPTIMUM] = "optimum"};
+
+static enum mix_status read_attributes(struct mix_store *store, struct mix_error *err)
+{
+    char *job = NULL, *created = NULL;
+    enum mix_status status = h5_read_text(&store->root, "job", &job, err);
+    if (status == MIX_OK)
+        status = h5_read_text(&store->root, "created", &created, err);
+    if (status == MIX_OK)
+        status = h5_read(&store->root, &store->seed, &store_seed_field, 1, NULL, err);
+    if (status != MIX_OK) {
+        free(job);
+        free(created);
+        return status;
+    }
+    free(store->job);
+    free(store->created);
+    store->job = job;
+    store->created = created;
+    return MIX_OK;
+}
+
+enum mix_status store_reopen(struct mix_store *store, struct mix_error *err)
+{
+    enum mix_status status = store_file_open(store->path, &store->root, err);
+    return status == MIX_OK ? read_attributes(store, err) : status;
+}
+
+/* Whether the open file is still the one of that name. */
+static bool file_is_current(const struct mix_store *store, const struct stat *opened)
+{
+    struct stat now;
+    return stat(store->path, &now) == 0 && now.st_ino == opened->st_ino &&
+           now.st_dev == opened->st_dev;
+}
+
+/* A writer may put a new file in place and remove the logs between our two looks; then look again.
+ */
+static enum mix_status open_for_reading(struct mix_store *store, struct mix_error *err)
+{
+    enum { TRIES = 10 };
+    for (int i = 0;; i++) {
+        struct stat opened = {0};
+        stat(store->path, &opened);
+        enum mix_status status = store_reopen(store, err);
+        if (status == MIX_OK)
+            status = store_records_read(store->log_dir, &store->records, err);
+        if (status != MIX_OK || i == TRIES || file_is_current(store, &opened))
+            return status;
+        store_records_clear(&store->records);
+        h5_group_close(&store->root);
+    }
+}
+
+static enum mix_status check_exists(const struct mix_store *store, bool *exists,
+                                    struct mix_error *err)
+{
+    *exists = access(store->path, F_OK) == 0;
+    if (*exists && store->mode == MIX_STORE_CREATE)
+        return mix_fail(err, MIX_EEXIST, "%s exists already", store->path);
+    if (!*exists && store->mode == MIX_STORE_WRITE)
+        return mix_fail(err, MIX_ENOTFOUND, "%s: no such file", store->path);
+    return MIX_OK;
+}
+
+static enum mix_status open_for_writing(struct mix_store *store, bool break_lock,
+                                        struct mix_error *err)
+{
+    bool exists = false;
+    enum mix_status status = check_exists(store, &exists, err);
+    if (status == MIX_OK)
+        status = store_lock_take(store->path, break_lock, &store->lock, err);
+    if (status == MIX_OK) /* the holder before us may have made it */
+        status = check_exists(store, &exists, err);
+    if (status == MIX_OK && exists)
+        status = store_reopen(store, err);
+    if (status != MIX_OK)
+        return status;
+    store_file_sweep(store->path);
+    status = store_records_read(store->log_dir, &store->records, err);
+    if (status == MIX_OK && exists && store->records.n > 0)
+        status = mix_store_commit(store, err);
+    return status;
+}
+
+enum mix_status mix_store_open(const char *path, enum mix_store_mode mode, bool break_lock,
+                               struct mix_store **out, struct mix_error *err)
+{
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* the sentences are ours */
+    struct mix_store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory", path);
+    const size_t n = strlen(path) + sizeof ".log";
+    store->mode = mode;
+    store->root.id = -1;
+    store->path = strdup(path);
+    store->job = strdup("");
+    store->log_dir = malloc(n);
+    if (store->path == NULL || store->job == NULL || store->log_dir == NULL) {
+        mix_store_close(store);
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory", path);
+    }
+    snprintf(store->log_dir, n, "%s.log", path);
+    const enum mix_status status = mode == MIX_STORE_READ
+                                       ? open_for_reading(store, err)
+                                       : open_for_writing(store, break_lock, err);
+    if (status == MIX_OK)
+        *out = store;
+    else
+        mix_store_close(store);
+    return status;
+}
+
+void mix_store_close(struct mix_store *store)
+{
+    if (store == NULL)
+        return;
+    store_clear_staged(store);
+    store_records_clear(&store->records);
+    h5_group_close(&store->root);
+    store_lock_release(store->lock);
+    free(store->path);
+    free(store->log_dir);
+    free(store->job);
+    free(store->created);
+    free(store);
+}
+
+const char *mix_store_path(const struct mix_store *store)
+{
+    return store->path;
+}
+
+const char *mix_store_log_dir(const struct mix_store *store)
+{
+    return store->log_dir;
+}
+
+void mix_store_heartbeat(struct mix_store *store)
+{
+    if (store->lock != NULL)
+        store_lock_beat(store->lock);
+}
+
+enum mix_status mix_store_set_job(struct mix_store *store, const char *text, uint64_t seed)
+{
+    char *copy = strdup(text);
+    if (copy == NULL)
+        return MIX_ENOMEM;
+    free(store->job);
+    store->job = copy;
+    store->seed = seed;
+    store->job_staged = true;
+    return MIX_OK;
+}
+
+const char *mix_store_job(const struct mix_store *store)
+{
+    return store->job;
+}
+
+uint64_t mix_store_seed(const struct mix_store *store)
+{
+    return store->seed;
+}
+
+enum mix_status store_file_table(const struct mix_store *store, struct mix_table **out,
+                                 struct mix_error *err)
+{
+    if (store->root.id < 0 || H5Lexists(store->root.id, "runs", H5P_DEFAULT) == 0)
+        return mix_fail(err, MIX_ENOTFOUND, "%s has no runs yet", store->path);
+    return store_read_table(&store->root, out, err);
+}
+
+enum mix_status mix_store_read_table(struct mix_store *store, struct mix_table **out,
+                                     struct mix_error *err)
+{
+    struct mix_table *table = NULL;
+    enum mix_status status = store_file_table(store, &table, err);
+    if (status == MIX_OK)
+        status = mix_store_fold_runs(store, table, err);
+    if (status == MIX_OK)
+        *out = table;
+    else
+        mix_table_destroy(table);
+    return status;
+}
+
+enum mix_status mix_store_fold_runs(struct mix_store *store, struct mix_table *table,
+                                    struct mix_error *err)
+{
+    size_t n_added = 0, n_alien = 0;
+    return store_records_fold_runs(&store->records, table, &n_added, &n_alien, err);
+}
+
+enum mix_status store_find_kind(const char *kind, enum store_kind *out, struct mix_error *err)
+{
+    for (int k = 0; k < STORE_KINDS; k++) {
+        if (strcmp(kind, store_kind_names[k]) == 0) {
+            *out = (enum store_kind)k;
+            return MIX_OK;
+        }
+    }
+    return mix_fail(err, MIX_EINVAL, "\"%s\" is not a kind of result: fits, bootstrap, optimum",
+                    kind);
+}
+
+/* Open "/fits/NAME"; MIX_ENOTFOUND without a sentence where there is none. */
+static enum mix_status open_result(const struct mix_store *store, enum store_kind kind,
+                                   const char *name, struct h5_group *out, struct mix_error *err)
+{
+    struct h5_group parent = {.id = -1};
+    out->id = -1;
+    if (store->root.id < 0 || name[0] == '\0' || strchr(name, '/') != NULL ||
+        strcmp(name, ".") == 0)
+        return MIX_ENOTFOUND;
+    enum mix_status status = h5_group_open(&store->root, store_kind_names[kind], &parent, err);
+    if (status == MIX_OK)
+        status = h5_group_open(&parent, name, out, err);
+    h5_group_close(&parent);
+    return status;
+}
+
+static enum mix_status list_file(const struct mix_store *store, enum store_kind kind,
+                                 struct mix_names *out, struct mix_error *err)
+{
+    struct h5_group parent = {.id = -1};
+    char **names = NULL;
+    size_t n = 0;
+    if (store->root.id < 0)
+        return MIX_OK;
+    enum mix_status status = h5_group_open(&store->root, store_kind_names[kind], &parent, err);
+    if (status == MIX_OK)
+        status = h5_list(&parent, &names, &n, err);
+    h5_group_close(&parent);
+    if (status != MIX_OK)
+        return status == MIX_ENOTFOUND ? MIX_OK : status;
+    out->name = calloc(n + 1, sizeof *out->name);
+    if (out->name == NULL)
+        status = mix_fail(err, MIX_ENOMEM, "%s: no memory for names", store->path);
+    for (size_t i = 0; i < n && status == MIX_OK; i++) {
+        if (strlen(names[i]) >= MIX_NAME_MAX)
+            status = mix_fail(err, MIX_EFORMAT, "%s: /%s/%.80s... is longer than %d bytes",
+                              store->path, store_kind_names[kind], names[i], MIX_NAME_MAX - 1);
+        else
+            memcpy(out->name[out->n++], names[i], strlen(names[i]) + 1);
+    }
+    h5_list_free(names, n);
+    return status;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* Draws in logs are results where the fit is the stored one. */
+static enum mix_status add_logged(struct mix_store *store, struct mix_names *names,
+                                  struct mix_error *err)
+{
+    struct mix_names logged = {0};
+    enum mix_status status = store_records_fits(&store->records, &logged, err);
+    for (size_t i = 0; i < logged.n && status == MIX_OK; i++) {
+        struct mix_draws *draws = NULL;
+        bool known = false;
+        for (size_t n = 0; n < names->n && !known; n++)
+            known = strcmp(names->name[n], logged.name[i]) == 0;
+        if (known || mix_store_read_draws(store, logged.name[i], &draws, NULL) != MIX_OK)
+            continue;
+        mix_draws_destroy(draws);
+        char(*larger)[MIX_NAME_MAX] = realloc(names->name, (names->n + 1) * sizeof *names->name);
+        if (larger == NULL) {
+            status = mix_fail(err, MIX_ENOMEM, "%s: no memory for names", store->path);
+            break;
+        }
+        names->name = larger;
+        memcpy(names->name[names->n++], logged.name[i], MIX_NAME_MAX);
+    }
+    mix_names_destroy(&logged);
+    if (names->n > 1)
+        qsort(names->name, names->n, sizeof *names->name, compare_names);
+    return status;
+}
+
+enum mix_status mix_store_list(struct mix_store *store, const char *kind, struct mix_names *out,
+                               struct mix_error *err)
+{
+    enum store_kind k = STORE_FITS;
+    struct mix_names names = {0};
+    enum mix_status status = store_find_kind(kind, &k, err);
+    if (status == MIX_OK)
+        status = list_file(store, k, &names, err);
+    if (status == MIX_OK && k == STORE_BOOTSTRAP)
+        status = add_logged(store, &names, err);
+    if (status == MIX_OK)
+        *out = names;
+    else
+        mix_names_destroy(&names);
+    return status;
+}
+
+void mix_names_destroy(struct mix_names *names)
+{
+    free(names->name);
+    *names = (struct mix_names){0};
+}
+
+/* The sentence of a result that is not there names those that are. */
+static enum mix_status fail_not_found(struct mix_store *store, enum store_kind kind,
+                                      const char *name, struct mix_error *err)
+{
+    struct mix_names names = {0};
+    char list[MIX_TEXT_MAX] = "";
+    size_t at = 0;
+    if (mix_store_list(store, store_kind_names[kind], &names, NULL) != MIX_OK)
+        names.n = 0;
+    for (size_t i = 0; i < names.n && at < sizeof list - MIX_NAME_MAX - 4; i++)
+        at +=
+            (size_t)snprintf(list + at, sizeof list - at, "%s%s", i > 0 ? ", " : "", names.name[i]);
+    mix_names_destroy(&names);
+    return at > 0 ? mix_fail(err, MIX_ENOTFOUND, "%s: there is no \"%.80s\" in /%s; there is %s",
+                             store->path, name, store_kind_names[kind], list)
+                  : mix_fail(err, MIX_ENOTFOUND, "%s: there is no \"%.80s\" in /%s; there is none",
+                             store->path, name, store_kind_names[kind]);
+}
+
+enum mix_status mix_store_read_fit(struct mix_store *store, const char *name, struct mix_fit **out,
+                                   struct mix_error *err)
+{
+    struct h5_group group;
+    enum mix_status status = open_result(store, STORE_FITS, name, &group, err);
+    if (status == MIX_OK)
+        status = store_read_fit(&group, name, out, err);
+    else if (status == MIX_ENOTFOUND)
+        status = fail_not_found(store, STORE_FITS, name, err);
+    h5_group_close(&group);
+    return status;
+}
+
+enum mix_status mix_store_read_optimum(struct mix_store *store, const char *name,
+                                       struct mix_optimum **out, struct mix_error *err)
+{
+    struct h5_group group;
+    enum mix_status status = open_result(store, STORE_OPTIMUM, name, &group, err);
+    if (status == MIX_OK)
+        status = store_read_optimum(&group, name, out, err);
+    else if (status == MIX_ENOTFOUND)
+        status = fail_not_found(store, STORE_OPTIMUM, name, err);
+    h5_group_close(&group);
+    return status;
+}
+
+enum mix_status store_file_draws(const struct mix_store *store, const char *fit,
+                                 struct mix_draws **out, struct mix_error *err)
+{
+    struct h5_group group;
+    enum mix_status status = open_result(store, STORE_BOOTSTRAP, fit, &group, err);
+    if (status == MIX_OK)
+        status = store_read_draws(&group, fit, out, err);
+    h5_group_close(&group);
+    return status == MIX_ENOTFOUND ? MIX_OK : status;
+}
+
+enum mix_status mix_store_read_draws(struct mix_store *store, const char *fit,
+                                     struct mix_draws **out, struct mix_error *err)
+{
+    struct mix_draws *draws = NULL, *merged = NULL;
+    struct mix_fit *model = NULL;
+    enum mix_status status = store_file_draws(store, fit, &draws, err);
+    if (status == MIX_OK && store_records_has(&store->records, MIX_LOG_DRAW)) {
+        status = mix_store_read_fit(store, fit, &model, err);
+        if (status == MIX_OK)
+            status = store_records_merge_draws(&store->records, model, draws, &merged, err);
+        else if (status == MIX_ENOTFOUND)
+            status = MIX_OK;
+        mix_fit_destroy(model);
+    }
+    if (merged != NULL) {
+        mix_draws_destroy(draws);
+        draws = merged;
+    }
+    if (status == MIX_OK && draws == NULL)
+        status = MIX_ENOTFOUND; /* listing reads draws: the sentence must not recurse */
+    if (status == MIX_OK)
+        *out = draws;
+    else
+        mix_draws_destroy(draws);
+    return status == MIX_ENOTFOUND && err != NULL ? fail_not_found(store, STORE_BOOTSTRAP, fit, err)
+                                                  : status;
+}

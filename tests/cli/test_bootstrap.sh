@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The verb bootstrap through the program: it resumes, adds, and gives equal files on any number of
+# ranks.
+python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
+die() {
+    echo "$*"
+    [ ! -f out ] || cat out
+    [ ! -f err ] || cat err
+    exit 1
+}
+says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
+mixsweep() { "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"; }
+# refuses STATUS SENTENCE ARGUMENTS...
+refuses() {
+    local expected=$1 sentence=$2 status=0
+    shift 2
+    "$MIXSWEEP" "$@" >out 2>err || status=$?
+    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
+    says "$sentence"
+}
+# holds EXPRESSION: true of the JSON in out, called j
+holds() {
+    "$python" -c 'import json, sys
+j = json.load(open("out"))
+sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" || die "in the JSON this does not hold: $1"
+}
+equal() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" || die "$1 and $2 differ"; }
+
+# 14 mixtures of three domains at two sizes, each mixture twice at the smaller one
+awk 'BEGIN {
+    print "run,n_params,n_tokens,h_code,h_web,h_wiki,loss_code,loss_web,loss_wiki"
+    for (i = 0; i < 14; i++) {
+        a = 1 + (i * 7) % 12; b = 1 + (i * 5) % 11; c = 1 + (i * 3) % 7; s = a + b + c
+        h[0] = a / s; h[1] = b / s; h[2] = 1 - h[0] - h[1]
+        for (k = 0; k < 3; k++) {
+            n = k < 2 ? 10 : 40
+            line = sprintf("m%d-%d,%d,4e9,%.12f,%.12f,%.12f", i, k, n * 1000000, h[0], h[1], h[2])
+            for (j = 0; j < 3; j++)
+                line = line sprintf(",%.12f", 1.2 + 0.2 * j + (2 + 0.3 * j) * (n * (0.2 + h[j])) ^ -0.3 \
+                    + 0.3 * (4 * h[j]) ^ -0.4 + 0.002 * sin(100 * i + 10 * k + j))
+            print line
+        }
+    }
+}' >runs.csv
+mixsweep import runs.csv -o fitted.h5
+refuses 1 'no fit' bootstrap fitted.h5
+mixsweep fit fitted.h5 --law capacity --starts 6 --holdout none
+
+# at once, and in two goes
+cp fitted.h5 once.h5
+mixsweep bootstrap once.h5 --draws 40 --format json
+holds 'j["fit"] == "capacity" and j["draws"] == 40 and j["done"] == 40 and j["resumed"] == 0'
+holds 'j["failed"] == 0 and j["cluster"] == "mixture" and j["bayesian"] is False and j["seed"] == 1'
+cp fitted.h5 twice.h5
+mixsweep bootstrap twice.h5 --fit capacity --draws 20 --format json
+holds 'j["done"] == 20 and j["resumed"] == 0'
+mixsweep bootstrap twice.h5 --fit capacity --draws 40 --format json
+holds 'j["done"] == 40 and j["resumed"] == 20'
+equal once.h5 twice.h5
+mixsweep bootstrap twice.h5 --draws 40
+says "40/40 draws, 40 of them from before"
+mixsweep bootstrap twice.h5 --draws 10 --format json # fewer than there are: all stay
+holds 'j["draws"] == 40 and j["resumed"] == 40'
+equal once.h5 twice.h5
+[ -z "$(ls -A twice.h5.log 2>/dev/null)" ] || die "logs are left over"
+
+# equal files on 1 to 4 ranks, in one go and in two
+for n in 1 2 3 4; do
+    cp fitted.h5 np$n.h5
+    for draws in 15 40; do
+        mpirun -n $n "$MIXSWEEP" bootstrap np$n.h5 --draws $draws >out 2>err || die "$n ranks failed"
+        [ "$(grep -c '^bootstrap  ' out)" = 1 ] || die "on $n ranks not one rank speaks"
+    done
+    equal once.h5 np$n.h5
+done
+
+# other questions: refused without --replace, and other answers with it
+for change in '--seed 2' '--cluster run' '--bayesian'; do
+    # shellcheck disable=SC2086
+    refuses 1 '--replace' bootstrap twice.h5 --draws 40 $change
+    equal once.h5 twice.h5
+    cp once.h5 other.h5
+    # shellcheck disable=SC2086
+    mixsweep bootstrap other.h5 --draws 40 --replace --format json $change
+    holds 'j["done"] == 40 and j["resumed"] == 0'
+    "$python" - once.h5 other.h5 <<'PY' || die "$change changes nothing"
+import sys
+import h5py
+a, b = (h5py.File(name)["bootstrap/capacity/params"][:] for name in sys.argv[1:])
+assert a.shape == b.shape and (a != b).any(axis=1).all()
+PY
+done
+
+# a fit that was replaced has no draws; runs that were added since are noticed
+cp once.h5 refitted.h5
+mixsweep fit refitted.h5 --law capacity --starts 5 --holdout none --replace
+says "former fit capacity and dropped: bootstrap capacity"
+mixsweep bootstrap refitted.h5 --draws 2 --format json
+holds 'j["draws"] == 2 and j["resumed"] == 0'
+sed -n '1p;$p' runs.csv | sed 's/^m13-2,/new,/' >new.csv
+mixsweep import new.csv -o refitted.h5 --append
+refuses 1 'have changed' bootstrap refitted.h5 --draws 4
+
+refuses 1 'nonesuch' bootstrap once.h5 --fit nonesuch
+refuses 2 '--cluster domain' bootstrap once.h5 --cluster domain
+refuses 2 '--draws' bootstrap once.h5 --draws 0
+refuses 1 'none.h5' bootstrap none.h5

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The verb fit through the program: what it prints, what is in the JSON, and when it refuses.
+python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
+die() {
+    echo "$*"
+    [ ! -f out ] || cat out
+    [ ! -f err ] || cat err
+    exit 1
+}
+says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
+mixsweep() { "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"; }
+# refuses STATUS SENTENCE ARGUMENTS...
+refuses() {
+    local expected=$1 sentence=$2 status=0
+    shift 2
+    "$MIXSWEEP" "$@" >out 2>err || status=$?
+    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
+    says "$sentence"
+}
+# holds EXPRESSION: true of the JSON in out, called j
+holds() {
+    "$python" -c 'import json, math, sys
+j = json.load(open("out"))
+sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" || die "in the JSON this does not hold: $1"
+}
+
+# 12 mixtures of three domains at three sizes; losses fall with size, with tokens of the domain, and
+# rise with the largest other share; the same on every machine to the digits printed.
+awk 'BEGIN {
+    print "run,n_params,n_tokens,h_code,h_web,h_wiki,loss_code,loss_web,loss_wiki"
+    for (i = 0; i < 12; i++) {
+        a = 1 + (i * 7) % 12; b = 1 + (i * 5) % 11; c = 1 + (i * 3) % 7; s = a + b + c
+        h[0] = a / s; h[1] = b / s; h[2] = 1 - h[0] - h[1]
+        for (k = 0; k < 3; k++) {
+            n = 10 * 3 ^ k
+            line = sprintf("m%d,%d,4e9,%.12f,%.12f,%.12f", i, n * 1000000, h[0], h[1], h[2])
+            for (j = 0; j < 3; j++)
+                line = line sprintf(",%.12f", 1.2 + 0.2 * j + (2 + 0.3 * j) * (n * (0.2 + h[j])) ^ -0.3 \
+                    + 0.3 * (4 * h[j]) ^ -0.4 + 0.001 * sin(100 * i + 10 * k + j))
+            print line
+        }
+    }
+}' >runs.csv
+mixsweep import runs.csv -o s.h5
+
+# JSON: the keys that design.md promises, and numbers in them
+mixsweep fit s.h5 --law capacity --starts 8 --format json
+holds 'set("law n_fitted objective starts starts_at_best train holdout params".split()) <= set(j)'
+holds 'j["law"] == "capacity" and j["name"] == "capacity" and j["n_fitted"] == 12 * 3 * 3'
+holds 'j["starts"] == 8 and 1 <= j["starts_at_best"] <= 8 and 0 < j["objective"] < 1e-3'
+metrics='"n mse mre mae rmse rho regret slope skill".split()'
+holds "set($metrics) <= set(j['train'])"
+holds "set($metrics) | {'kind'} <= set(j['holdout']) and j['holdout']['kind'] == 'scale 90M'"
+holds 'j["holdout"]["n"] == 36 and j["holdout"]["mre"] < j["holdout"]["floors"]["mean"]["mre"]'
+holds 'j["train"]["n"] == 108 and abs(j["train"]["mse"] / j["objective"] - 1) < 1e-9'
+holds 'abs(j["train"]["rmse"] ** 2 / j["train"]["mse"] - 1) < 1e-9 and j["train"]["rho"] > 0.8'
+holds 'len(j["params"]) == 16 and j["params"]["H"] < 10 and j["params"]["b[code]"] > 0'
+holds 'all(isinstance(v, float) or v == 0 for v in j["params"].values())'
+holds 'set(j["std_errors"]) == set(j["params"]) and isinstance(j["warnings"], list)'
+cp out first.json
+
+# the same options again: nothing is done; without --format json it is said
+cp s.h5 before.h5
+mixsweep fit s.h5 --law capacity --starts 8 --format json
+cmp -s out first.json || die "the second time the JSON differs"
+mixsweep fit s.h5 --law capacity --starts 8
+says "in the file already"
+says "fit        capacity"
+says "next: mixsweep bootstrap s.h5 --fit capacity"
+cmp -s s.h5 before.h5 || die "a fit that was there is written again"
+
+# other options under the same name
+for change in '--starts 9' '--seed 2' '--holdout none' '--mask-below 0.2' '--form eq3' \
+    '--checkpoints all' '--where n_params<=30e6'; do
+    # shellcheck disable=SC2086
+    refuses 1 '--replace' fit s.h5 --law capacity --starts 8 $change
+done
+cmp -s s.h5 before.h5 || die "a refusal changed the file"
+mixsweep fit s.h5 --law capacity --starts 4 --holdout none --name other --format json
+holds 'j["holdout"] is None and j["name"] == "other" and j["law"] == "capacity"'
+
+# --replace drops what was made from the former fit, and says so; other fits stay
+mixsweep bootstrap s.h5 --fit capacity --draws 3
+mixsweep bootstrap s.h5 --fit other --draws 3
+mixsweep optimum s.h5 --fit capacity --params 1e9 --tokens 2e10
+mixsweep fit s.h5 --law capacity --starts 4 --holdout mixture:0.25 --replace
+says "former fit capacity and dropped: bootstrap capacity, optimum "
+says "held out: mixture 25%"
+"$python" - <<'PY' || die "what is left in the file is not right"
+import h5py
+f = h5py.File("s.h5")
+assert sorted(f["fits"]) == ["capacity", "other"], list(f["fits"])
+assert list(f["bootstrap"]) == ["other"], list(f["bootstrap"])
+assert not list(f.get("optimum", {})), list(f["optimum"])
+PY
+mixsweep fit s.h5 --law capacity --starts 4 --holdout mixture:0.25
+says "in the file already"
+
+# equal files on 1 to 4 ranks
+mixsweep import runs.csv -o np0.h5
+mixsweep fit np0.h5 --law transfer --starts 5
+for n in 1 2 3 4; do
+    mixsweep import runs.csv -o np$n.h5
+    mpirun -n $n "$MIXSWEEP" fit np$n.h5 --law transfer --starts 5 >out 2>err || die "$n ranks failed"
+    [ "$(grep -c '^fit  ' out)" = 1 ] || die "on $n ranks not one rank speaks"
+    "$python" "$MIXSWEEP_TESTS/h5equal.py" np0.h5 np$n.h5 || die "on $n ranks the file differs"
+done
+
+# refusals
+refuses 1 'there is no law nonesuch' fit s.h5 --law nonesuch
+refuses 2 '--form eq2' fit s.h5 --law capacity --form eq2
+refuses 2 '--checkpoints some' fit s.h5 --checkpoints some
+refuses 2 '--starts' fit s.h5 --starts 0
+refuses 2 '--mask-below' fit s.h5 --mask-below 1.5
+refuses 2 'no slash' fit s.h5 --name a/b
+refuses 1 '--holdout sideways' fit s.h5 --holdout sideways --name x
+refuses 1 'n_params>1e12' fit s.h5 --where 'n_params>1e12' --name x
+refuses 1 'none.h5' fit none.h5
+refuses 1 'runs.csv' fit runs.csv

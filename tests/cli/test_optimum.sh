@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The verb optimum: recovers a known optimum from noise-free runs, answers in every format, equal on
+# any number of ranks, and refuses what it must in a sentence.
+die() {
+    echo "$*"
+    [ ! -f out ] || cat out
+    [ ! -f err ] || cat err
+    exit 1
+}
+says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
+optimum() { "$MIXSWEEP" optimum "$@" >out 2>err || die "mixsweep optimum $* failed"; }
+# refuses STATUS SENTENCE ARGUMENTS...
+refuses() {
+    expected=$1 sentence=$2 status=0
+    shift 2
+    "$MIXSWEEP" optimum "$@" >out 2>err || status=$?
+    [ $status = "$expected" ] || die "mixsweep optimum $* ended with $status, not $expected"
+    says "$sentence"
+}
+
+# The law of tests/optimum/toy.h without noise. Its optimum at 400M parameters and 10B tokens, by
+# brute force over nested grids there: code 0.318046, web 0.264506, wiki 0.417447.
+cat >job.yaml <<'YAML'
+job: known
+file: s.h5
+domains: [{name: code, prior: 0.2}, {name: web, prior: 0.6}, {name: wiki, prior: 0.2}]
+design: {mixtures: 16, strength: [0.5, 3]}
+scales:
+  - {n_params: 10e6, n_tokens: 1e9}
+  - {n_params: 40e6, n_tokens: 2e9}
+  - {n_params: 160e6, n_tokens: 8e9}
+sweep:
+  evaluator: simulate
+  simulate:
+    law: capacity
+    noise: 0
+    params:
+      "b[code]": 0.35
+      "b[web]": 0.25
+      "b[wiki]": 0.30
+      "c[code]": 2.2
+      "c[web]": 4.1
+      "c[wiki]": 3.0
+      "A[code]": 0.9
+      "A[web]": 0.6
+      "A[wiki]": 1.4
+      "a[code]": 0.30
+      "a[web]": 0.25
+      "a[wiki]": 0.35
+      "E[code]": 0.4
+      "E[web]": 1.3
+      "E[wiki]": 0.8
+      "H": 0.5
+fit: {law: capacity, starts: 32, holdout: none}
+bootstrap: {draws: 50}
+YAML
+"$MIXSWEEP" run job.yaml >out 2>err || die "the job failed"
+
+optimum s.h5 --params 400e6 --tokens 10e9 --format csv
+cp out known.csv
+awk -F, 'BEGIN { true["code"] = 0.318046; true["web"] = 0.264506; true["wiki"] = 0.417447 }
+    NR > 1 { d = $2 - true[$1]; if (d < -1e-4 || d > 1e-4) exit 1; n++; sum += $2 }
+    END { if (n != 3 || sum < 1 - 1e-12 || sum > 1 + 1e-12) exit 1 }' out ||
+    die "the known optimum is not found"
+
+# The same question again replaces its answer; another one wants a name.
+optimum s.h5 --params 400e6 --tokens 10e9
+says 'optimum    capacity at 400M parameters, 10B tokens, 50 draws'
+says 'resampling only'
+says 'certificate: KKT residual'
+says 'warning: only 50 draws'
+says 'warning: the size is 2.5 times the largest fitted one'
+refuses 1 'holds an optimum capacity already, for another question (400M parameters, 10B tokens)' \
+    s.h5 --params 800e6 --tokens 10e9
+optimum s.h5 --params 800e6 --tokens 10e9 --no-save
+optimum s.h5 --params 800e6 --tokens 10e9 --name large
+optimum s.h5 --params 400e6 --tokens 10e9 --cap wiki=0.2 --replace
+says 'on the cap, the law asks for more: wiki (0.2)'
+
+# Formats, weights, baselines: ours can be read back as a baseline.
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --format json --baseline prior
+for key in law n_params n_tokens mixture interval level objective loss gain p_better extrapolation \
+    tied warnings uniform best_observed baseline; do
+    says "\"$key\":"
+done
+cp out first.json
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --format yaml --weight code=0 --floor 0.02
+says 'mixture:'
+grep -q '^  code: 0.02' out || die "a target without weight pulls its domain"
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --baseline known.csv
+says 'baseline (known.csv)  0.0000'
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --baseline first.json
+says 'baseline (first.json)  0.0000'
+printf '# mine\ncode: 0.5\n"web": 0.25\nwiki: 0.25\n' >mine.yaml
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --baseline mine.yaml
+says 'baseline (mine.yaml)'
+
+for n in 2 3; do
+    mpirun -n $n --oversubscribe "$MIXSWEEP" optimum s.h5 --params 4e8 --tokens 1e10 --no-save \
+        --format json --baseline prior >out 2>err || die "failed on $n ranks"
+    cmp out first.json || die "$n ranks answer otherwise"
+done
+status=0
+mpirun -n 2 --oversubscribe "$MIXSWEEP" optimum s.h5 --params 4e8 --tokens 1e10 --no-save \
+    --baseline none.csv >out 2>err || status=$?
+[ $status = 1 ] || die "a missing file ends 2 ranks with $status"
+[ "$(grep -c 'cannot read none.csv' err)" = 1 ] || die "not one sentence from 2 ranks"
+
+at="s.h5 --params 4e8 --tokens 1e10 --no-save"
+refuses 1 'the floor 0.4 exceeds the cap of wiki (0.01).' $at --floor 0.4 --cap wiki=0.01
+says '  Lower --floor to 0.01 or less, or raise the cap.'
+refuses 1 'sum to 1.2, more than 1.' $at --floor 0.4
+refuses 1 'Raise caps by 0.7 in all.' $at --cap code=0.1 --cap web=0.1 --cap wiki=0.1
+refuses 2 'the fit has no domain wikis; did you mean wiki?' $at --cap wikis=0.1
+refuses 2 'the fit has no target coda; did you mean code?' $at --weight coda=1
+refuses 2 '--cap "wiki=1.5": not a number from 0 to 1' $at --cap wiki=1.5
+refuses 2 '--weight "wiki=-1": not a number from 0' $at --weight wiki=-1
+refuses 2 '--format "xml": not text, json, yaml or csv' $at --format xml
+refuses 2 '--params and --tokens say which model' s.h5 --params 1e9
+refuses 1 'below H = 0.5' s.h5 --params 1e5 --tokens 1e9 --no-save
+refuses 1 'nofit' s.h5 --fit nofit --params 1e9 --tokens 1e9
+refuses 1 'none.h5' none.h5 --params 1e9 --tokens 1e9
+printf 'domain,share\ncode,0.5\nweb,0.2\n' >short.csv
+refuses 1 'short.csv: the shares sum to 0.7; they must sum to 1' $at --baseline short.csv
+printf 'code,0.5\nweb,half\n' >bad.csv
+refuses 1 'bad.csv, line 2: "web,half" is not DOMAIN,SHARE' $at --baseline bad.csv
+printf 'code,0.5\ncode,0.5\n' >bad.csv
+refuses 1 'bad.csv, line 2: domain code is given twice' $at --baseline bad.csv
+printf '{"code": 0.5, "web": "x"}' >bad.json
+refuses 1 'bad.json: the share of web is not a number' $at --baseline bad.json
+printf '{"code": 0.5,' >bad.json
+refuses 1 'bad.json, line 1:' $at --baseline bad.json
+
+# Several fits: one must be named. A table that knows no prior has none as baseline.
+"$MIXSWEEP" export s.h5 runs -o runs.csv >out 2>err || die "export failed"
+"$MIXSWEEP" import runs.csv -o t.h5 >out 2>err || die "import failed"
+refuses 1 'has no fit yet' t.h5 --params 4e8 --tokens 1e10
+"$MIXSWEEP" fit t.h5 --law capacity --starts 8 --holdout none >out 2>err || die "fit failed"
+optimum t.h5 --params 4e8 --tokens 1e10 --no-save
+says 'warning: no bootstrap'
+refuses 1 'does not know the prior of code' t.h5 --params 4e8 --tokens 1e10 --baseline prior
+"$MIXSWEEP" fit t.h5 --law capacity --name again --starts 8 --holdout none >out 2>err ||
+    die "fit failed"
+refuses 2 'has 2 fits: say which by --fit (' t.h5 --params 4e8 --tokens 1e10

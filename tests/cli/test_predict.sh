@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The verb predict: scores runs that the file has never seen, predicts runs without losses and single
+# mixtures, matches columns by name.
+die() {
+    echo "$*"
+    [ ! -f out ] || cat out
+    [ ! -f err ] || cat err
+    exit 1
+}
+says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
+predict() { "$MIXSWEEP" predict "$@" >out 2>err || die "mixsweep predict $* failed"; }
+# refuses STATUS SENTENCE ARGUMENTS...
+refuses() {
+    expected=$1 sentence=$2 status=0
+    shift 2
+    "$MIXSWEEP" predict "$@" >out 2>err || status=$?
+    [ $status = "$expected" ] || die "mixsweep predict $* ended with $status, not $expected"
+    says "$sentence"
+}
+# number KEY: its first value in the JSON of the last run
+number() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*$/\1/p" out | head -n 1; }
+holds() { awk "BEGIN { exit !($1) }" || die "not so: $1"; }
+
+cat >job.yaml <<'YAML'
+job: known
+file: s.h5
+domains: [{name: code, prior: 0.3}, {name: web, prior: 0.4}, {name: wiki, prior: 0.3}]
+design: {mixtures: 14, strength: [0.5, 3]}
+scales:
+  - {n_params: 10e6, n_tokens: 1e9}
+  - {n_params: 40e6, n_tokens: 2e9}
+  - {n_params: 160e6, n_tokens: 8e9}
+sweep: {evaluator: simulate, simulate: {law: capacity, noise: 0, seed: 3}}
+fit: {law: capacity, starts: 32, holdout: none, where: n_params<=40e6}
+bootstrap: {draws: 20}
+YAML
+"$MIXSWEEP" run job.yaml >out 2>err || die "the job failed"
+"$MIXSWEEP" export s.h5 runs -o runs.csv >out 2>err || die "export failed"
+
+# The large size was not fitted; without noise the law is exact there too.
+predict s.h5 runs.csv --where n_params=160e6 --format json
+holds "$(number n) == 42 && $(number mre) < 1e-4 && $(number rho) > 0.999"
+holds "$(number regret) < 1e-6 && $(number skill) > 0.99 && $(number slope) > 0.99"
+for key in law n mse mre mae rmse rho regret slope skill by_target by_scale; do
+    says "\"$key\":"
+done
+predict s.h5 runs.csv
+says 'predict    fit capacity (capacity) on runs.csv: 42 runs, 126 losses'
+grep -Eq '^ *160M +8B +42 +0\.00%' out || die "no line for the large size"
+
+# Columns in another order, a target more, one target less, and none at all.
+columns() { # NAMES: of the rows of runs.csv
+    awk -F, -v names="$1" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; n = split(names, name, ",") }
+        { for (i = 1; i <= n; i++)
+              printf "%s%s", (name[i] in at) ? $at[name[i]] : (NR == 1 ? name[i] : "2.5"),
+                  i < n ? "," : "\n" }' runs.csv
+}
+columns run,loss_wiki,loss_other,h_wiki,h_web,h_code,n_tokens,n_params,loss_web >other.csv
+predict s.h5 other.csv --format json
+holds "$(number n) == 84 && $(number mre) < 1e-4 && $(number ignored_targets) == 1"
+predict s.h5 other.csv
+says "1 of the fit's 3 targets are not measured here"
+says '1 target of the table ignored: unknown to the fit'
+columns run,n_params,n_tokens,h_web,h_code,h_wiki >bare.csv
+predict s.h5 bare.csv
+[ "$(head -n 1 out)" = run,n_params,n_tokens,pred_code,pred_web,pred_wiki ] || die "other columns"
+[ "$(wc -l <out)" = 43 ] || die "not every run is predicted"
+cp out bare.out
+predict s.h5 runs.csv -o scored.csv
+cmp scored.csv bare.out || die "the order of columns changes the predictions"
+columns loss_code,loss_web,loss_wiki >losses
+paste -d, scored.csv losses | awk -F, 'NR > 1 { for (i = 4; i <= 6; i++) { d = $i - $(i + 3)
+    if (d < -3e-4 || d > 3e-4) exit 1 } }' || die "the predictions are not the law's"
+
+# One mixture, with an interval over the draws.
+predict s.h5 --mixture code=.3,web=.3,wiki=.4 --params 1e9 --tokens 2e10
+says 'fit capacity (capacity) at 1B parameters, 20B tokens'
+says 'resampling only'
+says '25 times the largest fitted size'
+predict s.h5 --mixture web=.6,code=.4 --params 1e9 --tokens 2e10 --format json
+holds "$(number wiki) == 0 && $(number draws) == 20 && $(number lo) <= $(number hi)"
+
+at="--params 1e9 --tokens 2e10"
+refuses 2 'give either a table of runs or --mixture' s.h5
+refuses 2 'give either a table of runs or --mixture' s.h5 runs.csv --mixture web=1 $at
+refuses 2 '--mixture needs --params and --tokens' s.h5 --mixture web=1
+refuses 2 'the table gives its own sizes' s.h5 runs.csv $at
+refuses 2 '--where, --checkpoints and -o go with a table' s.h5 --mixture web=1 $at -o x.csv
+refuses 2 '--checkpoints "first": not last or all' s.h5 runs.csv --checkpoints first
+refuses 1 '--mixture: there is no domain wikki; did you mean wiki?' s.h5 --mixture wikki=1 $at
+refuses 1 '--mixture: the shares sum to 0.9' s.h5 --mixture web=.5,code=.4 $at
+refuses 2 '--mixture "web": not NAME=NUMBER' s.h5 --mixture web,code=1 $at
+columns run,n_params,n_tokens,h_code,h_web,loss_code >less.csv
+sed -e '2,$s/^\([^,]*,[^,]*,[^,]*\),[^,]*,[^,]*/\1,0.5,0.5/' less.csv >two.csv
+refuses 1 'domain wiki of fit capacity is missing in the table' s.h5 two.csv
+sed -e '1s/$/,h_math/' -e '2,$s/$/,0/' runs.csv >more.csv
+refuses 1 'domain math of the table is unknown to fit capacity' s.h5 more.csv
+refuses 1 'none.csv' s.h5 none.csv
+refuses 1 'no/such/folder/p.csv' s.h5 runs.csv -o no/such/folder/p.csv

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What the program says to help, versions and wrong use, and with which exit status.
+
+# expect STATUS PATTERN COMMAND... - exit status, and a pattern in stdout and stderr together
+expect() {
+    local status=$1 pattern=$2 got=0
+    shift 2
+    "$@" >out 2>&1 || got=$?
+    if [ $got != "$status" ] || ! grep -q -- "$pattern" out; then
+        echo "expected exit status $status and \"$pattern\", got $got from: $*"
+        cat out
+        exit 1
+    fi
+}
+
+expect 0 '^  status ' "$MIXSWEEP" --help
+expect 0 '^  mixsweep optimum' "$MIXSWEEP" --help
+expect 0 '^mixsweep [0-9]*\.[0-9]*\.[0-9]* (commit ' "$MIXSWEEP" --version
+expect 2 '^mixsweep: which verb?' "$MIXSWEEP"
+expect 2 '^See mixsweep --help\.$' "$MIXSWEEP"
+expect 2 'there is no verb "statsu"; did you mean status?' "$MIXSWEEP" statsu
+expect 2 'there is no verb "xyzzyxyzzy"\.$' "$MIXSWEEP" xyzzyxyzzy
+expect 2 'there is no option --frobnicate before a verb' "$MIXSWEEP" --frobnicate
+
+expect 0 '^Use: mixsweep status S.h5' "$MIXSWEEP" status --help
+expect 0 '^Use: mixsweep status S.h5' "$MIXSWEEP" status nothing.h5 --no-such-option -h
+expect 2 'there is no option --fromat; did you mean --format?' "$MIXSWEEP" status s.h5 --fromat=json
+expect 2 '^See mixsweep status --help\.$' "$MIXSWEEP" status s.h5 --fromat=json
+expect 2 '--format "yaml": not text or json' "$MIXSWEEP" status s.h5 --format yaml
+expect 2 '--format needs a value' "$MIXSWEEP" status s.h5 --format
+expect 2 'something is missing: mixsweep status S.h5' "$MIXSWEEP" status
+expect 2 'one word too many, "b.h5"' "$MIXSWEEP" status a.h5 b.h5
+expect 1 'mixsweep: .*none\.h5' "$MIXSWEEP" status none.h5
+expect 1 'mixsweep: .*--none' "$MIXSWEEP" status -- --none
+
+# Every verb explains itself, and --help wins whatever else is on the line.
+for verb in $("$MIXSWEEP" --help | sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p' | grep -v '^mix\|^mpi'); do
+    expect 0 "^Use: mixsweep $verb " "$MIXSWEEP" "$verb" --help
+    expect 2 "^See mixsweep $verb --help\.$" "$MIXSWEEP" "$verb" --no-such-option
+done
+
+# A result that cannot be written is a failure.
+expect 1 'cannot write to standard output: No space left on device' \
+    bash -c "'$MIXSWEEP' --help >/dev/full"
+expect 1 'cannot write to standard output' bash -c "'$MIXSWEEP' --help >&-"
+expect 1 'cannot write to standard output: Broken pipe' \
+    bash -c "set -o pipefail; { sleep 0.3; '$MIXSWEEP' --help; } | true"
+
+# Under mpirun one process speaks.
+test "$(mpirun -n 3 "$MIXSWEEP" --version | wc -l)" = 1
+test "$(mpirun -n 3 "$MIXSWEEP" fit --help | grep -c '^Use:')" = 1
+got=0
+mpirun -n 3 "$MIXSWEEP" fit --no-such-option >out 2>&1 || got=$?
+test $got = 2
+test "$(grep -c '^mixsweep: there is no option --no-such-option' out)" = 1

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a selection takes, and which `where` is refused. */
+#include "mixsweep/table.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Domains code, web; targets web, code, exam. Two runs with checkpoints at 1e9 and 2e9, one short
+ * larger one, one failed, one excluded. */
+static struct mix_table *sample(void)
+{
+    static const struct {
+        const char *run;
+        double n_params, n_tokens, code;
+        uint64_t seed;
+    } rows[] = {
+        {"a", 1e6, 1e9, 0.05, 0}, {"a", 1e6, 2e9, 0.05, 0}, {"b", 1e6, 1e9, 0.5, 0},
+        {"b", 1e6, 2e9, 0.5, 0},  {"c", 7e6, 1e9, 0.5, 5},  {"d", 1e6, 1e9, 0.9, 0},
+        {"e", 1e6, 1e9, 0.8, 0},
+    };
+    struct mix_table *table = mix_table_create(2, 3);
+    assert_non_null(table);
+    snprintf(table->domains[0].name, MIX_NAME_MAX, "%s", "code");
+    snprintf(table->domains[1].name, MIX_NAME_MAX, "%s", "web");
+    snprintf(table->targets[0].name, MIX_NAME_MAX, "%s", "web");
+    snprintf(table->targets[1].name, MIX_NAME_MAX, "%s", "code");
+    snprintf(table->targets[2].name, MIX_NAME_MAX, "%s", "exam");
+    mix_table_link_targets(table);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const size_t r = mix_table_append(table);
+        snprintf(table->runs[r].run, MIX_NAME_MAX, "%s", rows[i].run);
+        table->runs[r].n_params = rows[i].n_params;
+        table->runs[r].n_tokens = rows[i].n_tokens;
+        table->runs[r].seed = rows[i].seed;
+        table->mixture[2 * r] = rows[i].code;
+        table->mixture[2 * r + 1] = 1 - rows[i].code;
+        for (size_t m = 0; m < 3; m++)
+            table->loss[3 * r + m] = (double)(10 * r + m);
+    }
+    table->loss[3 * 3] = NAN;
+    table->runs[5].status = MIX_RUN_FAILED;
+    table->runs[6].excluded = 1;
+    assert_int_equal(mix_table_finish(table, NULL), MIX_OK);
+    return table;
+}
+
+static struct mix_data *pick(const struct mix_table *table, struct mix_selection selection)
+{
+    struct mix_data *data = NULL;
+    struct mix_error err = {.text = ""};
+    const enum mix_status status = mix_table_select(table, &selection, &data, &err);
+    assert_string_equal(err.text, "");
+    assert_int_equal(status, MIX_OK);
+    return data;
+}
+
+static void refuse(const struct mix_table *table, struct mix_selection selection,
+                   const char *sentence)
+{
+    struct mix_data *data = NULL;
+    struct mix_error err = {.text = ""};
+    assert_int_equal(mix_table_select(table, &selection, &data, &err), MIX_EINVAL);
+    assert_null(data);
+    if (strstr(err.text, sentence) == NULL)
+        fail_msg("\"%s\" lacks \"%s\"", err.text, sentence);
+}
+
+static void test_select_defaults(void **state)
+{
+    (void)state;
+    struct mix_table *table = sample();
+    struct mix_data *data = pick(table, (struct mix_selection){.targets = "domains"});
+    assert_int_equal(data->n_rows, 3); /* last of a, b, c; d failed, e is excluded */
+    assert_int_equal(data->row[0], 1);
+    assert_int_equal(data->row[1], 3);
+    assert_int_equal(data->row[2], 4);
+    assert_int_equal(data->n_targets, 2);
+    assert_int_equal(data->target_domain[0], 1);
+    assert_int_equal(data->target_domain[1], 0);
+    assert_int_equal(data->n_clusters, 2);
+    assert_int_equal(data->cluster[0], 0);
+    assert_int_equal(data->cluster[1], 1);
+    assert_int_equal(data->cluster[2], 1);
+    assert_true(data->n_params[2] == 7.0 && data->n_tokens[1] == 2.0);
+    assert_true(data->loss[1] == 11.0 && data->weight[1] == 1.0);
+    assert_true(isnan(data->loss[2]) && data->weight[2] == 0.0); /* not measured */
+    assert_int_equal(data->n_intermediate, 0);
+    mix_data_destroy(data);
+    mix_data_destroy(NULL);
+    mix_table_destroy(table);
+}
+
+static void test_select_checkpoints_and_mask(void **state)
+{
+    (void)state;
+    struct mix_table *table = sample();
+    struct mix_data *data = pick(table, (struct mix_selection){
+                                            .targets = "exam, code",
+                                            .checkpoints = MIX_CHECKPOINTS_ALL,
+                                            .mask_below = 0.1,
+                                        });
+    assert_int_equal(data->n_rows, 5);
+    assert_int_equal(data->n_intermediate, 2);
+    assert_int_equal(data->target[0], 2);
+    assert_int_equal(data->target_domain[0], -1);
+    assert_true(data->weight[0] == 1.0); /* exam is no domain: never masked */
+    assert_true(data->weight[1] == 0.0 && data->loss[1] == 1.0); /* h_code = 0.05 */
+    assert_true(data->weight[5] == 1.0);
+    mix_data_destroy(data);
+    /* the last of the rows that pass, which is an intermediate one */
+    data = pick(table, (struct mix_selection){.where = "n_tokens=1e9", .targets = "all"});
+    assert_int_equal(data->n_rows, 3);
+    assert_int_equal(data->row[0], 0);
+    assert_int_equal(data->n_intermediate, 2);
+    assert_int_equal(data->n_targets, 3);
+    mix_data_destroy(data);
+    mix_table_destroy(table);
+}
+
+static void test_where_terms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *where;
+        const char *rows; /* of a a b b c d e */
+    } cases[] = {
+        {"", "1111111"},
+        {" ", "1111111"},
+        {"n_params=1e6", "1111011"},
+        {"n_params==1000000", "1111011"},
+        {"n_params=1000000.0000001", "1111011"}, /* within 1e-9 relative */
+        {"n_params=1000001", "0000000"},
+        {"n_params != 1e6", "0000100"},
+        {"n_params<1000000.0000001", "0000000"}, /* equal is not less */
+        {"n_params<=999999.9999999,n_tokens>1e9", "0101000"},
+        {"n_tokens>=2e9", "0101000"},
+        {"h_code>0.5", "0000011"},
+        {"h_code=0.5, h_web>=0.5", "0011100"},
+        {"run=b", "0011000"},
+        {"run!=b,run != a", "0000111"},
+        {"seed=5", "0000100"},
+        {"seed<1", "1111011"},
+    };
+    struct mix_table *table = sample();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (size_t r = 0; r < 7; r++) {
+            bool pass = false;
+            struct mix_error err = {.text = ""};
+            assert_int_equal(mix_table_where(table, cases[i].where, r, &pass, &err), MIX_OK);
+            if (pass != (cases[i].rows[r] == '1'))
+                fail_msg("\"%s\" row %zu", cases[i].where, r);
+        }
+    mix_table_destroy(table);
+}
+
+static void test_where_is_refused(void **state)
+{
+    (void)state;
+    struct mix_table *table = sample();
+    refuse(table, (struct mix_selection){.where = "n_params"}, "\"n_params\" is not COLUMN OP");
+    refuse(table, (struct mix_selection){.where = "n_params=1e6,"}, "\"\" is not COLUMN OP");
+    refuse(table, (struct mix_selection){.where = "=3"}, "is not COLUMN OP");
+    refuse(table, (struct mix_selection){.where = "n_parms=3"}, "no column \"n_parms\"; allowed");
+    refuse(table, (struct mix_selection){.where = "h_books=3"}, "no column \"h_books\"");
+    refuse(table, (struct mix_selection){.where = "n_params=nan"}, "\"nan\" is not a finite");
+    refuse(table, (struct mix_selection){.where = "n_params=0x10"}, "\"0x10\" is not a finite");
+    refuse(table, (struct mix_selection){.where = "n_params=1e999"}, "is not a finite number");
+    refuse(table, (struct mix_selection){.where = "n_params=<3"}, "\"<3\" is not a finite");
+    refuse(table, (struct mix_selection){.where = "run<b"}, "run can only be compared by =");
+    refuse(table, (struct mix_selection){.where = "n_params=5e6"},
+           "leaves none of 5 runs; they have n_params 1000000 to 7000000");
+    bool pass = true;
+    assert_int_equal(mix_table_where(table, "x=1", 0, &pass, NULL), MIX_EINVAL);
+    mix_table_destroy(table);
+}
+
+static void test_targets_are_refused(void **state)
+{
+    (void)state;
+    struct mix_table *table = sample();
+    refuse(table, (struct mix_selection){.targets = "code,books"},
+           "no target \"books\"; the table has web, code, exam");
+    refuse(table, (struct mix_selection){.targets = "code,code"}, "\"code\" is named twice");
+    refuse(table, (struct mix_selection){.targets = "code,"}, "no target \"\"");
+    table->targets[0].domain = table->targets[1].domain = -1;
+    refuse(table, (struct mix_selection){.targets = "domains"}, "--targets all takes all 3");
+    for (size_t r = 0; r < table->n_rows; r++)
+        table->runs[r].excluded = 1;
+    refuse(table, (struct mix_selection){.targets = "all"}, "all failed or are excluded");
+    mix_table_destroy(table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_select_defaults),
+        cmocka_unit_test(test_select_checkpoints_and_mask),
+        cmocka_unit_test(test_where_terms),
+        cmocka_unit_test(test_where_is_refused),
+        cmocka_unit_test(test_targets_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test_optimum.c - the optimum of a known law: against brute force, under bounds, with draws. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "optimum/near.h"
+#include "optimum/toy.h"
+
+struct toy {
+    struct mix_table *table;
+    struct mix_fit *fit;
+    struct mix_draws *draws;
+    struct mix_optimum *optimum;
+};
+
+static int set_up(void **state)
+{
+    struct toy *toy = calloc(1, sizeof *toy);
+    toy->table = toy_table();
+    toy->fit = toy_fit(toy->table);
+    *state = toy;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct toy *toy = *state;
+    mix_optimum_destroy(toy->optimum);
+    mix_draws_destroy(toy->draws);
+    mix_fit_destroy(toy->fit);
+    mix_table_destroy(toy->table);
+    free(toy);
+    return 0;
+}
+
+static const struct mix_optimum *solve(struct toy *toy, const struct mix_optimum_options *options)
+{
+    struct mix_error err = {{0}};
+    mix_optimum_destroy(toy->optimum);
+    toy->optimum = NULL;
+    if (mix_optimum_run(NULL, toy->table, toy->fit, toy->draws, options, &toy->optimum, &err) !=
+        MIX_OK)
+        fail_msg("%s", err.text);
+    return toy->optimum;
+}
+
+static void assert_refused(struct toy *toy, const struct mix_optimum_options *options,
+                           const char *sentence)
+{
+    struct mix_error err = {{0}};
+    struct mix_optimum *optimum = NULL;
+    assert_int_equal(
+        mix_optimum_run(NULL, toy->table, toy->fit, toy->draws, options, &optimum, &err),
+        MIX_EINVAL);
+    assert_null(optimum);
+    if (strstr(err.text, sentence) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", err.text, sentence);
+}
+
+static double mean_loss(const struct mix_fit *fit, const struct mix_optimum_options *options,
+                        const double *weight, double code, double web)
+{
+    const double h[3] = {code, web, 1.0 - code - web};
+    const double size = options->n_params / 1e6, tokens = options->n_tokens / 1e9;
+    double loss[3];
+    struct mix_model *model = NULL;
+    assert_int_equal(mix_fit_model(fit, &model, NULL), MIX_OK);
+    assert_int_equal(mix_model_predict(model, fit->params, 1, h, &size, &tokens, loss, NULL),
+                     MIX_OK);
+    mix_model_destroy(model);
+    return (weight[0] * loss[0] + weight[1] * loss[1] + weight[2] * loss[2]) /
+           (weight[0] + weight[1] + weight[2]);
+}
+
+/* Nested grids: the whole simplex in steps of 1/40, then ever smaller squares around the best. */
+static void brute_force(const struct toy *toy, const struct mix_optimum_options *options,
+                        const double *weight, const double *lower, const double *upper,
+                        double best[3])
+{
+    double centre[2] = {0.5, 0.5}, width = 0.5, least = INFINITY;
+    for (int zoom = 0; zoom < 14; zoom++, width *= 0.4) {
+        const double from[2] = {centre[0], centre[1]};
+        for (int i = -20; i <= 20; i++)
+            for (int j = -20; j <= 20; j++) {
+                const double h[3] = {from[0] + i * width / 20, from[1] + j * width / 20,
+                                     1.0 - from[0] - from[1] - (i + j) * width / 20};
+                bool inside = true;
+                for (size_t k = 0; k < 3; k++)
+                    inside = inside && h[k] >= lower[k] - 1e-12 && h[k] <= upper[k] + 1e-12;
+                const double value =
+                    inside ? mean_loss(toy->fit, options, weight, h[0], h[1]) : INFINITY;
+                if (value < least) {
+                    least = value;
+                    memcpy(best, h, 3 * sizeof *h);
+                    memcpy(centre, h, sizeof centre);
+                }
+            }
+    }
+}
+
+static void assert_meets_brute_force(struct toy *toy, const struct mix_optimum_options *options,
+                                     const double *weight, const double *lower, const double *upper)
+{
+    double best[3];
+    const struct mix_optimum *o = solve(toy, options);
+    brute_force(toy, options, weight, lower, upper, best);
+    for (size_t k = 0; k < 3; k++)
+        assert_near(o->mixture[k], best[k], 1e-5);
+    assert_near(o->mixture[0] + o->mixture[1] + o->mixture[2], 1.0, 1e-15);
+    assert_true(o->objective.value <=
+                mean_loss(toy->fit, options, weight, best[0], best[1]) + 1e-14);
+    assert_true(o->kkt <= 1e-9);
+}
+
+static const double ones[3] = {1, 1, 1}, floors[3] = {1e-4, 1e-4, 1e-4};
+
+static void test_optimum_meets_brute_force(void **state)
+{
+    struct toy *toy = *state;
+    struct mix_optimum_options options = toy_options();
+    assert_meets_brute_force(toy, &options, ones, floors, ones);
+    assert_true(toy->optimum->mixture[0] > 0.05 && toy->optimum->mixture[2] > 0.05);
+    options.n_params = 20e6; /* between the sizes seen, and more tokens */
+    options.n_tokens = 1e12;
+    assert_meets_brute_force(toy, &options, ones, floors, ones);
+}
+
+static void test_optimum_with_weights_and_bounds_meets_brute_force(void **state)
+{
+    struct toy *toy = *state;
+    const double weight[3] = {3, 1, 0}, lower[3] = {0.05, 0.3, 0.1}, upper[3] = {0.4, 1, 0.3};
+    struct mix_optimum_options options = toy_options();
+    options.weight = weight;
+    assert_meets_brute_force(toy, &options, weight, floors, ones);
+    assert_int_equal(toy->optimum->binding[2], 1); /* nobody asks for wiki */
+    options.lower = lower;
+    options.upper = upper;
+    assert_meets_brute_force(toy, &options, weight, lower, upper);
+    assert_int_equal(toy->optimum->binding[0], 2);
+    assert_int_equal(toy->optimum->binding[2], 1);
+    assert_non_null(strstr(toy->optimum->warnings, "on the cap, the law asks for more: code"));
+    assert_non_null(strstr(toy->optimum->warnings, "on the floor, the law asks for less: wiki"));
+}
+
+static void test_optimum_without_draws_has_no_intervals(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_string_equal(o->name, "truth");
+    assert_string_equal(o->baseline_name, "uniform");
+    assert_near(o->prior[1], 0.6, 0);
+    assert_int_equal(o->n_draws, 0);
+    assert_true(isnan(o->objective.lo) && isnan(o->mixture_lo[0]) && isnan(o->p_better[0]));
+    assert_true(isnan(o->tied_loss) && isnan(o->tied[0]));
+    /* log(400/40) / log(4) = 1.66 steps of the held-out test; z(0.95) = 1.6449 */
+    const double half = 1.6448536269514722 * 0.01 * log(10.0) / log(4.0) * o->objective.value;
+    assert_near(o->objective_wide.lo, o->objective.value - half, 1e-12);
+    assert_near(o->objective_wide.hi, o->objective.value + half, 1e-12);
+    assert_near(o->extrapolation_n, 10.0, 1e-12);
+    assert_near(o->extrapolation_d, 5.0, 1e-12);
+    assert_non_null(strstr(o->warnings, "no bootstrap"));
+    assert_non_null(strstr(o->warnings, "the size is 10 times the largest fitted one (held-out "
+                                        "test: 4 times)"));
+    assert_non_null(strstr(o->warnings, "tokens are 5 times"));
+    for (size_t g = 0; g < MIX_GAINS; g++)
+        assert_true(o->gain[g].value > 0.0);
+    assert_near(o->gain[0].value, o->gain[1].value, 1e-15); /* baseline is uniform */
+}
+
+static void test_optimum_best_observed_is_least_at_largest_scale(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    size_t best = 0;
+    double least = INFINITY;
+    toy->table->loss[1 * 3 + 2] = NAN; /* this row lacks a target: never the best */
+    for (size_t r = 3; r < toy->table->n_rows; r += 2) {
+        const double *loss = toy->table->loss + r * 3;
+        if (loss[0] + loss[1] + loss[2] < least) {
+            least = loss[0] + loss[1] + loss[2];
+            best = r;
+        }
+    }
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_memory_equal(o->best_observed, toy->table->mixture + best * 3, 3 * sizeof(double));
+    for (size_t r = 0; r < toy->table->n_rows; r++)
+        toy->table->loss[r * 3] = NAN;
+    o = solve(toy, &options);
+    assert_true(isnan(o->best_observed[0]) && isnan(o->gain[2].value) && isnan(o->p_better[2]));
+}
+
+static void test_optimum_warns_outside_what_was_seen(void **state)
+{
+    struct toy *toy = *state;
+    const double lower[3] = {0.97, 0, 0};
+    struct mix_optimum_options options = toy_options();
+    options.lower = lower;
+    options.n_params = 4e9;
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_true(o->hull_distance > 0.02);
+    assert_non_null(strstr(o->warnings, "outside the observed mixtures"));
+    assert_non_null(strstr(o->warnings, "the largest share seen) of code"));
+    assert_non_null(strstr(o->warnings, "caution: the size is 100 times"));
+}
+
+static void test_optimum_intervals_hold_the_draws(void **state)
+{
+    struct toy *toy = *state;
+    struct mix_optimum_options options = toy_options();
+    const double baseline[3] = {0.05, 0.9, 0.05};
+    options.baseline = baseline;
+    options.baseline_name = "prior";
+    toy->draws = toy_draws(toy->fit, 201, 0.05);
+    toy->draws->done[7] = 0;
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_int_equal(o->n_draws, 200);
+    assert_true(o->objective.lo < o->objective.value && o->objective.value < o->objective.hi);
+    assert_true(o->objective_wide.lo < o->objective.lo && o->objective_wide.hi > o->objective.hi);
+    assert_near(o->p_better[0], 1.0, 0);
+    assert_true(o->gain[0].lo > 0.0 && o->gain[0].lo < o->gain[0].value);
+    for (size_t k = 0; k < 3; k++) {
+        size_t below = 0, above = 0;
+        for (size_t b = 0; b < 200; b++) {
+            below += o->draw_mixture[b * 3 + k] < o->mixture_lo[k];
+            above += o->draw_mixture[b * 3 + k] > o->mixture_hi[k];
+        }
+        assert_int_equal(below, 10); /* type 7: 199 * 0.05 = 9.95 */
+        assert_int_equal(above, 10);
+    }
+    /* the tie lies on the way to the baseline, and one draw in twenty likes it no less */
+    assert_true(o->tied[1] > o->mixture[1] && o->tied[1] < baseline[1]);
+    assert_true(o->tied_loss > o->objective.value);
+    assert_null(strstr(o->warnings, "draws: the ends"));
+}
+
+/* Each draw's own optimum is what the fit with that draw's parameters has as its optimum. */
+static void test_optimum_of_a_draw_is_its_own(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    toy->draws = toy_draws(toy->fit, 10, 0.1);
+    const struct mix_optimum *o = solve(toy, &options);
+    double own[3];
+    memcpy(own, o->draw_mixture + 4 * 3, sizeof own);
+    assert_non_null(strstr(o->warnings, "only 10 draws"));
+    memcpy(toy->fit->params, toy->draws->params + 4 * toy->fit->n_params,
+           toy->fit->n_params * sizeof(double));
+    mix_draws_destroy(toy->draws);
+    toy->draws = NULL;
+    o = solve(toy, &options);
+    for (size_t k = 0; k < 3; k++)
+        assert_near(o->mixture[k], own[k], 1e-8);
+}
+
+static void test_optimum_draws_that_agree_leave_no_tie(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    toy->draws = toy_draws(toy->fit, 100, 0.0);
+    const struct mix_optimum *o = solve(toy, &options);
+    for (size_t k = 0; k < 3; k++) {
+        assert_near(o->tied[k], o->mixture[k], 1e-4);
+        assert_near(o->mixture_lo[k], o->mixture[k], 1e-8);
+        assert_near(o->mixture_hi[k], o->mixture[k], 1e-8);
+    }
+}
+
+static void test_optimum_draws_that_know_nothing_tie_with_the_baseline(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    toy->draws = toy_draws(toy->fit, 100, 1.0);
+    const struct mix_optimum *o = solve(toy, &options);
+    for (size_t k = 0; k < 3; k++)
+        assert_near(o->tied[k], 1.0 / 3, 1e-12);
+    assert_non_null(strstr(o->warnings, "a tie set, not a point"));
+}
+
+static void test_optimum_leaves_out_draws_without_an_answer(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    toy->draws = toy_draws(toy->fit, 20, 0.05);
+    for (size_t p = 0; p < toy->fit->n_params; p++)
+        if (strcmp(toy->fit->param_names[p], "H") == 0)
+            toy->draws->params[3 * toy->fit->n_params + p] = 500.0; /* N* is 400 */
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_true(isnan(o->draw_mixture[3 * 3]) && isfinite(o->draw_mixture[4 * 3]));
+    assert_true(isfinite(o->mixture_lo[0]));
+    assert_non_null(strstr(o->warnings, "1 of 20 draws have no answer"));
+}
+
+static void test_optimum_refuses_infeasible_constraints(void **state)
+{
+    struct toy *toy = *state;
+    const double high[3] = {0.4, 0.4, 0.4}, caps[3] = {1, 0.02, 0.01}, low[3] = {0.3, 0.3, 0.3};
+    const double negative[3] = {-0.1, 0, 0}, above[3] = {1, 1, 1.5};
+    struct mix_optimum_options options = toy_options();
+    options.lower = high;
+    options.upper = caps;
+    assert_refused(toy, &options,
+                   "no mixture satisfies the constraints: the floor 0.4 exceeds the cap of wiki "
+                   "(0.01).\n  Lower --floor to 0.01 or less, or raise the cap.");
+    options.upper = NULL;
+    assert_refused(toy, &options, "sum to 1.2, more than 1.\n  Lower --floor to 0.3333 or less.");
+    options.lower = NULL;
+    options.upper = low;
+    assert_refused(toy, &options,
+                   "the caps of the 3 domains sum to 0.9, less than 1.\n  Raise "
+                   "caps by 0.1 in all.");
+    options.upper = above;
+    assert_refused(toy, &options, "the cap 1.5 of wiki is not between 0 and 1");
+    options.upper = NULL;
+    options.lower = negative;
+    assert_refused(toy, &options, "the floor -0.1 of code is not between 0 and 1");
+}
+
+static void test_optimum_refuses_other_wrong_input(void **state)
+{
+    struct toy *toy = *state;
+    const double none[3] = {0, 0, 0}, negative[3] = {1, -1, 1}, halves[3] = {0.5, 0.5, 0.5};
+    struct mix_optimum_options options = toy_options();
+    options.n_params = 0.1e6;
+    assert_refused(toy, &options, "below H = 0.5 million");
+    options.n_params = NAN;
+    assert_refused(toy, &options, "the target size is nan");
+    options = toy_options();
+    options.n_tokens = 0;
+    assert_refused(toy, &options, "the target length is 0");
+    options = toy_options();
+    options.level = 1.0;
+    assert_refused(toy, &options, "the level 1");
+    options = toy_options();
+    options.weight = none;
+    assert_refused(toy, &options, "all target weights are 0");
+    options.weight = negative;
+    assert_refused(toy, &options, "the weight -1 of target web");
+    options = toy_options();
+    options.baseline = halves;
+    assert_refused(toy, &options, "the baseline sum to 1.5");
+    options = toy_options();
+    toy->table->targets[1].direction = 1;
+    assert_refused(toy, &options, "target web is better when higher");
+    toy->table->targets[1].direction = -1;
+    toy->draws = toy_draws(toy->fit, 5, 0.1);
+    toy->fit->params[0] *= 1.5;
+    assert_refused(toy, &options, "belong to an earlier fit truth");
+}
+
+static void test_optimum_cap_of_zero_takes_a_domain_out(void **state)
+{
+    struct toy *toy = *state;
+    const double upper[3] = {1, 1, 0};
+    struct mix_optimum_options options = toy_options();
+    options.upper = upper;
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_near(o->mixture[2], 0.0, 0);
+    assert_near(o->lower[2], 0.0, 0);
+    assert_near(o->mixture[0] + o->mixture[1], 1.0, 1e-15);
+}
+
+static void test_optimum_is_the_same_from_any_seed(void **state)
+{
+    struct toy *toy = *state;
+    struct mix_optimum_options options = toy_options();
+    double first[3];
+    memcpy(first, solve(toy, &options)->mixture, sizeof first);
+    assert_memory_equal(first, solve(toy, &options)->mixture, sizeof first);
+    options.seed = 99;
+    for (size_t k = 0; k < 3; k++)
+        assert_near(solve(toy, &options)->mixture[k], first[k], 1e-9);
+    options.n_starts = 1; /* baseline, centre and best observed are always tried */
+    for (size_t k = 0; k < 3; k++)
+        assert_near(solve(toy, &options)->mixture[k], first[k], 1e-9);
+}
+
+#define TOY_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TOY_TEST(test_optimum_meets_brute_force),
+        TOY_TEST(test_optimum_with_weights_and_bounds_meets_brute_force),
+        TOY_TEST(test_optimum_without_draws_has_no_intervals),
+        TOY_TEST(test_optimum_best_observed_is_least_at_largest_scale),
+        TOY_TEST(test_optimum_warns_outside_what_was_seen),
+        TOY_TEST(test_optimum_intervals_hold_the_draws),
+        TOY_TEST(test_optimum_of_a_draw_is_its_own),
+        TOY_TEST(test_optimum_draws_that_agree_leave_no_tie),
+        TOY_TEST(test_optimum_draws_that_know_nothing_tie_with_the_baseline),
+        TOY_TEST(test_optimum_leaves_out_draws_without_an_answer),
+        TOY_TEST(test_optimum_refuses_infeasible_constraints),
+        TOY_TEST(test_optimum_refuses_other_wrong_input),
+        TOY_TEST(test_optimum_cap_of_zero_takes_a_domain_out),
+        TOY_TEST(test_optimum_is_the_same_from_any_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What dead jobs left in the logs reaches the file, once and whole. */
+#include "samples.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mixsweep/log.h"
+
+static char path[64], log_dir[80];
+
+static int new_folder(void **state)
+{
+    (void)state;
+    char folder[] = "fold-XXXXXX";
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/S.h5", folder);
+    snprintf(log_dir, sizeof log_dir, "%s.log", path);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    path[strlen(path) - strlen("/S.h5")] = '\0';
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    return system(command);
+}
+
+static struct mix_store *open_store(enum mix_store_mode mode)
+{
+    struct mix_error err = {""};
+    struct mix_store *store = NULL;
+    if (mix_store_open(path, mode, false, &store, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    return store;
+}
+
+static void check(enum mix_status status, const struct mix_error *err)
+{
+    if (status != MIX_OK)
+        fail_msg("%s: %s", mix_status_text(status), err->text);
+}
+
+/* A file with the first `n_rows` rows of the table, and a fit. */
+static void make_file(const struct mix_table *all, size_t n_rows, const struct mix_fit *fit)
+{
+    struct mix_error err = {""};
+    struct mix_table *part = sample_table(0, all->n_domains, all->n_targets);
+    for (size_t r = 0; r < n_rows; r++) {
+        void *bytes = NULL;
+        size_t n = 0;
+        bool added = false;
+        check(mix_store_run_pack(all, r, &bytes, &n, &err), &err);
+        check(mix_store_run_unpack(part, bytes, n, &added, &err), &err);
+        assert_true(added);
+        free(bytes);
+    }
+    struct mix_store *store = open_store(MIX_STORE_CREATE);
+    check(mix_table_finish(part, &err), &err);
+    check(mix_store_put_table(store, part, &err), &err);
+    if (fit != NULL)
+        check(mix_store_put_fit(store, fit, &err), &err);
+    check(mix_store_commit(store, &err), &err);
+    mix_store_close(store);
+    mix_table_destroy(part);
+}
+
+static void log_run(int rank, const struct mix_table *table, size_t row)
+{
+    struct mix_error err = {""};
+    struct mix_log *log = NULL;
+    void *bytes = NULL;
+    size_t n = 0;
+    check(mix_store_run_pack(table, row, &bytes, &n, &err), &err);
+    check(mix_log_open(log_dir, rank, &log, &err), &err);
+    check(mix_log_append(log, MIX_LOG_RUN, NULL, 0, bytes, n, 0, &err), &err);
+    mix_log_close(log);
+    free(bytes);
+}
+
+static void log_draws(int rank, const struct mix_draws *draws, size_t first, size_t last)
+{
+    struct mix_error err = {""};
+    struct mix_log *log = NULL;
+    struct mix_draw_head head = {.fit_key = draws->fit_key,
+                                 .seed = draws->seed,
+                                 .cluster_run = draws->cluster_run,
+                                 .bayesian = draws->bayesian};
+    memcpy(head.fit, draws->fit, sizeof head.fit);
+    const size_t n_params = draws->n_params * sizeof(double);
+    struct mix_draw_body *body = malloc(sizeof *body + n_params);
+    assert_non_null(body);
+    check(mix_log_open(log_dir, rank, &log, &err), &err);
+    for (size_t b = first; b < last; b++) {
+        if (!draws->done[b])
+            continue;
+        *body = (struct mix_draw_body){b, draws->objective[b]};
+        memcpy(body + 1, draws->params + b * draws->n_params, n_params);
+        check(mix_log_append(log, MIX_LOG_DRAW, &head, sizeof head, body, sizeof *body + n_params,
+                             0, &err),
+              &err);
+    }
+    mix_log_close(log);
+    free(body);
+}
+
+static bool has_logs(void)
+{
+    return access(log_dir, F_OK) == 0;
+}
+
+static void assert_file_has(enum mix_store_mode mode, const struct mix_table *expected)
+{
+    struct mix_error err = {""};
+    struct mix_table *table = NULL;
+    struct mix_store *store = open_store(mode);
+    check(mix_store_read_table(store, &table, &err), &err);
+    assert_table_equal(expected, table);
+    mix_table_destroy(table);
+    mix_store_close(store);
+}
+
+static void test_fold_runs(void **state)
+{
+    (void)state;
+    struct mix_table *all = sample_table(12, 3, 4);
+    make_file(all, 5, NULL);
+    for (size_t r = 3; r < 12; r++) /* rows 3 and 4 arrive twice */
+        log_run((int)(r % 3), all, r);
+    log_run(7, all, 11);
+    assert_file_has(MIX_STORE_READ, all);
+    assert_true(has_logs());
+    assert_file_has(MIX_STORE_WRITE, all);
+    assert_false(has_logs());
+    assert_file_has(MIX_STORE_READ, all);
+    mix_table_destroy(all);
+}
+
+static void test_fold_before_the_first_commit(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_table *all = sample_table(6, 3, 4), *table = sample_table(0, 3, 4), *none = NULL;
+    for (size_t r = 0; r < 6; r++)
+        log_run(0, all, r);
+    struct mix_store *store = open_store(MIX_STORE_OPEN);
+    assert_int_equal(mix_store_read_table(store, &none, &err), MIX_ENOTFOUND);
+    mix_store_close(store);
+    assert_true(has_logs()); /* killed once more */
+    store = open_store(MIX_STORE_OPEN);
+    check(mix_store_fold_runs(store, table, &err), &err);
+    assert_table_equal(all, table);
+    check(mix_store_put_table(store, table, &err), &err);
+    check(mix_store_commit(store, &err), &err);
+    mix_store_close(store);
+    assert_false(has_logs());
+    assert_file_has(MIX_STORE_READ, all);
+    mix_table_destroy(all);
+    mix_table_destroy(table);
+}
+
+/* The caller forgot to add what a rank logged: the commit that removes the logs still takes it. */
+static void test_fold_at_commit(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_table *all = sample_table(8, 3, 4);
+    make_file(all, 4, NULL);
+    struct mix_table *table = NULL;
+    struct mix_store *store = open_store(MIX_STORE_WRITE);
+    check(mix_store_read_table(store, &table, &err), &err);
+    for (size_t r = 4; r < 8; r++)
+        log_run(1, all, r);
+    check(mix_store_put_table(store, table, &err), &err);
+    check(mix_store_commit(store, &err), &err);
+    mix_store_close(store);
+    assert_table_equal(all, table);
+    assert_false(has_logs());
+    assert_file_has(MIX_STORE_READ, all);
+    mix_table_destroy(all);
+    mix_table_destroy(table);
+}
+
+static void test_fold_keeps_runs_of_other_columns(void **state)
+{
+    (void)state;
+    struct mix_table *all = sample_table(3, 3, 4), *other = sample_table(2, 4, 4);
+    struct mix_table *renamed = sample_table(2, 3, 4);
+    snprintf(renamed->domains[0].name, MIX_NAME_MAX, "domain1");
+    snprintf(renamed->domains[1].name, MIX_NAME_MAX, "domain0");
+    make_file(all, 3, NULL);
+    log_run(0, other, 0);
+    log_run(0, renamed, 1);
+    assert_file_has(MIX_STORE_READ, all);
+    assert_file_has(MIX_STORE_WRITE, all);
+    assert_true(has_logs());
+    mix_table_destroy(all);
+    mix_table_destroy(other);
+    mix_table_destroy(renamed);
+}
+
+static void test_fold_later_attempt_replaces_a_failed_one(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_table *all = sample_table(3, 3, 4);
+    struct mix_run done = all->runs[1];
+    all->runs[1].status = MIX_RUN_FAILED;
+    make_file(all, 3, NULL);
+    all->runs[1] = done;
+    all->runs[1].attempts++;
+    all->loss[1 * 4] = 2.5;
+    log_run(0, all, 1);
+    all->runs[0].status = MIX_RUN_FAILED; /* a failure does not replace a result */
+    log_run(0, all, 0);
+    all->runs[0].status = MIX_RUN_DONE;
+    assert_file_has(MIX_STORE_WRITE, all);
+    bool added = true;
+    void *bytes = NULL;
+    size_t n = 0;
+    check(mix_store_run_pack(all, 1, &bytes, &n, &err), &err);
+    check(mix_store_run_unpack(all, bytes, n, &added, &err), &err);
+    assert_false(added);
+    free(bytes);
+    mix_table_destroy(all);
+}
+
+static void assert_file_has_draws(enum mix_store_mode mode, const struct mix_draws *expected)
+{
+    struct mix_error err = {""};
+    struct mix_draws *draws = NULL;
+    struct mix_names names = {0};
+    struct mix_store *store = open_store(mode);
+    check(mix_store_list(store, "bootstrap", &names, &err), &err);
+    assert_int_equal(names.n, 1);
+    assert_string_equal(names.name[0], expected->fit);
+    check(mix_store_read_draws(store, expected->fit, &draws, &err), &err);
+    assert_draws_equal(expected, draws);
+    mix_names_destroy(&names);
+    mix_draws_destroy(draws);
+    mix_store_close(store);
+}
+
+/* Draws that are not done are zeros. */
+static struct mix_draws *clean_draws(const struct mix_fit *fit, size_t n_draws)
+{
+    struct mix_draws *draws = sample_draws(fit, n_draws);
+    for (size_t b = 0; b < n_draws; b++) {
+        if (draws->done[b])
+            continue;
+        draws->objective[b] = 0.0;
+        memset(draws->params + b * draws->n_params, 0, draws->n_params * sizeof(double));
+    }
+    return draws;
+}
+
+static void test_fold_draws_without_a_group(void **state)
+{
+    (void)state;
+    struct mix_table *table = sample_table(3, 3, 4);
+    struct mix_fit *fit = sample_fit("transfer", 5, 0);
+    struct mix_draws *draws = clean_draws(fit, 10); /* 0 1 - 3 4 - 6 7 - 9 */
+    make_file(table, 3, fit);
+    log_draws(1, draws, 5, 10);
+    log_draws(0, draws, 0, 6);
+    assert_file_has_draws(MIX_STORE_READ, draws);
+    assert_true(has_logs());
+    assert_file_has_draws(MIX_STORE_WRITE, draws);
+    assert_false(has_logs());
+    assert_file_has_draws(MIX_STORE_READ, draws);
+    mix_table_destroy(table);
+    mix_fit_destroy(fit);
+    mix_draws_destroy(draws);
+}
+
+static void test_fold_draws_into_a_group(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_table *table = sample_table(3, 3, 4);
+    struct mix_fit *fit = sample_fit("transfer", 5, 0);
+    struct mix_draws *draws = clean_draws(fit, 31), *part = clean_draws(fit, 10);
+    make_file(table, 3, fit);
+    struct mix_store *store = open_store(MIX_STORE_WRITE);
+    check(mix_store_put_draws(store, part, &err), &err);
+    check(mix_store_commit(store, &err), &err);
+    memcpy(draws->objective, part->objective, 10 * sizeof(double));
+    memcpy(draws->params, part->params, 10 * part->n_params * sizeof(double));
+    log_draws(0, draws, 5, 31);
+    check(mix_store_put_draws(store, part, &err), &err); /* the commit merges what is staged too */
+    check(mix_store_commit(store, &err), &err);
+    mix_store_close(store);
+    assert_false(has_logs());
+    assert_file_has_draws(MIX_STORE_READ, draws);
+    mix_table_destroy(table);
+    mix_fit_destroy(fit);
+    mix_draws_destroy(draws);
+    mix_draws_destroy(part);
+}
+
+static void test_fold_ignores_draws_of_another_fit(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_table *table = sample_table(3, 3, 4);
+    struct mix_fit *fit = sample_fit("transfer", 5, 0);
+    struct mix_draws *draws = clean_draws(fit, 10), *none = NULL;
+    make_file(table, 3, fit);
+    draws->fit_key.lo++; /* of an earlier fit of that name */
+    log_draws(0, draws, 0, 10);
+    draws->fit_key.lo--;
+    snprintf(draws->fit, sizeof draws->fit, "dropped");
+    log_draws(0, draws, 0, 10);
+    struct mix_store *store = open_store(MIX_STORE_READ);
+    assert_int_equal(mix_store_read_draws(store, "transfer", &none, &err), MIX_ENOTFOUND);
+    assert_int_equal(mix_store_read_draws(store, "dropped", &none, &err), MIX_ENOTFOUND);
+    mix_store_close(store);
+    store = open_store(MIX_STORE_WRITE);
+    assert_false(has_logs());
+    assert_int_equal(mix_store_read_draws(store, "transfer", &none, &err), MIX_ENOTFOUND);
+    /* Draws of the present fit take the place of those of an earlier one. */
+    snprintf(draws->fit, sizeof draws->fit, "transfer");
+    draws->fit_key.lo++;
+    check(mix_store_put_draws(store, draws, &err), &err);
+    check(mix_store_commit(store, &err), &err);
+    mix_store_close(store);
+    draws->fit_key.lo--;
+    log_draws(0, draws, 0, 10);
+    assert_file_has_draws(MIX_STORE_WRITE, draws);
+    mix_table_destroy(table);
+    mix_fit_destroy(fit);
+    mix_draws_destroy(draws);
+}
+
+/* Records with sound CRCs and nonsense in them. */
+static void test_fold_survives_nonsense(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_table *all = sample_table(4, 3, 4);
+    struct mix_fit *fit = sample_fit("transfer", 5, 0);
+    make_file(all, 4, fit);
+    struct mix_log *log = NULL;
+    void *bytes = NULL;
+    size_t n = 0;
+    check(mix_store_run_pack(all, 0, &bytes, &n, &err), &err);
+    check(mix_log_open(log_dir, 0, &log, &err), &err);
+    uint8_t *cut = bytes;
+    for (size_t length = 0; length < n; length += 7) /* too short for what it says */
+        check(mix_log_append(log, MIX_LOG_RUN, NULL, 0, cut, length, 0, &err), &err);
+    for (size_t at = 0; at < n; at++) { /* any byte wrong, of a run that the file has */
+        cut[at] ^= 0xff;
+        check(mix_log_append(log, MIX_LOG_DRAW, cut, at % 100, cut, n - at, 0, &err), &err);
+        bool added = false;
+        struct mix_table *table = sample_table(0, 3, 4);
+        (void)mix_store_run_unpack(table, cut, n, &added, NULL);
+        mix_table_destroy(table);
+        cut[at] ^= 0xff;
+    }
+    struct mix_draw_head head = {.fit_key = mix_fit_key(fit)};
+    memset(head.fit, 'x', sizeof head.fit); /* a name without end */
+    double body[2 + 6] = {0};
+    check(mix_log_append(log, MIX_LOG_DRAW, &head, sizeof head, body, sizeof body, 0, &err), &err);
+    memcpy(head.fit, fit->name, sizeof head.fit);
+    const uint64_t far = UINT64_MAX;
+    memcpy(body, &far, sizeof far); /* a draw that would need all memory */
+    check(mix_log_append(log, MIX_LOG_DRAW, &head, sizeof head, body, sizeof body, 0, &err), &err);
+    check(mix_log_append(log, (enum mix_log_kind)77, NULL, 0, NULL, 0, 0, &err), &err);
+    mix_log_close(log);
+    free(bytes);
+    assert_file_has(MIX_STORE_READ, all);
+    assert_file_has(MIX_STORE_WRITE, all);
+    mix_table_destroy(all);
+    mix_fit_destroy(fit);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, new_folder, remove_folder)
+    const struct CMUnitTest tests[] = {
+        TEST(test_fold_runs),
+        TEST(test_fold_before_the_first_commit),
+        TEST(test_fold_at_commit),
+        TEST(test_fold_keeps_runs_of_other_columns),
+        TEST(test_fold_later_attempt_replaces_a_failed_one),
+        TEST(test_fold_draws_without_a_group),
+        TEST(test_fold_draws_into_a_group),
+        TEST(test_fold_ignores_draws_of_another_fit),
+        TEST(test_fold_survives_nonsense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

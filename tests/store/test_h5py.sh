@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The sweep file as others see it: h5py finds names, shapes, units and dimension scales.
+set -eu
+python=${MIXSWEEP_PYTHON:-python3}
+"$python" -c 'import h5py' 2>/dev/null || { echo "skipped: no h5py"; exit 77; }
+
+cat >runs.csv <<'END'
+run,n_params,n_tokens,h_code,h_web,loss_code,loss_web,loss_books
+a,1e6,2e7,0.25,0.75,2.5,3.25,3.5
+b,1e6,2e7,0.5,0.5,2.25,3.5,
+c,4e6,2e7,0.25,0.75,2.125,3,3.375
+END
+"$MIXSWEEP" import runs.csv -o S.h5 >import.txt
+sed 1d runs.csv | tac | { head -1 runs.csv; cat; } >reversed.csv
+"$MIXSWEEP" import reversed.csv -o reversed.h5 >/dev/null
+sed s/2.125/2.126/ runs.csv >changed.csv
+"$MIXSWEEP" import changed.csv -o changed.h5 >/dev/null
+
+"$python" - <<'END'
+import h5py
+import numpy as np
+
+f = h5py.File("S.h5", "r")
+assert f.attrs["format_version"] == 1
+assert f.attrs["mixsweep_version"].decode() and f.attrs["created"].decode().endswith("Z")
+assert {"domains", "targets", "runs", "fits", "bootstrap", "optimum"} <= set(f), list(f)
+assert [n.decode() for n in f["domains/name"]] == ["code", "web"]
+assert [n.decode() for n in f["targets/name"]] == ["code", "web", "books"]
+assert list(f["targets/domain"]) == [0, 1, -1]
+runs = f["runs"]
+order = np.argsort(runs["run"][...])
+assert [n.decode() for n in runs["run"][...][order]] == ["a", "b", "c"]
+assert list(runs["n_params"][...][order]) == [1e6, 1e6, 4e6]
+assert runs["mixture"].shape == (3, 2) and runs["loss"].shape == (3, 3)
+assert np.array_equal(runs["mixture"][...][order], [[0.25, 0.75], [0.5, 0.5], [0.25, 0.75]])
+loss = [[2.5, 3.25, 3.5], [2.25, 3.5, np.nan], [2.125, 3, 3.375]]
+assert np.array_equal(runs["loss"][...][order], loss, equal_nan=True)
+assert all(len(key) == 32 for key in runs["key"]) and sorted(runs["key"]) == list(runs["key"])
+units = {"n_params": "parameters", "n_tokens": "tokens", "flops": "FLOP", "wall_s": "s"}
+for name, unit in units.items():
+    assert runs[name].attrs["units"].decode() == unit, name
+for name, dataset in runs.items():
+    assert dataset.maxshape[0] is None and dataset.chunks[0] >= 64, name
+    assert dataset.compression == "gzip" and dataset.shuffle, name
+    if name not in ("key", "domain", "target"):
+        assert dataset.dims[0][0].name == "/runs/key", name
+for name in ("key", "domain", "target"):
+    assert runs[name].attrs["CLASS"] == b"DIMENSION_SCALE", name
+assert runs["mixture"].dims[1][0].name == "/runs/domain"
+assert runs["loss"].dims[1][0].name == "/runs/target"
+END
+
+equal="$python $MIXSWEEP_TESTS/h5equal.py"
+$equal S.h5 S.h5
+$equal S.h5 reversed.h5
+status=0
+$equal S.h5 changed.h5 >difference.txt || status=$?
+[ $status = 1 ]
+grep -q '/runs/loss: entry' difference.txt
+status=0
+$equal S.h5 runs.csv 2>/dev/null || status=$?
+[ $status = 2 ]
+
+# A later commit copies /runs from the old file: its scales are still attached.
+awk 'BEGIN {
+  print "run,n_params,n_tokens,h_code,h_web,loss_code,loss_web"
+  for (n = 1; n <= 4; n *= 2)
+    for (i = 1; i <= 9; i++) {
+      h = i / 10
+      printf "m%d,%de6,2e7,%.17g,%.17g,%.17g,%.17g\n", i, n, h, 1 - h,
+        2 + 0.5 * h ^ -0.3 + 0.4 / n, 2.5 + 0.4 * (1 - h) ^ -0.2 + 0.3 / n
+    }
+}' >many.csv
+"$MIXSWEEP" import many.csv -o many.h5 >/dev/null
+cp many.h5 before.h5
+"$MIXSWEEP" fit many.h5 --law transfer --starts 2 --holdout none >/dev/null
+"$MIXSWEEP" fit many.h5 --law transfer --name again --starts 2 --holdout none >/dev/null
+"$python" - <<'END'
+import h5py
+import numpy as np
+
+before, f = h5py.File("before.h5", "r"), h5py.File("many.h5", "r")
+for name, dataset in f["runs"].items():
+    if name not in ("key", "domain", "target"):
+        assert dataset.dims[0][0].name == "/runs/key", name
+    assert dataset[...].tobytes() == before["runs"][name][...].tobytes(), name
+assert f["runs/mixture"].dims[1][0].name == "/runs/domain"
+for fit in f["fits"].values():
+    assert fit.attrs["law"] == b"transfer"
+    assert fit["params"].shape == fit["param"].shape == fit["param_unit"].shape
+    assert fit["covariance"].shape == 2 * fit["params"].shape
+    for name in ("params", "std_error", "covariance", "param_unit"):
+        assert fit[name].dims[0][0].name == fit.name + "/param", name
+    assert fit["covariance"].dims[1][0].name == fit.name + "/param"
+    assert fit["start_objective"].dims[0][0].name == fit.name + "/start"
+END

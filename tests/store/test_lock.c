@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One writer: who is kept out, and whose lock is taken over. */
+#include "samples.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static char path[64], lock_path[80];
+
+static int new_folder(void **state)
+{
+    (void)state;
+    char folder[] = "lock-XXXXXX";
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/S.h5", folder);
+    snprintf(lock_path, sizeof lock_path, "%s.lock", path);
+    unsetenv("SLURM_JOB_ID");
+    unsetenv("SLURM_RESTART_COUNT");
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    path[strlen(path) - strlen("/S.h5")] = '\0';
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    return system(command);
+}
+
+static enum mix_status try_open(bool break_lock, struct mix_store **store, struct mix_error *err)
+{
+    *store = NULL;
+    return mix_store_open(path, MIX_STORE_OPEN, break_lock, store, err);
+}
+
+static void opens(void)
+{
+    struct mix_error err = {""};
+    struct mix_store *store = NULL;
+    if (try_open(false, &store, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    if (mix_store_commit(store, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    mix_store_close(store);
+    assert_int_not_equal(access(lock_path, F_OK), 0);
+}
+
+static void is_locked(const char *sentence)
+{
+    struct mix_error err = {""};
+    struct mix_store *store = NULL;
+    assert_int_equal(try_open(false, &store, &err), MIX_ELOCKED);
+    if (strstr(err.text, sentence) == NULL || strstr(err.text, "--break-lock") == NULL)
+        fail_msg("%s", err.text);
+}
+
+/* A lock file as a holder that is not there would have left it, `age_s` after its last heartbeat.
+ */
+static void leave_lock(const char *text, long age_s)
+{
+    FILE *file = fopen(lock_path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    const struct timespec times[2] = {{time(NULL) - age_s, 0}, {time(NULL) - age_s, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, lock_path, times, 0), 0);
+}
+
+static void test_lock_keeps_a_second_writer_out(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_store *store = NULL;
+    setenv("SLURM_JOB_ID", "4711", 1);
+    assert_int_equal(try_open(false, &store, &err), MIX_OK);
+    assert_int_equal(mix_store_commit(store, &err), MIX_OK);
+    char sentence[64], host[64] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(sentence, sizeof sentence, "process %ld on %.20s", (long)getpid(), host);
+    is_locked(sentence);
+    is_locked("Slurm job 4711"); /* two steps of one job are two writers */
+    struct mix_store *reader = NULL;
+    assert_int_equal(mix_store_open(path, MIX_STORE_READ, false, &reader, &err), MIX_OK);
+    mix_store_close(reader);
+    mix_store_close(store);
+    opens();
+}
+
+static void test_lock_broken_by_hand(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_store *first = NULL, *second = NULL;
+    opens();
+    assert_int_equal(try_open(false, &first, &err), MIX_OK);
+    assert_int_equal(try_open(true, &second, &err), MIX_OK);
+    assert_int_equal(mix_store_set_job(first, "first", 1), MIX_OK);
+    assert_int_equal(mix_store_commit(first, &err), MIX_ELOCKED);
+    assert_non_null(strstr(err.text, "taken over"));
+    assert_int_equal(mix_store_set_job(second, "second", 2), MIX_OK);
+    assert_int_equal(mix_store_commit(second, &err), MIX_OK);
+    mix_store_close(first); /* must leave the lock of the second */
+    assert_int_equal(access(lock_path, F_OK), 0);
+    mix_store_close(second);
+    assert_int_not_equal(access(lock_path, F_OK), 0);
+    assert_int_equal(mix_store_open(path, MIX_STORE_READ, false, &first, &err), MIX_OK);
+    assert_string_equal(mix_store_job(first), "second");
+    mix_store_close(first);
+}
+
+static void test_lock_of_a_killed_process_is_taken_over(void **state)
+{
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        struct mix_store *store = NULL;
+        kill(getpid(), try_open(false, &store, NULL) == MIX_OK ? SIGKILL : SIGABRT);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    assert_int_equal(access(lock_path, F_OK), 0);
+    opens();
+}
+
+static void test_lock_of_another_host(void **state)
+{
+    (void)state;
+    const char *const text =
+        "host=elsewhere\npid=1\njob=12\nrestart=\nsince=2026-01-01T00:00:00Z\n";
+    leave_lock(text, 30);
+    is_locked("process 1 on elsewhere, Slurm job 12 since 2026-01-01T00:00:00Z (heartbeat 30 s");
+    setenv("SLURM_JOB_ID", "13", 1);
+    is_locked("elsewhere");
+    setenv("SLURM_JOB_ID", "12", 1); /* the same job, requeued */
+    setenv("SLURM_RESTART_COUNT", "1", 1);
+    opens();
+    unsetenv("SLURM_JOB_ID");
+    leave_lock(text, 90);
+    opens();
+}
+
+static void test_lock_without_text(void **state)
+{
+    (void)state;
+    leave_lock("", 0); /* its maker is about to write */
+    is_locked("an unknown host");
+    leave_lock("\033[31mnonsense\npid=x\nhost=\033[2J\n", 0);
+    is_locked("process x on ?[2J"); /* nothing that a terminal would obey */
+    leave_lock("", 90);
+    opens();
+}
+
+static void test_lock_heartbeat(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_store *store = NULL;
+    struct stat info;
+    assert_int_equal(try_open(false, &store, &err), MIX_OK);
+    mix_store_heartbeat(store);
+    assert_int_equal(stat(lock_path, &info), 0);
+    assert_true(time(NULL) - info.st_mtime < 5);
+    mix_store_close(store);
+    opens();
+    assert_int_equal(mix_store_open(path, MIX_STORE_READ, false, &store, &err), MIX_OK);
+    mix_store_heartbeat(store); /* a reader has no lock */
+    mix_store_close(store);
+}
+
+static void test_lock_needs_a_folder(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_store *store = NULL;
+    assert_int_equal(mix_store_open("not/there.h5", MIX_STORE_CREATE, false, &store, &err),
+                     MIX_EIO);
+    assert_non_null(strstr(err.text, "not/there.h5.lock: cannot make the lock file: No such file"));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, new_folder, remove_folder)
+    const struct CMUnitTest tests[] = {
+        TEST(test_lock_keeps_a_second_writer_out),
+        TEST(test_lock_broken_by_hand),
+        TEST(test_lock_of_a_killed_process_is_taken_over),
+        TEST(test_lock_of_another_host),
+        TEST(test_lock_without_text),
+        TEST(test_lock_heartbeat),
+        TEST(test_lock_needs_a_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
