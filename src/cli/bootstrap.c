@@ -14,7 +14,7 @@
 struct request {
     const char *path, *fit, *cluster, *format;
     struct mix_bootstrap_options options;
-    bool replace, json, break_lock;
+    bool replace, json, break_lock, starts_over;
     size_t n_before; /* draws that were there already */
     double started_s;
 };
@@ -32,14 +32,15 @@ static enum mix_status prepare_draws(struct request *request, const struct mix_f
                                      struct mix_draws *old, struct mix_draws **out,
                                      struct mix_error *err)
 {
-    bool usable = old != NULL && !request->replace;
-    if (usable && !mix_draws_match(old, fit, &request->options)) {
+    const bool usable = old != NULL && mix_draws_match(old, fit, &request->options);
+    if (old != NULL && !usable && !request->replace) {
         mix_draws_destroy(old);
         return mix_fail(err, MIX_EEXIST,
                         "%s has a bootstrap of fit %s with another seed, cluster or weighting; "
                         "--replace it to start over",
                         request->path, fit->name);
     }
+    request->starts_over = old != NULL && !usable;
     *out = mix_draws_plan(fit, &request->options, usable ? old : NULL);
     mix_draws_destroy(old);
     if (*out == NULL)
@@ -61,7 +62,11 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
         status = cli_read_fit(*store, request->fit, fit, &old, err);
     if (status == MIX_OK)
         status = prepare_draws(request, *fit, old, draws, err);
-    return status;
+    if (status != MIX_OK || !request->starts_over)
+        return status;
+    /* The file says first whose draws the logs hold from here on, or a crash would lose them. */
+    status = mix_store_put_draws(*store, *draws, err);
+    return status == MIX_OK ? mix_store_commit(*store, err) : status;
 }
 
 static void print_result(const struct request *request, const struct mix_fit *fit,
@@ -108,6 +113,7 @@ static enum mix_status run_bootstrap(struct mix_ranks *ranks, struct request *re
     enum mix_status status = MIX_OK;
     if (first)
         status = prepare(request, &store, &table, &fit, &draws, err);
+    progress.store = store;
     status = mix_ranks_agree(ranks, status, err);
     if (status == MIX_OK)
         status = mix_share_table(ranks, &table, err);
@@ -155,8 +161,8 @@ static enum mix_status verb_bootstrap(struct mix_ranks *ranks, int argc, char **
         {"bayesian", 0, NULL, "Dirichlet weights instead of counts: no mixture drops out", CLI_FLAG,
          &request.options.bayesian, 0, 0},
         {"seed", 0, "SEED", "seed of the draws (default 1)", CLI_SEED, &request.options.seed, 0, 0},
-        {"replace", 0, NULL, "start over: drop the draws that are there", CLI_FLAG,
-         &request.replace, 0, 0},
+        {"replace", 0, NULL, "where the draws there have other options: drop them and start over",
+         CLI_FLAG, &request.replace, 0, 0},
         {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
          &request.break_lock, 0, 0},
         {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &request.format, 0, 0},

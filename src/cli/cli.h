@@ -118,8 +118,9 @@ const char *cli_duration(double seconds, char text[16]);
  * elsewhere. Use as mix_progress_fn with a struct cli_progress as context; zero-initialise but for
  * `stage` and `unit`. */
 struct cli_progress {
-    const char *stage; /* "bootstrap" */
-    const char *unit;  /* "draws" */
+    const char *stage;       /* "bootstrap" */
+    const char *unit;        /* "draws" */
+    struct mix_store *store; /* whose lock is kept alive; NULL = none */
     double last_line_s;
     bool drawn;
 };

@@ -329,7 +329,7 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
     if (status != MIX_OK)
         return status;
     const char *difference = mix_fit_difference(old, *table, &request->fit);
-    if (!request->replace && difference == NULL) {
+    if (difference == NULL) {
         request->found = true;
         *fit = old;
         return MIX_OK;
@@ -359,6 +359,7 @@ static enum mix_status run_fit(struct mix_ranks *ranks, struct request *request,
     enum mix_status status = MIX_OK;
     if (mix_ranks_rank(ranks) == 0)
         status = prepare(request, &store, &table, &fit, err);
+    progress.store = store;
     status = mix_ranks_agree(ranks, status, err);
     if (status == MIX_OK) {
         mix_ranks_broadcast(ranks, &request->found, sizeof request->found);
@@ -416,8 +417,8 @@ static enum mix_status verb_fit(struct mix_ranks *ranks, int argc, char **argv,
         {"seed", 0, "SEED", "seed of starts and splits (default 1)", CLI_SEED, &request.fit.seed, 0,
          0},
         {"replace", 0, NULL,
-         "fit again and replace the fit of this name, with all that was made from it", CLI_FLAG,
-         &request.replace, 0, 0},
+         "where the fit of this name has other options or runs: drop it and what was made from it",
+         CLI_FLAG, &request.replace, 0, 0},
         {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
          &request.break_lock, 0, 0},
         {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &request.format, 0, 0},

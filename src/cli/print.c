@@ -183,6 +183,8 @@ void cli_progress(void *context, size_t n_done, size_t n_total, double elapsed_s
     enum { BAR = 20 };
     static const double LINE_S = 60.0; /* between lines in a log */
     struct cli_progress *progress = context;
+    if (progress->store != NULL)
+        mix_store_heartbeat(progress->store);
     if (n_total == 0 || n_done > n_total)
         return;
     if (stderr_is_terminal()) {

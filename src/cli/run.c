@@ -109,7 +109,7 @@ static size_t count_failed(const struct mix_table *table)
 static enum mix_status sweep_stage(const struct show *show, struct mix_error *err)
 {
     struct mix_pipeline *pipeline = show->pipeline;
-    struct cli_progress progress = {.stage = "sweep", .unit = "runs"};
+    struct cli_progress progress = {.stage = "sweep", .unit = "runs", .store = pipeline->store};
     const double start_s = now_s();
     const enum mix_status status = mix_pipeline_sweep(pipeline, cli_progress, &progress, err);
     cli_progress_clear(&progress);
@@ -130,7 +130,7 @@ static enum mix_status sweep_stage(const struct show *show, struct mix_error *er
 static enum mix_status fit_stage(const struct show *show, struct mix_error *err)
 {
     struct mix_pipeline *pipeline = show->pipeline;
-    struct cli_progress progress = {.stage = "fit", .unit = "starts"};
+    struct cli_progress progress = {.stage = "fit", .unit = "starts", .store = pipeline->store};
     const double start_s = now_s();
     const enum mix_status status = mix_pipeline_fit(pipeline, cli_progress, &progress, err);
     cli_progress_clear(&progress);
@@ -146,7 +146,8 @@ static enum mix_status fit_stage(const struct show *show, struct mix_error *err)
 static enum mix_status bootstrap_stage(const struct show *show, struct mix_error *err)
 {
     struct mix_pipeline *pipeline = show->pipeline;
-    struct cli_progress progress = {.stage = "bootstrap", .unit = "draws"};
+    struct cli_progress progress = {
+        .stage = "bootstrap", .unit = "draws", .store = pipeline->store};
     const double start_s = now_s();
     const enum mix_status status = mix_pipeline_bootstrap(pipeline, cli_progress, &progress, err);
     cli_progress_clear(&progress);

@@ -91,7 +91,8 @@ static enum mix_status make_table(struct mix_pipeline *pipeline, struct mix_erro
     if (!table)
         return mix_fail(err, MIX_ENOMEM, "%s: out of memory for the runs.", job->file);
     pipeline->table = table;
-    return keep_runs(pipeline, err);
+    const enum mix_status status = mix_store_fold_runs(pipeline->store, table, err);
+    return status == MIX_OK ? keep_runs(pipeline, err) : status;
 }
 
 static enum mix_status read_table(struct mix_pipeline *pipeline, struct mix_error *err)
@@ -251,6 +252,15 @@ static struct mix_bootstrap_options bootstrap_options(const struct mix_pipeline 
                                           .bayesian = job->bayesian};
 }
 
+/* Rank 0: finished draws into the file, all or some. */
+static enum mix_status keep_draws(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    enum mix_status status = mix_store_put_draws(pipeline->store, pipeline->draws, err);
+    if (status == MIX_OK)
+        status = drop_optimum(pipeline, err);
+    return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
+}
+
 /* Rank 0: draws with what the file has of them. More than are asked for stay. */
 static enum mix_status recall_draws(struct mix_pipeline *pipeline, struct mix_error *err)
 {
@@ -266,19 +276,12 @@ static enum mix_status recall_draws(struct mix_pipeline *pipeline, struct mix_er
         note(pipeline, "the draws of %s are made anew: bootstrap options have changed",
              pipeline->fit->name);
     pipeline->draws = mix_draws_plan(pipeline->fit, &options, same ? old : NULL);
+    const bool starts_over = old && !same;
     mix_draws_destroy(old);
     if (!pipeline->draws)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws.", pipeline->job->n_draws);
-    return MIX_OK;
-}
-
-/* Rank 0: finished draws into the file, all or some. */
-static enum mix_status keep_draws(struct mix_pipeline *pipeline, struct mix_error *err)
-{
-    enum mix_status status = mix_store_put_draws(pipeline->store, pipeline->draws, err);
-    if (status == MIX_OK)
-        status = drop_optimum(pipeline, err);
-    return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
+    /* The file says first whose draws the logs hold from here on, or a crash would lose them. */
+    return starts_over ? keep_draws(pipeline, err) : MIX_OK;
 }
 
 static enum mix_status make_draws(struct mix_pipeline *pipeline, mix_progress_fn progress,

@@ -32,7 +32,7 @@ enum kernel_lock { KERNEL_FREE, KERNEL_HELD, KERNEL_UNKNOWN };
 
 /* Who holds a lock, from the text in its file. Empty where not said. */
 struct holder {
-    char host[FIELD], pid[FIELD], job[FIELD], restart[FIELD], since[FIELD];
+    char host[FIELD], pid[FIELD], lock[FIELD], job[FIELD], restart[FIELD], since[FIELD];
     enum kernel_lock kernel;
     double age_s; /* of the heartbeat */
     dev_t device;
@@ -52,7 +52,7 @@ static void this_host(char host[FIELD])
     host[FIELD - 1] = '\0';
 }
 
-static bool write_holder(int fd)
+static bool write_holder(int fd, bool kernel_lock)
 {
     char host[FIELD], since[32] = "", text[6 * FIELD];
     const time_t now = time(NULL);
@@ -60,9 +60,10 @@ static bool write_holder(int fd)
     this_host(host);
     if (gmtime_r(&now, &utc) != NULL)
         strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    const int n = snprintf(
-        text, sizeof text, "host=%s\npid=%ld\njob=%.100s\nrestart=%.100s\nsince=%s\n", host,
-        (long)getpid(), environment("SLURM_JOB_ID"), environment("SLURM_RESTART_COUNT"), since);
+    const int n = snprintf(text, sizeof text,
+                           "host=%s\npid=%ld\nlock=%s\njob=%.100s\nrestart=%.100s\nsince=%s\n",
+                           host, (long)getpid(), kernel_lock ? "kernel" : "none",
+                           environment("SLURM_JOB_ID"), environment("SLURM_RESTART_COUNT"), since);
     return n > 0 && write(fd, text, (size_t)n) == n;
 }
 
@@ -102,6 +103,7 @@ static bool read_holder(const char *path, struct holder *holder)
     text[n > 0 ? n : 0] = '\0';
     find_field(text, "host", holder->host);
     find_field(text, "pid", holder->pid);
+    find_field(text, "lock", holder->lock);
     find_field(text, "job", holder->job);
     find_field(text, "restart", holder->restart);
     find_field(text, "since", holder->since);
@@ -128,16 +130,19 @@ static bool holder_is_gone(const struct holder *holder)
     this_host(host);
     if (holder->age_s > STALE_S)
         return true;
-    if (strcmp(holder->host, host) == 0 && holder->kernel != KERNEL_HELD &&
-        process_is_gone(holder->pid))
+    /* The kernel drops the lock of a process that dies; its pid may live on for a while, as a
+     * zombie that nobody reaps. Where there are no kernel locks the pid must do. */
+    const bool same_host = strcmp(holder->host, host) == 0;
+    if (same_host && holder->kernel == KERNEL_FREE && strcmp(holder->lock, "kernel") == 0)
+        return true;
+    if (same_host && holder->kernel != KERNEL_HELD && process_is_gone(holder->pid))
         return true;
     /* A requeued job may come back to another node before its old lock is a minute old. Two steps
      * of one allocation have the same job id too: there the kernel lock decides. */
     const bool same_job =
         holder->job[0] != '\0' && strcmp(holder->job, environment("SLURM_JOB_ID")) == 0;
     const bool restarted = strcmp(holder->restart, environment("SLURM_RESTART_COUNT")) != 0;
-    return same_job &&
-           (restarted || (holder->kernel != KERNEL_HELD && strcmp(holder->host, host) != 0));
+    return same_job && (restarted || (holder->kernel != KERNEL_HELD && !same_host));
 }
 
 static bool is_file(const char *path, dev_t device, ino_t inode)
@@ -170,9 +175,11 @@ static enum mix_status make_lock(struct store_lock *lock, bool *made, struct mix
                                : mix_fail(err, MIX_EIO, "%s: cannot make the lock file: %s",
                                           lock->path, strerror(errno));
     /* Others look at the lock for a moment only. A file system without locks is fine. */
-    while (flock(lock->fd, LOCK_EX) != 0 && errno == EINTR)
-        ;
-    if (!write_holder(lock->fd)) {
+    int failed;
+    do
+        failed = flock(lock->fd, LOCK_EX);
+    while (failed != 0 && errno == EINTR);
+    if (!write_holder(lock->fd, failed == 0)) {
         const int reason = errno;
         unlink(lock->path);
         return mix_fail(err, MIX_EIO, "%s: cannot write the lock file: %s", lock->path,

@@ -122,11 +122,13 @@ static void test_lock_of_a_killed_process_is_taken_over(void **state)
         struct mix_store *store = NULL;
         kill(getpid(), try_open(false, &store, NULL) == MIX_OK ? SIGKILL : SIGABRT);
     }
-    int status = 0;
-    waitpid(child, &status, 0);
-    assert_int_equal(WTERMSIG(status), SIGKILL);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(info.si_status, SIGKILL);
+    assert_int_equal(kill(child, 0), 0); /* a zombie: dead, but its pid is still there */
     assert_int_equal(access(lock_path, F_OK), 0);
     opens();
+    waitpid(child, NULL, 0);
 }
 
 static void test_lock_of_another_host(void **state)
@@ -143,6 +145,24 @@ static void test_lock_of_another_host(void **state)
     opens();
     unsetenv("SLURM_JOB_ID");
     leave_lock(text, 90);
+    opens();
+}
+
+/* Left on a file system without kernel locks: the pid must do. */
+static void test_lock_without_kernel_lock(void **state)
+{
+    (void)state;
+    char host[64] = "", text[160];
+    gethostname(host, sizeof host - 1);
+    snprintf(text, sizeof text, "host=%s\npid=%ld\nlock=none\n", host, (long)getpid());
+    leave_lock(text, 0);
+    is_locked("being written by process");
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+    snprintf(text, sizeof text, "host=%s\npid=%ld\nlock=none\n", host, (long)child);
+    leave_lock(text, 0);
     opens();
 }
 
@@ -192,6 +212,7 @@ int main(void)
         TEST(test_lock_broken_by_hand),
         TEST(test_lock_of_a_killed_process_is_taken_over),
         TEST(test_lock_of_another_host),
+        TEST(test_lock_without_kernel_lock),
         TEST(test_lock_without_text),
         TEST(test_lock_heartbeat),
         TEST(test_lock_needs_a_folder),
