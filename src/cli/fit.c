@@ -210,13 +210,15 @@ static bool has_index(const char *name, const char *symbol, const char *index)
            strcmp(name + n + 1 + strlen(index), "]") == 0;
 }
 
-static void param_cell(struct cli_table *table, const struct mix_fit *fit, size_t p)
+/* "0.31 ±0.04", "0 bound", "1.2 ?". */
+static const char *param_text(const struct mix_fit *fit, size_t p, char text[48])
 {
     static const char *const marks[] = {"", " bound", " ?"};
     if (isfinite(fit->std_error[p]))
-        cli_table_cell(table, "%.3g ±%.1g", fit->params[p], fit->std_error[p]);
+        snprintf(text, 48, "%.3g ±%.1g", fit->params[p], fit->std_error[p]);
     else
-        cli_table_cell(table, "%.3g%s", fit->params[p], marks[fit->param_state[p] % 3]);
+        snprintf(text, 48, "%.3g%s", fit->params[p], marks[fit->param_state[p] % 3]);
+    return text;
 }
 
 static void symbol_cell(struct cli_table *table, const struct mix_fit *fit, const char *symbol,
@@ -224,7 +226,8 @@ static void symbol_cell(struct cli_table *table, const struct mix_fit *fit, cons
 {
     for (size_t p = 0; p < fit->n_params; p++)
         if (has_index(fit->param_names[p], symbol, index)) {
-            param_cell(table, fit, p);
+            char text[48];
+            cli_table_cell(table, "%s", param_text(fit, p, text));
             return;
         }
     cli_table_cell(table, "%s", "");
@@ -279,14 +282,15 @@ static void print_params(FILE *out, const struct mix_fit *fit)
     fputc('\n', out);
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
-    for (size_t p = 0; p < fit->n_params; p++)
+    for (size_t p = 0; p < fit->n_params; p++) {
+        char text[48];
+        const bool unitless = strcmp(fit->param_units[p], "1") == 0;
         if (strchr(fit->param_names[p], '[') == NULL)
-            fprintf(out, "  %s = %.4g ±%.1g %s\n", fit->param_names[p], fit->params[p],
-                    fit->std_error[p], strcmp(fit->param_units[p], "1") ? fit->param_units[p] : "");
-    fprintf(
-        out,
-        "  c, A, E, P, Q in units of loss, N in 1e6 parameters, D in 1e9 tokens; \"bound\": on its "
-        "bound, \"?\": not identified by the design\n");
+            fprintf(out, "  %s = %s%s%s\n", fit->param_names[p], param_text(fit, p, text),
+                    unitless ? "" : " ", unitless ? "" : fit->param_units[p]);
+    }
+    fprintf(out, "  c, A, E, P, Q in units of loss, N in 1e6 parameters, D in 1e9 tokens\n"
+                 "  bound: the parameter is on its bound; ?: the design does not identify it\n");
     print_transfer(out, fit);
 }
 
@@ -377,9 +381,9 @@ static enum mix_status run_fit(struct mix_ranks *ranks, struct request *request,
     }
     if (mix_ranks_rank(ranks) == 0) {
         cli_progress_clear(&progress);
-        if (status == MIX_OK && request->json)
+        if (status == MIX_OK && fit != NULL && request->json)
             print_json(fit);
-        else if (status == MIX_OK)
+        else if (status == MIX_OK && fit != NULL)
             print_text(request, fit);
     }
     status = mix_ranks_agree(ranks, status, err);

@@ -324,7 +324,7 @@ enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_tabl
                                         .progress = progress,
                                         .progress_context = progress_context};
         status = mix_stage_run(ranks, &stage, err);
-        if (draws != NULL)
+        if (draws != NULL && finished != NULL)
             keep_records(records, finished, record_bytes, draws);
     }
     free(records);

@@ -29,16 +29,16 @@ struct lsq_result {
 
 enum mix_status lsq_create(const struct mix_law_spec *spec, const int *target_domain,
                            const struct mix_data *data, struct lsq **out, struct mix_error *err);
-void lsq_destroy(struct lsq *lsq);
+void lsq_destroy(struct lsq *s);
 
-struct mix_model *lsq_model(struct lsq *lsq);
+struct mix_model *lsq_model(struct lsq *s);
 
 /** What starts are scaled by: of all rows, whatever the weights. */
-const struct law_scales *lsq_scales(const struct lsq *lsq);
+const struct law_scales *lsq_scales(const struct lsq *s);
 
 /** Weight rows by row_weight (R), NULL = 1 each, on top of data->weight. Rows of weight 0 cost
  * nothing. */
-void lsq_weigh_rows(struct lsq *lsq, const double *row_weight);
+void lsq_weigh_rows(struct lsq *s, const double *row_weight);
 
 /**
  * Minimise from theta (Q), in place.
@@ -47,12 +47,12 @@ void lsq_weigh_rows(struct lsq *lsq, const double *row_weight);
  * @param tolerance  stop at this gradient (cosine), or when steps no longer pay
  * @return MIX_OK; MIX_ENUMERIC the start has no finite objective; MIX_EINTERRUPTED
  */
-enum mix_status lsq_minimise(struct lsq *lsq, double *theta, int max_steps, double tolerance,
+enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double tolerance,
                              struct mix_poll *poll, struct lsq_result *result,
                              struct mix_error *err);
 
 /** Linear parameters (M,L) and residual objective at theta. */
-double lsq_evaluate(struct lsq *lsq, const double *theta, double *lambda);
+double lsq_evaluate(struct lsq *s, const double *theta, double *lambda);
 
 /**
  * Gauss-Newton matrix of all parameters (theta, lambda) at theta: (Q+ML, Q+ML), unreduced,
@@ -60,6 +60,6 @@ double lsq_evaluate(struct lsq *lsq, const double *theta, double *lambda);
  *
  * @param n_entries  out: entries of positive weight
  */
-void lsq_normal_matrix(struct lsq *lsq, const double *theta, double *matrix, size_t *n_entries);
+void lsq_normal_matrix(struct lsq *s, const double *theta, double *matrix, size_t *n_entries);
 
 #endif

@@ -227,7 +227,7 @@ static struct mix_prediction *create(size_t n_rows, size_t n_targets)
         return NULL;
     out->n_rows = n_rows;
     out->n_targets = n_targets;
-    out->predicted = malloc((n_rows * n_targets + 1) * sizeof *out->predicted);
+    out->predicted = calloc(n_rows * n_targets + 1, sizeof *out->predicted);
     out->measured = calloc(n_targets, sizeof *out->measured);
     out->by_target = calloc(n_targets, sizeof *out->by_target);
     if (out->predicted == NULL || out->measured == NULL || out->by_target == NULL) {
@@ -253,7 +253,7 @@ enum mix_status mix_predict_table(const struct mix_fit *fit, const struct mix_ta
 {
     struct mix_prediction *prediction = create(table->n_rows, fit->spec.n_targets);
     size_t *position = malloc(fit->spec.n_domains * sizeof *position);
-    struct pair *pairs = malloc(fit->spec.n_targets * sizeof *pairs);
+    struct pair *pairs = calloc(fit->spec.n_targets, sizeof *pairs);
     struct mix_table *aligned = NULL;
     enum mix_status status = MIX_OK;
     if (prediction == NULL || position == NULL || pairs == NULL) {

@@ -52,8 +52,8 @@ static enum mix_status new_split(struct splits *splits, const struct mix_data *d
 {
     struct split *split = &splits->split[splits->n];
     split->n_folds = n_folds;
-    split->train = calloc(n_folds * data->n_rows, 1);
-    split->test = calloc(n_folds * data->n_rows, 1);
+    split->train = calloc(n_folds * data->n_rows + 1, 1);
+    split->test = calloc(n_folds * data->n_rows + 1, 1);
     splits->n++; /* counted before the check, so that destroy frees both */
     if (split->train == NULL || split->test == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a split of %zu rows", data->n_rows);

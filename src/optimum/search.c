@@ -233,9 +233,10 @@ static enum mix_status turn_domains(struct mix_search *search, struct bottoms *b
     double *here = b->h + b->n * n;
     struct mix_minimum lowest = b->minimum[b->order[0]];
     memcpy(here, b->h + b->order[0] * n, n * sizeof *here);
-    size_t n_tried = 0, n_helped = 0;
+    size_t n_tried = 0, n_helped = 0, j = 0;
     for (size_t move = 0; n_tried < 3 * n && n_helped < TURNS * n; move++, n_tried++) {
-        const size_t j = move / 3 % n;
+        if (move > 0 && move % 3 == 0)
+            j = j + 1 < n ? j + 1 : 0;
         const double shares[3] = {search->lower[j], STARVED / (double)n, 1.0 / (double)n};
         struct mix_minimum minimum;
         move_domain(n, j, shares[move % 3], here, moved);

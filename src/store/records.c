@@ -139,10 +139,10 @@ static void fill_row(struct mix_table *table, size_t row, const struct run_view 
     const uint8_t *from = view->vectors;
     table->runs[row] = view->run;
     memcpy(table->asked + row * table->n_domains, from, n_domains);
-    memcpy(table->mixture + row * table->n_domains, from += n_domains, n_domains);
-    memcpy(table->epochs + row * table->n_domains, from += n_domains, n_domains);
-    memcpy(table->loss + row * table->n_targets, from += n_domains, n_targets);
-    memcpy(table->loss_se + row * table->n_targets, from += n_targets, n_targets);
+    memcpy(table->mixture + row * table->n_domains, from + n_domains, n_domains);
+    memcpy(table->epochs + row * table->n_domains, from + 2 * n_domains, n_domains);
+    memcpy(table->loss + row * table->n_targets, from + 3 * n_domains, n_targets);
+    memcpy(table->loss_se + row * table->n_targets, from + 3 * n_domains + n_targets, n_targets);
     free(table->metadata[row]);
     table->metadata[row] = metadata;
 }
