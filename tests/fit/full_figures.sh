@@ -62,15 +62,16 @@ echo "  in $(since "$start") s"
 
 echo "bootstrap of capacity on 60 runs of slimpajama7 at 122M, no mask:"
 "$MIXSWEEP" fit slim-122M.h5 --law capacity --name plain --holdout none >plain.out 2>&1
-# draw RANKS: 1000 fresh draws; wall seconds into wall, largest memory of a process in MB into memory
+# draw RANKS: 1000 fresh draws; the seconds that the program took (without the launcher's) into wall,
+# the largest memory of a process in MB into memory
 draw() {
     cp slim-122M.h5 draws.h5
     "$python" - "$1" "$MIXSWEEP" <<'PY' >draw.out
-import resource, subprocess, sys, time
-start = time.time()
-subprocess.run(["mpirun", "-n", sys.argv[1], sys.argv[2], "bootstrap", "draws.h5", "--fit", "plain",
-                "--draws", "1000"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(time.time() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+import json, resource, subprocess, sys
+out = subprocess.run(["mpirun", "-n", sys.argv[1], sys.argv[2], "bootstrap", "draws.h5", "--fit",
+                      "plain", "--draws", "1000", "--format", "json"],
+                     check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+print(json.loads(out)["wall_s"], resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 PY
     read -r wall memory <draw.out
 }
