@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* fit.c - many starts over the ranks, for the fit that is stored and for those of its hold-outs.
  *
- * A start is a chain: a data-scaled random point, least squares, then hops that draw one skill's
- * parameters anew and keep what is better. The landscape is rugged because skills sit on their
- * capacity bound or not; one skill at a time crosses those ridges, where 2,000 plain random starts
- * do not find the best optimum.
+ * A start is a chain: a data-scaled random point, least squares, then hops that disturb the point
+ * and keep what is better. The landscape is rugged because skills sit on their capacity bound or
+ * not; one skill at a time crosses those ridges, where 2,000 plain random starts do not find the
+ * best optimum.
  */
+#include <gsl/gsl_randist.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,8 @@
 
 #include "fit_parts.h"
 
-enum { HOPS = 10, HOP_STEPS = 80, POLISH_STEPS = 2000, HOLDOUT_SHARE = 4, HOLDOUT_LEAST = 8 };
-static const double TOLERANCE = 1e-9;
+enum { HOPS = 12, HOP_STEPS = 80, POLISH_STEPS = 2000, HOLDOUT_SHARE = 4, HOLDOUT_LEAST = 8 };
+static const double TOLERANCE = 1e-9, NUDGE = 0.01, NUDGE_RANGE = 10.0;
 
 /* What a start leaves: objective, gradient, then theta (Q). */
 enum { RECORD_OBJECTIVE, RECORD_GRADIENT, RECORD_THETA };
@@ -28,25 +29,41 @@ struct mix_fit_options mix_fit_options_default(void)
                                     .seed = 1};
 }
 
-static enum mix_status hop(struct lsq *lsq, gsl_rng *rng, double *theta, double *trial,
-                           double *fresh, struct mix_poll *poll, struct lsq_result *result,
-                           struct mix_error *err)
+/* Every other hop draws one skill's parameters anew; those between nudge all of theta by about 1%
+ * of its box, since least squares also stalls on the kinks where a skill meets its bound. */
+static void disturb(struct lsq *lsq, gsl_rng *rng, int number, double *theta, double *fresh)
 {
     struct mix_model *model = lsq_model(lsq);
-    memcpy(trial, theta, model->n_theta * sizeof *trial);
+    if (number % 2 == 1) {
+        for (size_t i = 0; i < model->n_theta; i++) {
+            const double range = fmin(model->upper[i] - model->lower[i], NUDGE_RANGE);
+            theta[i] += NUDGE * range * gsl_ran_ugaussian(rng);
+            theta[i] = fmin(fmax(theta[i], model->lower[i]), model->upper[i]);
+        }
+        return;
+    }
     model->law->start(model, lsq_scales(lsq), rng, fresh);
     const size_t m = gsl_rng_uniform_int(rng, model->spec.n_targets);
     for (size_t k = 0; k < model->n_own; k++) {
         const size_t column = model->own_column[m * model->n_own + k];
-        trial[column] = fresh[column];
+        theta[column] = fresh[column];
     }
+}
+
+static enum mix_status hop(const struct subfit *subfit, gsl_rng *rng, int number, double *theta,
+                           struct mix_poll *poll, struct lsq_result *result, struct mix_error *err)
+{
+    struct lsq *lsq = subfit->lsq;
+    const size_t bytes = lsq_model(lsq)->n_theta * sizeof *theta;
     struct lsq_result of_trial;
+    memcpy(subfit->trial, theta, bytes);
+    disturb(lsq, rng, number, subfit->trial, subfit->fresh);
     const enum mix_status status =
-        lsq_minimise(lsq, trial, HOP_STEPS, TOLERANCE, poll, &of_trial, err);
+        lsq_minimise(lsq, subfit->trial, HOP_STEPS, TOLERANCE, poll, &of_trial, err);
     if (status != MIX_OK)
         return status == MIX_EINTERRUPTED ? status : MIX_OK; /* a hop to nowhere is no loss */
     if (of_trial.objective < result->objective) {
-        memcpy(theta, trial, model->n_theta * sizeof *theta);
+        memcpy(theta, subfit->trial, bytes);
         *result = of_trial;
     }
     return MIX_OK;
@@ -65,7 +82,7 @@ static enum mix_status run_chain(const struct subfit *subfit, gsl_rng *rng, doub
         return MIX_OK;
     }
     for (int i = 0; status == MIX_OK && i < HOPS && model->n_own > 0; i++)
-        status = hop(lsq, rng, theta, subfit->trial, subfit->fresh, poll, result, err);
+        status = hop(subfit, rng, i, theta, poll, result, err);
     if (status == MIX_OK)
         status = lsq_minimise(lsq, theta, POLISH_STEPS, TOLERANCE, poll, result, err);
     return status;
