@@ -22,4 +22,6 @@ fi
 # Containers forbid the single-copy shortcut between ranks, and Open MPI would say so at length.
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
 # Without -n there is one rank per core, or per slot of the allocation.
-exec mpirun "$root/build/release/mixsweep" run "$root/jobs/quickstart.yaml"
+mpirun "$root/build/release/mixsweep" run "$root/jobs/quickstart.yaml"
+echo
+echo "the result is $PWD/quickstart.h5; the program is $root/build/release/mixsweep"

@@ -115,6 +115,11 @@ enum mix_status mix_store_drop(struct mix_store *store, const char *kind, const 
 enum mix_status mix_store_drop_dependents(struct mix_store *store, const char *fit, char *dropped,
                                           struct mix_error *err);
 
+/** The same for the optima alone, whose intervals are those of draws that change; `dropped` is
+ * appended to. */
+enum mix_status mix_store_drop_optima(struct mix_store *store, const char *fit, char *dropped,
+                                      struct mix_error *err);
+
 /**
  * Write everything staged and what the logs hold: new file beside the old one, sync, rename, sync
  * of the folder; then the logs go (but for runs of other domains or targets, which are kept). Call

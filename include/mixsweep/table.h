@@ -154,7 +154,8 @@ enum mix_checkpoints { MIX_CHECKPOINTS_LAST = 0, MIX_CHECKPOINTS_ALL = 1 };
 /** What a fit selects, as the user wrote it; stored with the fit. */
 struct mix_selection {
     char where[MIX_TEXT_MAX];   /* "n_params<=680e6,n_tokens=9.998e9"; empty = all rows */
-    char targets[MIX_TEXT_MAX]; /* "domains" (those that are training domains), "all", or "a,b,c" */
+    char targets[MIX_TEXT_MAX]; /* "domains" (those that are training domains), "all" (both: that
+                                   some run measured), or "a,b,c" */
     enum mix_checkpoints
         checkpoints;   /* LAST: of the rows that pass `where`, the last of each run */
     double mask_below; /* a loss of domain i counts only where h_i >= mask_below; 0 = all count */

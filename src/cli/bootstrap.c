@@ -14,7 +14,7 @@
 struct request {
     const char *path, *fit, *cluster, *format;
     struct mix_bootstrap_options options;
-    bool replace, json, break_lock, starts_over;
+    bool replace, json, break_lock, announce;
     size_t n_before; /* draws that were there already */
     double started_s;
 };
@@ -40,12 +40,13 @@ static enum mix_status prepare_draws(struct request *request, const struct mix_f
                         "--replace it to start over",
                         request->path, fit->name);
     }
-    request->starts_over = old != NULL && !usable;
+    const size_t n_old = usable ? old->n_draws : 0;
     *out = mix_draws_plan(fit, &request->options, usable ? old : NULL);
     mix_draws_destroy(old);
     if (*out == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", request->options.n_draws);
     request->n_before = mix_draws_count(*out);
+    request->announce = (*out)->n_draws > n_old;
     return MIX_OK;
 }
 
@@ -62,10 +63,16 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
         status = cli_read_fit(*store, request->fit, fit, &old, err);
     if (status == MIX_OK)
         status = prepare_draws(request, *fit, old, draws, err);
-    if (status != MIX_OK || !request->starts_over)
+    if (status != MIX_OK || !request->announce)
         return status;
-    /* The file says first whose draws the logs hold from here on, or a crash would lose them. */
+    /* The file says first whose draws the logs hold from here on, and how many are asked for: a
+     * crash would else lose draws that replace others, and status would not know the goal. */
+    char dropped[MIX_TEXT_MAX] = "";
     status = mix_store_put_draws(*store, *draws, err);
+    if (status == MIX_OK)
+        status = mix_store_drop_optima(*store, (*fit)->name, dropped, err);
+    if (status == MIX_OK && dropped[0] != '\0')
+        fprintf(stderr, "mixsweep: made from fewer or other draws and dropped: %s\n", dropped);
     return status == MIX_OK ? mix_store_commit(*store, err) : status;
 }
 
@@ -96,7 +103,7 @@ static void print_result(const struct request *request, const struct mix_fit *fi
     printf("    %s\n", cli_duration(wall_s, duration));
     if (n_failed > 0)
         printf("  note: %zu draws could not be fitted and are left out of intervals\n", n_failed);
-    printf("\nnext: mixsweep optimum %s --fit %s --params 1e9 --tokens 20e9\n", request->path,
+    printf("\nnext: mixsweep optimum %s --fit %s --params N --tokens D\n", request->path,
            fit->name);
 }
 

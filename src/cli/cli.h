@@ -155,9 +155,34 @@ enum mix_status cli_read_mixture(const char *path, size_t n_domains,
 void cli_print_optimum(FILE *out, const struct mix_optimum *optimum);
 void cli_print_optimum_csv(FILE *out, const struct mix_optimum *optimum);
 struct json_t *cli_json_optimum(const struct mix_optimum *optimum); /* NULL: a name is not UTF-8 */
-/** The lines "mean loss" with its intervals, and one line for each warning. */
-void cli_print_loss(FILE *out, struct mix_interval resampling, struct mix_interval wide);
+/** The lines "mean loss" ("weighted mean loss" where the (n_targets) weights differ) with its
+ * intervals, and one line for each warning. */
+void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
+                    struct mix_interval resampling, struct mix_interval wide);
 void cli_print_warnings(FILE *out, const char *warnings);
+
+/** The file that -o names, while it is written. */
+struct cli_output {
+    FILE *file;       /* write here */
+    const char *path; /* as the user gave it; borrowed */
+    char *target;     /* the file to replace: `path` with its links followed */
+    char *temporary;  /* its name until it is whole; NULL = written as it is */
+};
+/**
+ * Open the file of -o. What exists is replaced with `force` only, and never where it is one of the
+ * inputs. Devices, pipes and our own stdout are written to as they are.
+ *
+ * @param inputs  (n_inputs) files that the verb reads
+ * @return MIX_OK, then cli_output_close() is due; MIX_EEXIST; MIX_EINVAL a folder; MIX_EIO
+ */
+enum mix_status cli_output_open(struct cli_output *output, const char *path, bool force,
+                                size_t n_inputs, const char *const *inputs, struct mix_error *err);
+/** Put the file in its place where `status` is MIX_OK, else drop it. Returns `status`, or MIX_EIO.
+ */
+enum mix_status cli_output_close(struct cli_output *output, enum mix_status status,
+                                 struct mix_error *err);
+/** MIX_EINVAL "PATH is a folder" where it is one. */
+enum mix_status cli_refuse_folder(const char *path, struct mix_error *err);
 
 /** A JSON value as block YAML; `depth` 0. */
 void cli_print_yaml(FILE *out, struct json_t *value, int depth);

@@ -2,11 +2,7 @@
 /* export.c - the verb export: a table of a sweep file as CSV. */
 #include "cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "mixsweep/csv.h"
 #include "mixsweep/store.h"
@@ -223,36 +219,15 @@ static enum mix_status find_table(const char *name, size_t *index, struct mix_er
         nearest != NULL ? "?)" : "");
 }
 
-/* All of a table to a file under another name, then renamed: the output is whole or not there. */
 static enum mix_status write_output(struct mix_store *store, const struct request *request,
                                     size_t table, struct mix_error *err)
 {
-    const size_t n_bytes = strlen(request->output) + 32;
-    char *temporary = malloc(n_bytes);
-    if (temporary == NULL)
-        return mix_fail(err, MIX_ENOMEM, "not enough memory for a file name.");
-    (void)snprintf(temporary, n_bytes, "%s.part-%ld", request->output, (long)getpid());
-    const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
-    enum mix_status status = MIX_OK;
-    if (out == NULL) {
-        status = mix_fail(err, MIX_EIO, "cannot write %s: %s.", temporary, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-    } else {
-        status = tables[table].write(store, request, out, err);
-        const bool bad = fflush(out) != 0 || ferror(out) || fsync(fd) != 0;
-        const int reason = errno;
-        if ((fclose(out) != 0 || bad) && status == MIX_OK)
-            status = mix_fail(err, MIX_EIO, "cannot write %s: %s.", temporary, strerror(reason));
-    }
-    if (status == MIX_OK && rename(temporary, request->output) != 0)
-        status = mix_fail(err, MIX_EIO, "cannot rename %s to %s: %s.", temporary, request->output,
-                          strerror(errno));
-    if (status != MIX_OK && fd >= 0)
-        unlink(temporary);
-    free(temporary);
-    return status;
+    struct cli_output output;
+    const enum mix_status status =
+        cli_output_open(&output, request->output, request->force, 1, request->words, err);
+    if (status != MIX_OK)
+        return status;
+    return cli_output_close(&output, tables[table].write(store, request, output.file, err), err);
 }
 
 static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struct mix_error *err)
@@ -275,8 +250,6 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
     status = find_table(request.words[1], &table, err);
     if (status != MIX_OK)
         return status;
-    if (request.output != NULL && !request.force && access(request.output, F_OK) == 0)
-        return mix_fail(err, MIX_EEXIST, "%s exists already; --force replaces it.", request.output);
     struct mix_store *store = NULL;
     status = mix_store_open(request.words[0], MIX_STORE_READ, false, &store, err);
     if (status != MIX_OK)

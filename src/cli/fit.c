@@ -68,9 +68,15 @@ static enum mix_status fill_selection(struct request *request, struct mix_error 
         request->fit.name = request->fit.law;
     if (status == MIX_OK &&
         (request->fit.name[0] == '\0' || strlen(request->fit.name) >= MIX_NAME_MAX ||
-         strchr(request->fit.name, '/') != NULL))
-        return mix_fail(err, MIX_EUSAGE, "--name %s must have 1 to %d characters and no slash",
+         strchr(request->fit.name, '/') != NULL || request->fit.name[0] == '.'))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--name \"%s\" must have 1 to %d characters, no slash and no dot in front",
                         request->fit.name, MIX_NAME_MAX - 1);
+    if (status == MIX_OK && mix_law_find(request->fit.law) == NULL)
+        return mix_fail(
+            err, MIX_EUSAGE,
+            "--law %s is unknown; the laws are capacity, transfer, demand and chinchilla",
+            request->fit.law);
     return status;
 }
 
@@ -147,7 +153,7 @@ static void number_cell(struct cli_table *table, const char *format, double valu
         cli_table_cell(table, "%s", "-");
         return;
     }
-    snprintf(text, sizeof text, format, value);
+    snprintf(text, sizeof text, format, fabs(value) < 5e-5 ? 0.0 : value); /* never -0.000 */
     cli_table_cell(table, "%s", text);
 }
 

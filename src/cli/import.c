@@ -15,7 +15,7 @@ struct request {
     const char *table, *output, *checkpoints, *map, *ratios, *metrics, *format;
     double n_params, n_tokens;
     struct cli_list where;
-    bool append, json;
+    bool append, json, break_lock;
 };
 
 /* What came of it. */
@@ -42,7 +42,7 @@ static enum mix_status check_request(const struct request *request, enum mix_che
     else
         return mix_fail(err, MIX_EUSAGE, "--checkpoints \"%s\": not last or all.",
                         request->checkpoints);
-    return MIX_OK;
+    return cli_refuse_folder(request->output, err);
 }
 
 static enum mix_status read_rows(const struct request *request, enum mix_checkpoints checkpoints,
@@ -118,8 +118,12 @@ static enum mix_status write_file(const struct request *request, struct outcome 
                                   struct mix_error *err)
 {
     struct mix_store *store = NULL;
-    enum mix_status status = mix_store_open(
-        request->output, request->append ? MIX_STORE_OPEN : MIX_STORE_CREATE, false, &store, err);
+    enum mix_status status =
+        mix_store_open(request->output, request->append ? MIX_STORE_WRITE : MIX_STORE_CREATE,
+                       request->break_lock, &store, err);
+    if (status == MIX_ENOTFOUND)
+        return mix_fail(err, status, "%s does not exist; leave out --append to make it.",
+                        request->output);
     if (status == MIX_EEXIST)
         return mix_fail(err, status, "%s exists already; --append adds rows to it.",
                         request->output);
@@ -237,6 +241,8 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
         {"output", 'o', "FILE", "the sweep file to make", CLI_TEXT, &request.output, 0, 0},
         {"append", 0, NULL, "add the rows to a sweep file; equal rows are skipped", CLI_FLAG,
          &request.append, 0, 0},
+        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+         &request.break_lock, 0, 0},
         {"where", 0, "TERMS", "rows to take, as n_params=122e6,n_tokens<=1e10; may be given again",
          CLI_TEXT_LIST, &request.where, 0, 0},
         {"checkpoints", 0, "WHICH", "last of each run, or all (default last)", CLI_TEXT,

@@ -21,7 +21,7 @@ struct asked {
     struct cli_list weights, caps;
     size_t n_starts;
     uint64_t seed;
-    bool replace, no_save;
+    bool replace, no_save, break_lock;
     enum format format;
 };
 
@@ -59,6 +59,8 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"replace", 0, NULL, "replace the answer to another question of this name", CLI_FLAG,
          &a->replace, 0, 0},
         {"no-save", 0, NULL, "print only; the file may be read-only", CLI_FLAG, &a->no_save, 0, 0},
+        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+         &a->break_lock, 0, 0},
         {"format", 0, "FORMAT", "text, json, yaml or csv (text)", CLI_TEXT, &a->format_text, 0, 0},
         {.name = NULL}};
     const char *words[1];
@@ -97,16 +99,34 @@ static size_t find_name(const char (*names)[MIX_NAME_MAX], size_t n, const char 
     return i;
 }
 
+/* Refuse a name that is none of the (n) names; up to 8 of them are listed. */
+static enum mix_status unknown_name(const char *option, const char *text, const char *kind,
+                                    const char *name, const char (*names)[MIX_NAME_MAX], size_t n,
+                                    struct mix_error *err)
+{
+    enum { LISTED = 8 };
+    const char *known[MIX_DOMAINS_MAX];
+    char list[LISTED * (MIX_NAME_MAX + 2)] = "";
+    const size_t n_known = n < MIX_DOMAINS_MAX ? n : MIX_DOMAINS_MAX;
+    for (size_t i = 0; i < n_known; i++)
+        known[i] = names[i];
+    for (size_t i = 0, used = 0; i < n && i < LISTED; i++)
+        used +=
+            (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names[i]);
+    const char *nearest = cli_nearest(name, known, n_known);
+    return mix_fail(err, MIX_EUSAGE, "--%s \"%.80s\": the fit has no %s %s%s%s%s has %s%s.", option,
+                    text, kind, name, nearest != NULL ? "; did you mean " : "",
+                    nearest != NULL ? nearest : "", nearest != NULL ? "? It" : "; it", list,
+                    n > LISTED ? ", ..." : "");
+}
+
 /* Put "NAME=VALUE" items of an option into values by name. */
 static enum mix_status assign(const char *option, const struct cli_list *list, const char *kind,
                               const char (*names)[MIX_NAME_MAX], size_t n, double most,
                               double *values, struct mix_error *err)
 {
     char name[MIX_NAME_MAX];
-    const char *known[MIX_DOMAINS_MAX];
-    const size_t n_known = n < MIX_DOMAINS_MAX ? n : MIX_DOMAINS_MAX;
-    for (size_t i = 0; i < n_known; i++)
-        known[i] = names[i];
+    size_t seen[CLI_LIST_MAX];
     for (size_t i = 0; i < list->n; i++) {
         double value = 0.0;
         const enum mix_status status =
@@ -114,13 +134,13 @@ static enum mix_status assign(const char *option, const struct cli_list *list, c
         if (status != MIX_OK)
             return status;
         const size_t at = find_name(names, n, name);
-        if (at == n) {
-            const char *nearest = cli_nearest(name, known, n_known);
-            return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": the fit has no %s %s; %s %s%s", option,
-                            list->item[i], kind, name,
-                            nearest != NULL ? "did you mean" : "the first is",
-                            nearest != NULL ? nearest : known[0], nearest != NULL ? "?" : ".");
-        }
+        if (at == n)
+            return unknown_name(option, list->item[i], kind, name, names, n, err);
+        seen[i] = at;
+        for (size_t k = 0; k < i; k++)
+            if (seen[k] == at)
+                return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": %s is given twice.", option,
+                                list->item[i], name);
         if (!(value >= 0.0 && value <= most))
             return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not a number from 0 to %g.", option,
                             list->item[i], most);
@@ -260,7 +280,7 @@ enum mix_status cli_read_fit(struct mix_store *store, const char *name, struct m
 static enum mix_status read_file(const struct asked *a, struct session *s, struct mix_error *err)
 {
     enum mix_status status = mix_store_open(a->path, a->no_save ? MIX_STORE_READ : MIX_STORE_WRITE,
-                                            false, &s->store, err);
+                                            a->break_lock, &s->store, err);
     if (status == MIX_OK)
         status = mix_store_read_table(s->store, &s->table, err);
     if (status == MIX_OK)

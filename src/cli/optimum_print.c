@@ -78,16 +78,38 @@ static void print_losses(FILE *out, const struct mix_optimum *o)
     cli_table_destroy(table);
 }
 
-void cli_print_loss(FILE *out, struct mix_interval resampling, struct mix_interval wide)
+void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
+                    struct mix_interval resampling, struct mix_interval wide)
 {
+    const char *name = "mean loss";
     char text[CELL];
-    fprintf(out, "  mean loss  %.4f predicted\n", resampling.value);
+    for (size_t m = 1; m < n_targets; m++)
+        if (weight[m] != weight[0])
+            name = "weighted mean loss";
+    const int indent = (int)strlen(name) + 4;
+    fprintf(out, "  %s  %.4f predicted\n", name, resampling.value);
     if (isfinite(resampling.lo))
-        fprintf(out, "             %s  resampling only\n", loss_range(resampling, text));
+        fprintf(out, "%*s%s  resampling only\n", indent, "", loss_range(resampling, text));
     if (isfinite(wide.lo))
-        fprintf(out, "             %s  %s\n", loss_range(wide, text),
+        fprintf(out, "%*s%s  %s\n", indent, "", loss_range(wide, text),
                 isfinite(resampling.lo) ? "with held-out-scale error"
                                         : "held-out-scale error only");
+}
+
+/* The bounds that a mixture of a gain breaks: "floors", "caps", "floors and caps", or NULL. */
+static const char *broken_bounds(const struct mix_optimum *o, size_t gain)
+{
+    static const double ROUNDING = 1e-9;
+    bool floors = false, caps = false;
+    for (size_t j = 0; j < o->n_domains; j++) {
+        const double shares[MIX_GAINS] = {o->baseline[j], 1.0 / (double)o->n_domains,
+                                          o->best_observed[j]};
+        floors = floors || shares[gain] < o->lower[j] - ROUNDING;
+        caps = caps || shares[gain] > o->upper[j] + ROUNDING;
+    }
+    if (floors && caps)
+        return "floors and caps";
+    return floors ? "floors" : caps ? "caps" : NULL;
 }
 
 static void print_gains(FILE *out, const struct mix_optimum *o)
@@ -103,10 +125,12 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     for (size_t i = 0; i < MIX_GAINS; i++) {
         if (isnan(o->gain[i].value) || (i == 0 && uniform_baseline))
             continue;
-        if (i == 0)
-            cli_table_cell(table, "%s (%s)", others[i], o->baseline_name);
-        else
-            cli_table_cell(table, "%s", others[i]);
+        const char *bounds = broken_bounds(o, i);
+        const bool named = i == 0;
+        cli_table_cell(table, "%s%s%s%s%s%s%s", others[i], named || bounds != NULL ? " (" : "",
+                       named ? o->baseline_name : "", named && bounds != NULL ? ", " : "",
+                       bounds != NULL ? "not allowed by the " : "", bounds != NULL ? bounds : "",
+                       named || bounds != NULL ? ")" : "");
         cli_table_cell(table, "%.4f", o->gain[i].value);
         cli_table_cell(table, "%s", loss_range(o->gain[i], text));
         if (isnan(o->p_better[i]))
@@ -137,7 +161,7 @@ void cli_print_optimum(FILE *out, const struct mix_optimum *o)
     fprintf(out, "\n\n");
     print_mixture(out, o);
     fprintf(out, "\n");
-    cli_print_loss(out, o->objective, o->objective_wide);
+    cli_print_loss(out, o->n_targets, o->weight, o->objective, o->objective_wide);
     fprintf(out, "\n");
     print_gains(out, o);
     fprintf(out, "\n");
@@ -225,7 +249,7 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
     return json_pack(
         "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, "
         "s:s, s:o, s:o, "
-        "s:o, s:o, s:o, s:{s:o, s:I, s:I}, s:{s:o, s:o}, s:o, s:o}",
+        "s:o, s:o, s:o, s:{s:o, s:I, s:I}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
         "name", o->name, "fit", o->fit, "law", o->law, "n_params", cli_json_number(o->n_params),
         "n_tokens", cli_json_number(o->n_tokens), "mixture", json_shares(o, o->mixture), "interval",
         json_share_intervals(o), "level", cli_json_number(o->level), "draws",
@@ -237,7 +261,9 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
         "starts", (json_int_t)o->n_starts, "starts_at_best", (json_int_t)o->n_at_best,
         "extrapolation", "n_params", cli_json_number(o->extrapolation_n), "n_tokens",
         cli_json_number(o->extrapolation_d), "hull_distance", cli_json_number(o->hull_distance),
-        "warnings", cli_json_lines(o->warnings));
+        "warnings", cli_json_lines(o->warnings), "weights",
+        cli_json_by_name(o->n_targets, (const char(*)[MIX_NAME_MAX])o->targets, o->weight), "lower",
+        json_shares(o, o->lower), "upper", json_shares(o, o->upper));
 }
 
 /* YAML is a superset of JSON: scalars are printed as JSON, which quotes what

@@ -3,7 +3,6 @@
  * mixture. */
 #include "cli.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@ struct asked {
     const char *path, *table, *fit, *checkpoints, *mixture, *output, *format;
     struct cli_list where;
     double n_params, n_tokens, level;
-    bool json;
+    bool force, json;
 };
 
 static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
@@ -31,6 +30,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"checkpoints", 0, "WHICH", "last or all checkpoints of a run (last)", CLI_TEXT,
          &a->checkpoints, 0, 0},
         {"output", 'o', "FILE", "write the predictions as CSV", CLI_TEXT, &a->output, 0, 0},
+        {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &a->force, 0, 0},
         {"mixture", 0, "A=.3,B=.7", "predict this mixture instead of a table", CLI_TEXT,
          &a->mixture, 0, 0},
         {"params", 0, "N", "with --mixture: size of the model, in parameters", CLI_NUMBER,
@@ -97,20 +97,17 @@ static void write_predictions(FILE *out, const struct mix_fit *fit, const struct
     }
 }
 
-static enum mix_status write_file(const char *path, const struct mix_fit *fit,
+static enum mix_status write_file(const struct asked *a, const struct mix_fit *fit,
                                   const struct mix_table *table, const struct mix_prediction *p,
                                   struct mix_error *err)
 {
-    FILE *file = fopen(path, "w");
-    if (file == NULL)
-        return mix_fail(err, MIX_EIO, "cannot write %s: %s.", path, strerror(errno));
-    write_predictions(file, fit, table, p);
-    errno = 0;
-    const bool failed = ferror(file) != 0;
-    if (fclose(file) != 0 || failed)
-        return mix_fail(err, MIX_EIO, "cannot write all of %s: %s.", path,
-                        errno != 0 ? strerror(errno) : "an earlier write failed");
-    return MIX_OK;
+    const char *const inputs[] = {a->path, a->table};
+    struct cli_output output;
+    const enum mix_status status = cli_output_open(&output, a->output, a->force, 2, inputs, err);
+    if (status != MIX_OK)
+        return status;
+    write_predictions(output.file, fit, table, p);
+    return cli_output_close(&output, MIX_OK, err);
 }
 
 static void cell_percent(struct cli_table *lines, double value)
@@ -203,7 +200,7 @@ static void print_score(const struct asked *a, const struct mix_fit *fit,
 static json_t *json_metrics(const struct mix_metrics *metrics)
 {
     return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n",
-                     (json_int_t)metrics->n, "n_left_out", (json_int_t)metrics->n_left_out, "mse",
+                     (json_int_t)metrics->n, "left_out", (json_int_t)metrics->n_left_out, "mse",
                      cli_json_number(metrics->mse), "mre", cli_json_number(metrics->mre), "mae",
                      cli_json_number(metrics->mae), "rmse", cli_json_number(metrics->rmse), "rho",
                      cli_json_number(metrics->rho), "regret", cli_json_number(metrics->regret),
@@ -290,7 +287,7 @@ static enum mix_status predict_table(const struct asked *a, const struct mix_fit
     if (status == MIX_OK)
         status = mix_predict_table(fit, table, &p, err);
     if (status == MIX_OK && a->output != NULL)
-        status = write_file(a->output, fit, table, p, err);
+        status = write_file(a, fit, table, p, err);
     if (status == MIX_OK && a->json)
         status = print_table_json(a, fit, table, p, err);
     else if (status == MIX_OK && p->n_scored > 0)
@@ -309,7 +306,8 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
     struct cli_table *lines = cli_table_create(3);
     printf("predict    fit %s (%s) at %s parameters, %s tokens\n\n", fit->name, fit->spec.law,
            cli_size(a->n_params, size), cli_size(a->n_tokens, tokens));
-    cli_print_loss(stdout, f->objective, f->objective_wide);
+    cli_print_loss(stdout, fit->spec.n_targets, fit->target_weight, f->objective,
+                   f->objective_wide);
     printf("\n");
     cli_table_cell(lines, "target");
     cli_table_cell(lines, "loss");

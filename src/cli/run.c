@@ -221,10 +221,11 @@ static void print_next(const struct mix_pipeline *pipeline)
     char n_params[16], n_tokens[16];
     const struct mix_job *job = pipeline->job;
     printf("\nnext: mixsweep status %s\n", job->file);
-    printf("      mixsweep export %s runs -o %s.csv\n", job->file, job->name);
+    printf("      mixsweep export %s runs -o runs.csv\n", job->file);
     if (pipeline->optimum)
-        printf("      mixsweep optimum %s --fit %s --params %s --tokens %s\n", job->file,
-               pipeline->fit->name, short_number(10 * pipeline->optimum->n_params, n_params),
+        printf("      mixsweep optimum %s --fit %s --params %s --tokens %s --name larger\n",
+               job->file, pipeline->fit->name,
+               short_number(10 * pipeline->optimum->n_params, n_params),
                short_number(10 * pipeline->optimum->n_tokens, n_tokens));
 }
 

@@ -114,6 +114,11 @@ static enum mix_status read_overview(struct overview *o, struct mix_error *err)
     return status;
 }
 
+static bool is_stale(const struct overview *o, const struct mix_fit *fit)
+{
+    return o->table == NULL || !mix_fit_sees_same_runs(fit, o->table);
+}
+
 /* Runs by what became of them; the sizes and mixtures they have. */
 struct counts {
     size_t done, failed, interrupted, excluded, mixtures;
@@ -221,6 +226,14 @@ static enum mix_status print_runs(const struct overview *o, struct mix_error *er
     return print_sizes(table, err);
 }
 
+static void number_cell(struct cli_table *lines, int digits, double value, const char *unit)
+{
+    if (isfinite(value))
+        cli_table_cell(lines, "%.*f%s", digits, value, unit);
+    else
+        cli_table_cell(lines, "-");
+}
+
 static void print_fits(const struct overview *o)
 {
     struct cli_table *lines = cli_table_create(7);
@@ -232,32 +245,37 @@ static void print_fits(const struct overview *o)
         cli_table_cell(lines, "%s", fit->name);
         cli_table_cell(lines, "%s", fit->spec.law);
         cli_table_cell(lines, "%zu", fit->n_fitted);
-        cli_table_cell(lines, "%.2f%%", 100.0 * fit->train.mre);
+        number_cell(lines, 2, 100.0 * fit->train.mre, "%");
         if (fit->n_holdouts > 0) {
             cli_table_cell(lines, "%s", fit->holdouts[0].kind);
-            cli_table_cell(lines, "%.2f%%", 100.0 * fit->holdouts[0].law.mre);
-            cli_table_cell(lines, "%.3f", fit->holdouts[0].law.rho);
+            number_cell(lines, 2, 100.0 * fit->holdouts[0].law.mre, "%");
+            number_cell(lines, 3, fit->holdouts[0].law.rho, "");
         } else {
             for (int j = 0; j < 3; j++)
-                cli_table_cell(lines, "–");
+                cli_table_cell(lines, "-");
         }
     }
     putchar('\n');
     cli_table_print(lines, stdout, "  ");
     cli_table_destroy(lines);
+    for (size_t i = 0; o->fits[i] != NULL; i++)
+        if (is_stale(o, o->fits[i]))
+            printf("  note: %s: the runs have changed since this fit; fit again with --replace\n",
+                   o->fits[i]->name);
 }
 
-static size_t count_done(const struct mix_draws *draws)
+static void print_optimum(const struct mix_optimum *optimum)
 {
-    size_t n = 0;
-    for (size_t b = 0; b < draws->n_draws; b++)
-        n += draws->done[b] != 0;
-    return n;
+    char n_params[16], n_tokens[16], loss[32] = "-";
+    if (isfinite(optimum->objective.value))
+        snprintf(loss, sizeof loss, "%.4g", optimum->objective.value);
+    printf("optimum    %s: fit %s at %s parameters, %s tokens, loss %s\n", optimum->name,
+           optimum->fit, cli_size(optimum->n_params, n_params),
+           cli_size(optimum->n_tokens, n_tokens), loss);
 }
 
 static enum mix_status print_text(const struct overview *o, struct mix_error *err)
 {
-    char n_params[16], n_tokens[16];
     printf("file       %s\n", o->path);
     const enum mix_status status = print_runs(o, err);
     if (status != MIX_OK)
@@ -267,12 +285,10 @@ static enum mix_status print_text(const struct overview *o, struct mix_error *er
     if (o->draws[0] != NULL || o->optima[0] != NULL)
         putchar('\n');
     for (size_t i = 0; o->draws[i] != NULL; i++)
-        printf("bootstrap  %s: %zu/%zu draws\n", o->draws[i]->fit, count_done(o->draws[i]),
+        printf("bootstrap  %s: %zu/%zu draws\n", o->draws[i]->fit, mix_draws_count(o->draws[i]),
                o->draws[i]->n_draws);
     for (size_t i = 0; o->optima[i] != NULL; i++)
-        printf("optimum    %s: fit %s at %s parameters, %s tokens, loss %.4g\n", o->optima[i]->name,
-               o->optima[i]->fit, cli_size(o->optima[i]->n_params, n_params),
-               cli_size(o->optima[i]->n_tokens, n_tokens), o->optima[i]->objective.value);
+        print_optimum(o->optima[i]);
     if (o->n_logs > 0)
         printf("\n%zu log%s beside the file (%s.log/): a job is at work, or one was stopped; what "
                "the logs hold is counted above.\n",
@@ -297,10 +313,11 @@ static json_t *json_sizes(const struct overview *o)
     size_t n_groups = 0;
     struct size_group *groups = o->table == NULL ? NULL : group_sizes(o->table, &n_groups);
     for (size_t g = 0; g < n_groups; g++)
-        json_array_append_new(list,
-                              json_pack("{s:f, s:[f, f], s:I}", "n_params", groups[g].n_params,
-                                        "n_tokens", groups[g].min_tokens, groups[g].max_tokens,
-                                        "rows", (json_int_t)groups[g].n_rows));
+        json_array_append_new(list, json_pack("{s:o, s:[o, o], s:I}", "n_params",
+                                              cli_json_number(groups[g].n_params), "n_tokens",
+                                              cli_json_number(groups[g].min_tokens),
+                                              cli_json_number(groups[g].max_tokens), "rows",
+                                              (json_int_t)groups[g].n_rows));
     free(groups);
     return list;
 }
@@ -336,11 +353,11 @@ static json_t *json_fits(const struct overview *o)
                                 cli_json_number(fit->holdouts[0].law.mre), "rho",
                                 cli_json_number(fit->holdouts[0].law.rho), "regret",
                                 cli_json_number(fit->holdouts[0].law.regret));
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "name", fit->name, "law",
-                                        fit->spec.law, "n_fitted", (json_int_t)fit->n_fitted,
-                                        "objective", cli_json_number(fit->objective), "mre",
-                                        cli_json_number(fit->train.mre), "holdout", holdout));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b, s:I, s:o, s:o, s:o}", "name", fit->name, "law",
+                            fit->spec.law, "stale", is_stale(o, fit), "n_fitted",
+                            (json_int_t)fit->n_fitted, "objective", cli_json_number(fit->objective),
+                            "mre", cli_json_number(fit->train.mre), "holdout", holdout));
     }
     return list;
 }
@@ -351,7 +368,7 @@ static json_t *json_draws(const struct overview *o)
     for (size_t i = 0; o->draws[i] != NULL; i++)
         json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "fit", o->draws[i]->fit, "draws",
                                               (json_int_t)o->draws[i]->n_draws, "done",
-                                              (json_int_t)count_done(o->draws[i])));
+                                              (json_int_t)mix_draws_count(o->draws[i])));
     return list;
 }
 
@@ -360,9 +377,10 @@ static json_t *json_optima(const struct overview *o)
     json_t *list = json_array();
     for (size_t i = 0; o->optima[i] != NULL; i++) {
         const struct mix_optimum *optimum = o->optima[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:o}", "name", optimum->name,
-                                              "fit", optimum->fit, "n_params", optimum->n_params,
-                                              "n_tokens", optimum->n_tokens, "objective",
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", optimum->name,
+                                              "fit", optimum->fit, "n_params",
+                                              cli_json_number(optimum->n_params), "n_tokens",
+                                              cli_json_number(optimum->n_tokens), "objective",
                                               cli_json_number(optimum->objective.value)));
     }
     return list;

@@ -161,11 +161,14 @@ static enum mix_status check_names(const struct csv_text *text, struct mix_error
     }
     qsort(sorted, text->n_columns, sizeof(struct csv_column *), compare_names);
     for (size_t i = 0; i + 1 < text->n_columns; i++)
-        if (strcmp(sorted[i]->name, sorted[i + 1]->name) == 0)
-            return csv_text_fail_column(text, (size_t)(sorted[i + 1] - text->columns), err,
-                                        "two columns are named \"%.80s\" (the other was "
-                                        "\"%.80s\"); names have to be unique.",
-                                        sorted[i]->name, sorted[i]->original);
+        if (strcmp(sorted[i]->name, sorted[i + 1]->name) == 0) {
+            const bool renamed = strcmp(sorted[i]->name, sorted[i]->original) != 0;
+            return csv_text_fail_column(
+                text, (size_t)(sorted[i + 1] - text->columns), err,
+                "two columns are named \"%.80s\"%s%.80s%s; names have to be unique.",
+                sorted[i]->name, renamed ? " (the other was \"" : "",
+                renamed ? sorted[i]->original : "", renamed ? "\")" : "");
+        }
     return MIX_OK;
 }
 

@@ -136,16 +136,22 @@ static enum mix_status assign_slots(struct builder *builder, struct mix_error *e
     return MIX_OK;
 }
 
-/* A number of a cell that is not empty. */
+static const char MAY_BE_EMPTY[] = "finite number; an empty cell is \"not measured\"";
+
+/* Without n_params and n_tokens a row says nothing. */
+static bool is_required(const struct csv_field *field)
+{
+    return strcmp(field->name, "n_params") == 0 || strcmp(field->name, "n_tokens") == 0;
+}
+
+/* A number of a cell that is not empty; `allowed` ends the sentence of one that is none. */
 static enum mix_status read_number(const struct csv_text *text, size_t row, size_t column,
-                                   double *out, struct mix_error *err)
+                                   const char *allowed, double *out, struct mix_error *err)
 {
     const char *cell = text->cells[row * text->n_columns + column].text;
     double value = 0.0;
     if (!mix_number_read(cell, &value) || !isfinite(value * text->columns[column].factor))
-        return csv_text_fail(text, row, column, err,
-                             "\"%.40s\" is not a finite number; an empty cell is \"not measured\".",
-                             cell);
+        return csv_text_fail(text, row, column, err, "\"%.40s\" is not a %s.", cell, allowed);
     *out = value * text->columns[column].factor;
     return MIX_OK;
 }
@@ -190,7 +196,8 @@ static enum mix_status read_field(const struct csv_text *text, size_t row, size_
     if (field->kind == CSV_SEED)
         return read_seed(text, row, column, (uint64_t *)(void *)to, err);
     double value = 0.0;
-    const enum mix_status status = read_number(text, row, column, &value, err);
+    const char *allowed = is_required(field) ? "finite number above 0" : MAY_BE_EMPTY;
+    const enum mix_status status = read_number(text, row, column, allowed, &value, err);
     if (status != MIX_OK)
         return status;
     if (field->kind == CSV_SIZE && !(value > 0.0))
@@ -208,6 +215,18 @@ static enum mix_status read_field(const struct csv_text *text, size_t row, size_
     return MIX_OK;
 }
 
+static bool is_proportion(const struct slot *slot)
+{
+    return slot->field == NULL && (slot->vector == CSV_H || slot->vector == CSV_ASKED);
+}
+
+/* An entropy cannot be 0 or less: such a number is a mistake or stands for "not measured". */
+static bool is_entropy(const struct mix_target *target)
+{
+    return target->direction < 0 &&
+           (strcmp(target->unit, "nats/token") == 0 || strcmp(target->unit, "bits/byte") == 0);
+}
+
 static enum mix_status read_element(struct builder *builder, size_t row, size_t column,
                                     struct mix_error *err)
 {
@@ -215,7 +234,8 @@ static enum mix_status read_element(struct builder *builder, size_t row, size_t 
     const struct slot *slot = &builder->slots[column];
     const size_t n_domains = table->n_domains, n_targets = table->n_targets;
     double value = 0.0;
-    const enum mix_status status = read_number(builder->text, row, column, &value, err);
+    const char *allowed = is_proportion(slot) ? "number from 0 to 1" : MAY_BE_EMPTY;
+    const enum mix_status status = read_number(builder->text, row, column, allowed, &value, err);
     if (status != MIX_OK)
         return status;
     switch (slot->vector) {
@@ -238,6 +258,9 @@ static enum mix_status read_element(struct builder *builder, size_t row, size_t 
         break;
     case CSV_LOSS:
     case CSV_VECTORS:
+        if (is_entropy(&table->targets[slot->index]) && !(value > 0.0))
+            return csv_text_fail(builder->text, row, column, err, "loss %.10g is not positive.",
+                                 value);
         table->loss[row * n_targets + slot->index] = value;
         break;
     }
@@ -249,13 +272,10 @@ static enum mix_status read_empty(const struct builder *builder, size_t row, siz
                                   struct mix_error *err)
 {
     const struct slot *slot = &builder->slots[column];
-    const bool proportion =
-        slot->field == NULL && (slot->vector == CSV_H || slot->vector == CSV_ASKED);
-    if (proportion)
+    if (is_proportion(slot))
         return csv_text_fail(builder->text, row, column, err,
                              "the proportion is missing; a domain that was not used has 0.");
-    if (slot->field != NULL &&
-        (strcmp(slot->field->name, "n_params") == 0 || strcmp(slot->field->name, "n_tokens") == 0))
+    if (slot->field != NULL && is_required(slot->field))
         return csv_text_fail(builder->text, row, column, err, "%s is missing.", slot->field->name);
     return MIX_OK;
 }

@@ -205,20 +205,31 @@ static enum mix_status add_target(const struct mix_table *table, const char *nam
     return MIX_OK;
 }
 
-/* Fill data->target (room for all) by "domains", "all" or names; empty means domains. */
+static bool is_measured(const struct mix_table *table, size_t m)
+{
+    for (size_t r = 0; r < table->n_rows; r++)
+        if (isfinite(table->loss[r * table->n_targets + m]))
+            return true;
+    return false;
+}
+
+/* Fill data->target (room for all) by "domains", "all" or names; empty means domains. A target that
+ * no run measured is taken by name only. */
 static enum mix_status select_targets(const struct mix_table *table, const char *targets,
                                       struct mix_data *data, struct mix_error *err)
 {
     const bool all = strcmp(targets, "all") == 0;
     if (all || targets[0] == '\0' || strcmp(targets, "domains") == 0) {
         for (size_t m = 0; m < table->n_targets; m++)
-            if (all || table->targets[m].domain >= 0)
+            if ((all || table->targets[m].domain >= 0) && is_measured(table, m))
                 data->target[data->n_targets++] = m;
         if (data->n_targets == 0 && table->n_targets > 0)
-            return mix_fail(err, MIX_EINVAL,
-                            "--targets domains: no target has the name of a training domain; "
-                            "--targets all takes all %zu.",
-                            table->n_targets);
+            return mix_fail(
+                err, MIX_EINVAL,
+                all ? "--targets all: none of %zu targets has a measured loss."
+                    : "--targets domains: no measured target has the name of a training "
+                      "domain; --targets all takes all of %zu that are measured.",
+                table->n_targets);
         return MIX_OK;
     }
     for (const char *begin = targets;;) {

@@ -83,9 +83,12 @@ static enum mix_status run_chain(const struct subfit *subfit, gsl_rng *rng, doub
     }
     for (int i = 0; status == MIX_OK && i < HOPS && model->n_own > 0; i++)
         status = hop(subfit, rng, i, theta, poll, result, err);
+    struct lsq_result polished;
     if (status == MIX_OK)
-        status = lsq_minimise(lsq, theta, POLISH_STEPS, TOLERANCE, poll, result, err);
-    return status;
+        status = lsq_minimise(lsq, theta, POLISH_STEPS, TOLERANCE, poll, &polished, err);
+    if (status == MIX_OK)
+        *result = polished;
+    return status == MIX_ENUMERIC ? MIX_OK : status; /* what the hops reached stands */
 }
 
 /* Which fit a task belongs to. */
@@ -275,7 +278,13 @@ static enum mix_status run_starts(struct mix_ranks *ranks, struct fit_plan *plan
                                     .records = (uint8_t *)plan->records,
                                     .progress = progress,
                                     .progress_context = progress_context};
-    return mix_stage_run(ranks, &stage, err);
+    status = mix_stage_run(ranks, &stage, err);
+    if (status == MIX_EINTERRUPTED)
+        return mix_fail(
+            err, status,
+            "fit: interrupted; starts are not stored one by one, so the same command begins "
+            "this fit again");
+    return status;
 }
 
 enum mix_status mix_fit_run(struct mix_ranks *ranks, const struct mix_table *table,

@@ -43,6 +43,11 @@ enum mix_status fit_names(const struct mix_table *table, const struct mix_data *
 void fit_note(char *notes, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Weighted mean of the losses (M) of a row, or one of them where target >= 0; NaN where one that
+ * weighs is missing. */
+double fit_mean_loss(const struct mix_data *data, const double *weight, const double *loss,
+                     int target);
+
 /** Record of a start: objective first. */
 const double *fit_record(const struct fit_plan *plan, const struct subfit *subfit, size_t start);
 

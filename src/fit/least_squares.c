@@ -494,6 +494,8 @@ static double gradient_cosine(const struct lsq *s, size_t n_free, double sum)
     for (size_t k = 0; k < n_free; k++) {
         const size_t i = s->free_index[k];
         const double norm = sqrt(fmax(s->matrix[i * s->n_theta + i], 0.0) * sum);
+        if (!isfinite(norm) || !isfinite(s->gradient[i]))
+            return INFINITY;
         if (norm > DBL_MIN)
             worst = fmax(worst, fabs(s->gradient[i]) / norm);
     }
@@ -604,6 +606,8 @@ enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double
             update_scale(s);
             n_free = find_free(s, theta);
             result->gradient = gradient_cosine(s, n_free, sum);
+            if (!isfinite(result->gradient))
+                return mix_fail(err, MIX_ENUMERIC, "the derivatives of the law are not finite");
             fresh = false;
         }
         result->converged = result->gradient <= tolerance || stalled >= 3 || n_free == 0;

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mixsweep/fit.h"
+#include "fit_parts.h"
 
 /* Rows of one (N, D), with room for the means that ranks are taken of. */
 struct group {
     size_t n;
     size_t *row;
+    size_t *cluster; /* of each mean */
     double *observed, *predicted, *work;
 };
 
@@ -41,9 +42,8 @@ static bool starts_group(const struct mix_data *data, const uint8_t *rows, size_
     return true;
 }
 
-/* Weighted mean over the targets; NaN where one is missing. */
-static double mean_loss(const struct mix_data *data, const double *weight, const double *loss,
-                        int target)
+double fit_mean_loss(const struct mix_data *data, const double *weight, const double *loss,
+                     int target)
 {
     if (target >= 0)
         return loss[target];
@@ -106,18 +106,47 @@ static bool varies(const double *x, size_t n)
     return gsl_stats_variance_m(x, 1, n, mean) > 1e-24 * mean * mean;
 }
 
+/* Mean loss of each mixture of the group, observed and predicted, replicates averaged; returns how
+ * many mixtures have both, and counts in left_out the rows that lack one. */
+static size_t mixture_means(const struct mix_data *data, const double *weight,
+                            const double *predicted, int target, struct group *group,
+                            size_t *left_out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < group->n; i++) {
+        const size_t row = group->row[i], cluster = data->cluster[row];
+        const double of = fit_mean_loss(data, weight, data->loss + row * data->n_targets, target);
+        const double by = fit_mean_loss(data, weight, predicted + row * data->n_targets, target);
+        if (!isfinite(of) || !isfinite(by)) {
+            ++*left_out;
+            continue;
+        }
+        size_t at = 0;
+        while (at < n && group->cluster[at] != cluster)
+            at++;
+        if (at == n) {
+            group->cluster[n] = cluster;
+            group->observed[n] = group->predicted[n] = group->work[n] = 0.0;
+            n++;
+        }
+        group->observed[at] += of;
+        group->predicted[at] += by;
+        group->work[at] += 1.0; /* replicates */
+    }
+    for (size_t at = 0; at < n; at++) {
+        group->observed[at] /= group->work[at];
+        group->predicted[at] /= group->work[at];
+    }
+    return n;
+}
+
 /* Ranks, slope and regret of the mean loss within a group; returns mixtures left out. */
 static size_t add_means(const struct mix_data *data, const double *weight, const double *predicted,
                         int target, struct group *group, struct sums *sums)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < group->n; i++) {
-        const size_t at = group->row[i] * data->n_targets;
-        group->observed[n] = mean_loss(data, weight, data->loss + at, target);
-        group->predicted[n] = mean_loss(data, weight, predicted + at, target);
-        n += isfinite(group->observed[n]) && isfinite(group->predicted[n]);
-    }
-    if (n >= 2) {
+    size_t left_out = 0;
+    const size_t n = mixture_means(data, weight, predicted, target, group, &left_out);
+    if (n >= 2 && varies(group->predicted, n)) {
         size_t chosen = 0;
         double best = group->observed[0];
         for (size_t i = 1; i < n; i++) {
@@ -134,7 +163,7 @@ static size_t add_means(const struct mix_data *data, const double *weight, const
         sums->rho += gsl_stats_spearman(group->predicted, 1, group->observed, 1, n, group->work);
         sums->n_rho += 1.0;
     }
-    return group->n - n;
+    return left_out;
 }
 
 static double ratio(double sum, double n)
@@ -147,13 +176,14 @@ enum mix_status mix_metrics_compute(const struct mix_data *data, const double *t
                                     struct mix_metrics *out, struct mix_error *err)
 {
     const size_t n_rows = data->n_rows;
-    struct group group = {0, calloc(n_rows + 1, sizeof *group.row), NULL, NULL, NULL};
+    struct group group = {.row = calloc(2 * n_rows + 1, sizeof *group.row)};
     double *numbers = calloc(4 * n_rows + 1, sizeof *numbers);
     if (group.row == NULL || numbers == NULL) {
         free(group.row);
         free(numbers);
         return mix_fail(err, MIX_ENOMEM, "out of memory for the metrics of %zu rows", n_rows);
     }
+    group.cluster = group.row + n_rows;
     group.observed = numbers;
     group.predicted = numbers + n_rows;
     group.work = numbers + 2 * n_rows;

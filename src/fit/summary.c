@@ -321,11 +321,9 @@ static double mean_loss_error(const struct mix_data *data, const double *weight,
 {
     double squares = 0.0, n = 0.0;
     for (size_t r = 0; r < data->n_rows; r++) {
-        double of = 0.0, by = 0.0;
-        for (size_t m = 0; m < data->n_targets; m++) {
-            of += weight[m] * data->loss[r * data->n_targets + m];
-            by += weight[m] * predicted[r * data->n_targets + m];
-        }
+        const size_t at = r * data->n_targets;
+        const double of = fit_mean_loss(data, weight, data->loss + at, -1);
+        const double by = fit_mean_loss(data, weight, predicted + at, -1);
         if (test[r] && isfinite(of) && isfinite(by)) {
             squares += pow(by / of - 1.0, 2);
             n += 1.0;

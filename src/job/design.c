@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <assert.h>
 #include <gsl/gsl_randist.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -178,7 +179,7 @@ static uint64_t run_seed(const struct mix_job *job, const double *mixture,
     return key.lo & ((UINT64_C(1) << RUN_SEED_BITS) - 1);
 }
 
-static enum mix_status plan_row(const struct mix_job *job, struct mix_table *plan, size_t i,
+static enum mix_status plan_row(const struct mix_job *job, struct mix_table *plan,
                                 const double *mixture, const struct mix_job_scale *scale,
                                 size_t replicate, struct mix_error *err)
 {
@@ -188,8 +189,10 @@ static enum mix_status plan_row(const struct mix_job *job, struct mix_table *pla
         return mix_fail(err, MIX_ENOMEM, "out of memory for the plan of runs.");
     struct mix_run *run = &plan->runs[row];
     const struct run_identity identity = {scale->n_params, scale->n_tokens, replicate};
-    /* job.c lets neither number exceed 10000, so that the text always fits */
-    snprintf(run->run, sizeof run->run, "m%03u-%s-%s-s%u", (unsigned)(uint16_t)i,
+    /* The name is part of a run's identity, so it tells the mixture and not its place in the
+     * design. job.c keeps the number of replicates below 10000, so that the text always fits. */
+    const struct mix_key name = mix_key_make(0, "mixture", mixture, n_domains * sizeof *mixture);
+    snprintf(run->run, sizeof run->run, "%08" PRIx32 "-%s-%s-s%u", (uint32_t)name.lo,
              exact_size(scale->n_params, n_params), exact_size(scale->n_tokens, n_tokens),
              (unsigned)(uint16_t)(replicate + 1));
     memcpy(run->recipe, job->recipe, sizeof run->recipe);
@@ -214,7 +217,7 @@ static enum mix_status plan_rows(const struct mix_job *job, struct mix_table *pl
         assert(n <= job->n_mixtures);
         for (size_t i = 0; i < n; i++)
             for (size_t r = 0; status == MIX_OK && r < job->n_replicates; r++)
-                status = plan_row(job, plan, i, &mixtures[i * job->n_domains], scale, r, err);
+                status = plan_row(job, plan, &mixtures[i * job->n_domains], scale, r, err);
     }
     return status == MIX_OK ? mix_table_finish(plan, err) : status;
 }

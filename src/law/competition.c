@@ -407,7 +407,7 @@ static void own_entries(const struct mix_model *model, const struct competition_
         own[stride * i++] = -residual->noise * k->a[m] * (ln_d + p->ln_noise[m]);
     for (size_t j = 0; at[AT_TRANSFER] != SIZE_MAX && j < n_domains; j++)
         if (j != (size_t)model->target_domain[m])
-            own[stride * i++] = by_ln_n * h[j] / share;
+            own[stride * i++] = by_ln_n != 0.0 ? by_ln_n * h[j] / share : 0.0; /* share may be 0 */
     if (at[AT_SIZE] != SIZE_MAX)
         own[stride * i++] = -residual->size * k->p_size * ln_n;
     if (at[AT_TOKEN] != SIZE_MAX)

@@ -152,6 +152,22 @@ static void warn_draws(const struct mix_answers *answers, struct mix_optimum *o)
     warn_spread(answers, o);
 }
 
+/* Domains that the large run would see more than once. */
+static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
+{
+    for (size_t j = 0; j < o->n_domains; j++) {
+        const int domain = mix_table_domain(table, o->domains[j]);
+        const double supply = domain >= 0 ? table->domains[domain].supply_tokens : NAN;
+        const double epochs = o->mixture[j] * o->n_tokens / supply;
+        if (epochs > 1.0)
+            warn(
+                o,
+                "%s would be seen %.2g times: its share of %.3g tokens exceeds the supply of %.3g; "
+                "a cap of %.3g keeps it within",
+                o->domains[j], epochs, o->n_tokens, supply, supply / o->n_tokens);
+    }
+}
+
 void mix_optimum_warn(const struct mix_table *table, const struct mix_fit *fit,
                       const struct mix_answers *answers, struct mix_optimum *o)
 {
@@ -161,6 +177,7 @@ void mix_optimum_warn(const struct mix_table *table, const struct mix_fit *fit,
     warn_extrapolation(fit, o);
     warn_observed(o);
     warn_bounds(o);
+    warn_supply(table, o);
     if (2 * o->n_at_best < o->n_starts)
         warn(o, "only %zu of %zu starts reach this optimum: the loss has several valleys",
              o->n_at_best, o->n_starts);

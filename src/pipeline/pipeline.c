@@ -38,22 +38,6 @@ static void note(struct mix_pipeline *pipeline, const char *format, ...)
     va_end(arguments);
 }
 
-/* Removal of a result that may not be there. */
-static enum mix_status drop(struct mix_pipeline *pipeline, const char *kind, const char *name,
-                            struct mix_error *err)
-{
-    struct mix_error ignored;
-    enum mix_status status = mix_store_drop(pipeline->store, kind, name, &ignored);
-    if (status == MIX_OK || status == MIX_ENOTFOUND)
-        return MIX_OK;
-    return mix_fail(err, status, "%s", ignored.text);
-}
-
-static enum mix_status drop_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
-{
-    return drop(pipeline, "optimum", pipeline->job->fit.name, err);
-}
-
 /* Rank 0 reads, all know: the text travels, so that the file need not be visible elsewhere. */
 static enum mix_status read_job(struct mix_pipeline *pipeline, const char *path,
                                 struct mix_error *err)
@@ -91,6 +75,8 @@ static enum mix_status make_table(struct mix_pipeline *pipeline, struct mix_erro
     if (!table)
         return mix_fail(err, MIX_ENOMEM, "%s: out of memory for the runs.", job->file);
     pipeline->table = table;
+    memcpy(table->domains, job->domains, job->n_domains * sizeof *table->domains);
+    memcpy(table->targets, job->targets, job->n_targets * sizeof *table->targets);
     const enum mix_status status = mix_store_fold_runs(pipeline->store, table, err);
     return status == MIX_OK ? keep_runs(pipeline, err) : status;
 }
@@ -255,9 +241,10 @@ static struct mix_bootstrap_options bootstrap_options(const struct mix_pipeline 
 /* Rank 0: finished draws into the file, all or some. */
 static enum mix_status keep_draws(struct mix_pipeline *pipeline, struct mix_error *err)
 {
+    char dropped[MIX_TEXT_MAX] = "";
     enum mix_status status = mix_store_put_draws(pipeline->store, pipeline->draws, err);
     if (status == MIX_OK)
-        status = drop_optimum(pipeline, err);
+        status = mix_store_drop_optima(pipeline->store, pipeline->fit->name, dropped, err);
     return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
 }
 
@@ -276,12 +263,12 @@ static enum mix_status recall_draws(struct mix_pipeline *pipeline, struct mix_er
         note(pipeline, "the draws of %s are made anew: bootstrap options have changed",
              pipeline->fit->name);
     pipeline->draws = mix_draws_plan(pipeline->fit, &options, same ? old : NULL);
-    const bool starts_over = old && !same;
+    const size_t n_old = same ? old->n_draws : 0;
     mix_draws_destroy(old);
     if (!pipeline->draws)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws.", pipeline->job->n_draws);
     /* The file says first whose draws the logs hold from here on, or a crash would lose them. */
-    return starts_over ? keep_draws(pipeline, err) : MIX_OK;
+    return pipeline->draws->n_draws > n_old ? keep_draws(pipeline, err) : MIX_OK;
 }
 
 static enum mix_status make_draws(struct mix_pipeline *pipeline, mix_progress_fn progress,

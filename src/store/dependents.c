@@ -13,6 +13,22 @@ static enum mix_status drop_one(struct mix_store *store, const char *kind, const
     return mix_store_drop(store, kind, name, err);
 }
 
+enum mix_status mix_store_drop_optima(struct mix_store *store, const char *fit, char *dropped,
+                                      struct mix_error *err)
+{
+    struct mix_names names = {0};
+    enum mix_status status = mix_store_list(store, "optimum", &names, err);
+    for (size_t i = 0; status == MIX_OK && i < names.n; i++) {
+        struct mix_optimum *optimum = NULL;
+        status = mix_store_read_optimum(store, names.name[i], &optimum, err);
+        if (status == MIX_OK && strcmp(optimum->fit, fit) == 0)
+            status = drop_one(store, "optimum", names.name[i], dropped, err);
+        mix_optimum_destroy(optimum);
+    }
+    mix_names_destroy(&names);
+    return status;
+}
+
 enum mix_status mix_store_drop_dependents(struct mix_store *store, const char *fit, char *dropped,
                                           struct mix_error *err)
 {
@@ -23,17 +39,5 @@ enum mix_status mix_store_drop_dependents(struct mix_store *store, const char *f
         if (strcmp(names.name[i], fit) == 0)
             status = drop_one(store, "bootstrap", fit, dropped, err);
     mix_names_destroy(&names);
-    if (status != MIX_OK)
-        return status;
-    names = (struct mix_names){0};
-    status = mix_store_list(store, "optimum", &names, err);
-    for (size_t i = 0; status == MIX_OK && i < names.n; i++) {
-        struct mix_optimum *optimum = NULL;
-        status = mix_store_read_optimum(store, names.name[i], &optimum, err);
-        if (status == MIX_OK && strcmp(optimum->fit, fit) == 0)
-            status = drop_one(store, "optimum", names.name[i], dropped, err);
-        mix_optimum_destroy(optimum);
-    }
-    mix_names_destroy(&names);
-    return status;
+    return status == MIX_OK ? mix_store_drop_optima(store, fit, dropped, err) : status;
 }

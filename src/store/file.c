@@ -76,8 +76,9 @@ enum mix_status store_file_open(const char *path, struct h5_group *root, struct 
     h5_close(list);
     if (root->id < 0)
         return mix_fail(err, MIX_EFORMAT,
-                        "%s is an HDF5 file that is truncated or damaged (%lld bytes)", path,
-                        (long long)info.st_size);
+                        "%s is an HDF5 file that is truncated or damaged (%lld bytes); restore it "
+                        "from a copy (its logs, if any, are in %s.log)",
+                        path, (long long)info.st_size, path);
     const enum mix_status status = check_format(root, err);
     if (status != MIX_OK)
         h5_group_close(root);
@@ -212,8 +213,7 @@ static int write_file(const char *path, const char *old, const void *bytes, size
     return reason;
 }
 
-/* The folder of a path, for example "." for "S.h5"; free with free(). */
-static char *folder_of(const char *path)
+char *store_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL   ? strdup(".")
@@ -223,7 +223,7 @@ static char *folder_of(const char *path)
 
 static void sync_folder(const char *path)
 {
-    char *folder = folder_of(path);
+    char *folder = store_folder_of(path);
     const int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         fsync(fd); /* some network file systems cannot; the rename stands all the same */
@@ -264,7 +264,7 @@ void store_file_sweep(const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
-    char *folder = folder_of(path);
+    char *folder = store_folder_of(path);
     DIR *dir = folder == NULL ? NULL : opendir(folder);
     const size_t n_name = strlen(name);
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {

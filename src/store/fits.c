@@ -26,7 +26,6 @@ static const struct h5_field fit_fields[] = {
     SCALAR(spec.h_min, "h_min", H5_DOUBLE),
     SCALAR(selection.where, "where", H5_TEXT),
     SCALAR(selection.targets, "targets", H5_TEXT),
-    SCALAR(selection.checkpoints, "checkpoints", H5_INT32),
     SCALAR(selection.mask_below, "mask_below", H5_DOUBLE),
     SCALAR(holdout_option, "holdout_option", H5_TEXT),
     SCALAR(seed, "seed", H5_UINT64),
@@ -47,9 +46,9 @@ static const struct h5_field fit_fields[] = {
     ARRAY(target_domain, "target_domain", NULL, H5_INT32, FIT_TARGET, NO_DIM),
     ARRAY(target_weight, "target_weight", "1", H5_DOUBLE, FIT_TARGET, NO_DIM),
     ARRAY(param_units, "param_unit", NULL, H5_TEXT, FIT_PARAM, NO_DIM),
-    ARRAY(params, "params", "see param_unit", H5_DOUBLE, FIT_PARAM, NO_DIM),
-    ARRAY(std_error, "std_error", "see param_unit", H5_DOUBLE, FIT_PARAM, NO_DIM),
-    ARRAY(covariance, "covariance", "see param_unit", H5_DOUBLE, FIT_PARAM, FIT_PARAM),
+    ARRAY(params, "params", NULL, H5_DOUBLE, FIT_PARAM, NO_DIM),
+    ARRAY(std_error, "std_error", NULL, H5_DOUBLE, FIT_PARAM, NO_DIM),
+    ARRAY(covariance, "covariance", NULL, H5_DOUBLE, FIT_PARAM, FIT_PARAM),
     ARRAY(param_state, "param_state", NULL, H5_UINT8, FIT_PARAM, NO_DIM),
     ARRAY(seen_max, "seen_max", "1", H5_DOUBLE, FIT_DOMAIN, NO_DIM),
 };
@@ -57,8 +56,26 @@ static const struct h5_field fit_fields[] = {
 /* These need the scales of counted dimensions, which no member of the struct holds. */
 static const struct h5_field counted_fields[] = {
     ARRAY(start_objective, "start_objective", "loss^2", H5_DOUBLE, FIT_START, NO_DIM),
-    ARRAY(optima, "optima", "see param_unit", H5_DOUBLE, FIT_OPTIMUM, FIT_PARAM),
+    ARRAY(optima, "optima", NULL, H5_DOUBLE, FIT_OPTIMUM, FIT_PARAM),
 };
+
+static const struct h5_note fit_notes[] = {
+    {".", "form_meaning", "0 the full law; capacity: 1 and 3 are Eq. 1 and 3 of arXiv 2606.08167"},
+    {".", "has_size_term_meaning", "transfer, demand: 1 = with the term P_i N^-p, 0 = without"},
+    {".", "has_token_term_meaning", "transfer, demand: 1 = with the term Q_i D^-q, 0 = without"},
+    {".", "n_min_millions_description",
+     "smallest size of the runs, in 1e6 parameters; H is below it"},
+    {".", "h_min_description", "noise terms see the larger of a share and this one"},
+    {"target_domain", "meaning", "index into domain, -1 = no training domain"},
+    {"param_state", "meaning", "0 free, 1 on its bound, 2 not identified by the design"},
+    {"params", "description", "each in its unit, param_unit"},
+    {"std_error", "description", "in the units of params; NaN = not identified or on a bound"},
+    {"covariance", "description", "in products of the units of params"},
+    {"optima", "description", "warm starts of the bootstrap, the best first; units of params"},
+};
+
+static const char *const checkpoints_names[] = {
+    [MIX_CHECKPOINTS_LAST] = "last", [MIX_CHECKPOINTS_ALL] = "all"};
 
 #define METRIC_COLUMNS(array, dim0)                                                                \
     H5_COLUMN(struct mix_fit, array, struct mix_metrics, n, "n", NULL, H5_UINT64, dim0),           \
@@ -146,8 +163,6 @@ static const struct h5_field holdouts_fields[] = {
     BY(skill, "1", H5_DOUBLE),
 };
 
-_Static_assert(sizeof(enum mix_checkpoints) == sizeof(int32_t), "stored as a 32-bit number");
-
 static enum mix_status write_part(const struct h5_group *group, const char *name,
                                   const void *object, const struct h5_field *fields,
                                   size_t n_fields, const struct h5_dim *dims, struct mix_error *err)
@@ -185,8 +200,9 @@ static enum mix_status write_holdouts(const struct h5_group *group, const struct
         image.by[h * PREDICTORS] = holdout->law;
         memcpy(&image.by[h * PREDICTORS + 1], holdout->floor, sizeof holdout->floor);
     }
-    const struct h5_dim dims[] = {{"kind", fit->n_holdouts}, {"predictor", PREDICTORS}};
-    const struct h5_dim target = {"target", fit->spec.n_targets};
+    const struct h5_dim dims[] = {{"kind", fit->n_holdouts, "holdout"},
+                                  {"predictor", PREDICTORS, "predictor"}};
+    const struct h5_dim target = {"target", fit->spec.n_targets, "target"};
     enum mix_status status =
         write_part(group, "holdouts", &image, holdouts_fields, COUNT(holdouts_fields), dims, err);
     if (status == MIX_OK && fit->n_holdouts > 0)
@@ -200,8 +216,8 @@ static enum mix_status read_holdouts(const struct h5_group *group, struct mix_fi
 {
     struct holdouts image;
     struct h5_group part = {.id = -1};
-    struct h5_dim dims[] = {{"kind", 0}, {"predictor", PREDICTORS}};
-    const struct h5_dim target = {"target", fit->spec.n_targets};
+    struct h5_dim dims[] = {{"kind", 0, "holdout"}, {"predictor", PREDICTORS, "predictor"}};
+    const struct h5_dim target = {"target", fit->spec.n_targets, "target"};
     enum mix_status status = h5_group_open(group, "holdouts", &part, err);
     if (status == MIX_OK)
         status = h5_extent(&part, "kind", 0, MIX_HOLDOUTS_MAX, &dims[0].n, err);
@@ -227,8 +243,9 @@ enum mix_status store_write_fit(const struct h5_group *group, const struct mix_f
                                 struct mix_error *err)
 {
     const struct h5_dim dims[FIT_DIMS] = {
-        {"domain", fit->spec.n_domains}, {"target", fit->spec.n_targets}, {"param", fit->n_params},
-        {"start", fit->n_starts},        {"optimum", fit->n_optima},
+        {"domain", fit->spec.n_domains, "domain"}, {"target", fit->spec.n_targets, "target"},
+        {"param", fit->n_params, "parameter"},     {"start", fit->n_starts, "start"},
+        {"optimum", fit->n_optima, "optimum"},
     };
     enum mix_status status = h5_write(group, fit, fit_fields, COUNT(fit_fields), dims, err);
     if (status == MIX_OK)
@@ -237,6 +254,11 @@ enum mix_status store_write_fit(const struct h5_group *group, const struct mix_f
         status = h5_write_index(group, "optimum", fit->n_optima, err);
     if (status == MIX_OK)
         status = h5_write(group, fit, counted_fields, COUNT(counted_fields), dims, err);
+    if (status == MIX_OK)
+        status =
+            h5_write_text(group, "checkpoints", checkpoints_names[fit->selection.checkpoints], err);
+    if (status == MIX_OK)
+        status = h5_annotate(group, fit_notes, COUNT(fit_notes), err);
     if (status == MIX_OK)
         status = write_part(group, "train", fit, train_fields, COUNT(train_fields),
                             &dims[FIT_TARGET], err);
@@ -255,18 +277,45 @@ static enum mix_status check_fit(const struct h5_group *group, const struct mix_
         if (fit->param_state[p] > 2)
             return mix_fail(err, MIX_EFORMAT, "%s: %s/param_state, entry %zu: %d is not 0, 1 or 2",
                             group->file, group->path, p, fit->param_state[p]);
-    const int checkpoints = (int)fit->selection.checkpoints;
-    if (checkpoints != MIX_CHECKPOINTS_LAST && checkpoints != MIX_CHECKPOINTS_ALL)
-        return mix_fail(err, MIX_EFORMAT, "%s: %s/checkpoints (attribute): %d is not 0 or 1",
-                        group->file, group->path, checkpoints);
+    return MIX_OK;
+}
+
+/* A word; files of the first versions have its number. */
+static enum mix_status read_checkpoints(const struct h5_group *group, struct mix_fit *fit,
+                                        struct mix_error *err)
+{
+    static const struct h5_field number = {.name = "checkpoints",
+                                           .type = H5_INT32,
+                                           .place = H5_SCALAR_AT,
+                                           .width = sizeof(int32_t),
+                                           .dim = {NO_DIM, NO_DIM}};
+    char *word = NULL;
+    int32_t code = -1;
+    if (h5_read_text(group, "checkpoints", &word, NULL) == MIX_OK) {
+        for (int i = 0; i < (int)COUNT(checkpoints_names); i++)
+            if (strcmp(word, checkpoints_names[i]) == 0)
+                code = i;
+        free(word);
+    } else {
+        const enum mix_status status = h5_read(group, &code, &number, 1, NULL, err);
+        if (status != MIX_OK)
+            return status;
+    }
+    if (code < 0 || code >= (int32_t)COUNT(checkpoints_names))
+        return mix_fail(err, MIX_EFORMAT, "%s: %s/checkpoints (attribute) is not last or all",
+                        group->file, group->path);
+    fit->selection.checkpoints = (enum mix_checkpoints)code;
     return MIX_OK;
 }
 
 enum mix_status store_read_fit(const struct h5_group *group, const char *name, struct mix_fit **out,
                                struct mix_error *err)
 {
-    struct h5_dim dims[FIT_DIMS] = {
-        {"domain", 0}, {"target", 0}, {"param", 0}, {"start", 0}, {"optimum", 0}};
+    struct h5_dim dims[FIT_DIMS] = {{"domain", 0, "domain"},
+                                    {"target", 0, "target"},
+                                    {"param", 0, "parameter"},
+                                    {"start", 0, "start"},
+                                    {"optimum", 0, "optimum"}};
     const size_t min[FIT_DIMS] = {1, 1, 0, 0, 0};
     const size_t max[FIT_DIMS] = {MIX_DOMAINS_MAX, TARGETS_MAX, PARAMS_MAX, COUNT_MAX, COUNT_MAX};
     enum mix_status status = MIX_OK;
@@ -282,6 +331,8 @@ enum mix_status store_read_fit(const struct h5_group *group, const char *name, s
     status = h5_read(group, fit, fit_fields, COUNT(fit_fields), dims, err);
     if (status == MIX_OK)
         status = h5_read(group, fit, counted_fields, COUNT(counted_fields), dims, err);
+    if (status == MIX_OK)
+        status = read_checkpoints(group, fit, err);
     if (status == MIX_OK)
         status = read_part(group, "train", fit, train_fields, COUNT(train_fields),
                            &dims[FIT_TARGET], err);
@@ -305,28 +356,38 @@ static const struct h5_field draws_fields[] = {
     H5_SCALAR(struct mix_draws, cluster_run, "cluster_run", H5_INT32),
     H5_SCALAR(struct mix_draws, bayesian, "bayesian", H5_INT32),
     H5_ARRAY(struct mix_draws, objective, "objective", "loss^2", H5_DOUBLE, 0, NO_DIM),
-    H5_ARRAY(struct mix_draws, params, "params", "see /fits", H5_DOUBLE, 0, 1),
+    H5_ARRAY(struct mix_draws, params, "params", NULL, H5_DOUBLE, 0, 1),
     H5_ARRAY(struct mix_draws, done, "done", NULL, H5_UINT8, 0, NO_DIM),
+};
+
+static const struct h5_note draws_notes[] = {
+    {".", "cluster_run_meaning", "0 mixtures are resampled, 1 runs"},
+    {".", "bayesian_meaning", "0 counts, 1 Dirichlet weights"},
+    {"done", "meaning", "0 still to be made, 1 done"},
+    {"objective", "description", "NaN = the draw could not be fitted"},
+    {"params", "description", "in the units of /fits/NAME/param_unit"},
 };
 
 enum mix_status store_write_draws(const struct h5_group *group, const struct mix_draws *draws,
                                   const struct mix_fit *fit, struct mix_error *err)
 {
-    const struct h5_dim dims[] = {{"draw", draws->n_draws}, {"param", draws->n_params}};
+    const struct h5_dim dims[] = {{"draw", draws->n_draws, "draw"},
+                                  {"param", draws->n_params, "parameter"}};
     enum mix_status status = h5_write_index(group, "draw", draws->n_draws, err);
     if (status == MIX_OK)
         status = fit != NULL && fit->n_params == draws->n_params
                      ? h5_write_names(group, "param", fit->n_params, sizeof *fit->param_names,
                                       fit->param_names, err)
                      : h5_write_index(group, "param", draws->n_params, err);
-    return status == MIX_OK ? h5_write(group, draws, draws_fields, COUNT(draws_fields), dims, err)
-                            : status;
+    if (status == MIX_OK)
+        status = h5_write(group, draws, draws_fields, COUNT(draws_fields), dims, err);
+    return status == MIX_OK ? h5_annotate(group, draws_notes, COUNT(draws_notes), err) : status;
 }
 
 enum mix_status store_read_draws(const struct h5_group *group, const char *name,
                                  struct mix_draws **out, struct mix_error *err)
 {
-    struct h5_dim dims[] = {{"draw", 0}, {"param", 0}};
+    struct h5_dim dims[] = {{"draw", 0, "draw"}, {"param", 0, "parameter"}};
     enum mix_status status = h5_extent(group, "draw", 0, COUNT_MAX, &dims[0].n, err);
     if (status == MIX_OK)
         status = h5_extent(group, "param", 0, PARAMS_MAX, &dims[1].n, err);

@@ -280,16 +280,18 @@ static bool write_text_attribute(hid_t object, const char *name, const char *tex
     return ok;
 }
 
-/* Attach the scales of the dimensions; a dataset that carries the name of its scale is the scale.
+/* Attach and label the scales of the dimensions; a dataset that carries the name of its scale is
+ * the scale.
  */
 static bool attach_scales(const struct h5_group *group, hid_t dataset, const char *name,
-                          const char *const *scales, int rank)
+                          const struct h5_dim *const *dims, int rank)
 {
-    if (rank == 1 && strcmp(scales[0], name) == 0)
+    if (rank == 1 && strcmp(dims[0]->scale, name) == 0)
         return H5DSset_scale(dataset, name) >= 0;
     for (int d = 0; d < rank; d++) {
-        const hid_t scale = H5Dopen2(group->id, scales[d], H5P_DEFAULT);
-        const bool ok = scale >= 0 && H5DSattach_scale(dataset, scale, (unsigned)d) >= 0;
+        const hid_t scale = H5Dopen2(group->id, dims[d]->scale, H5P_DEFAULT);
+        const bool ok = scale >= 0 && H5DSattach_scale(dataset, scale, (unsigned)d) >= 0 &&
+                        H5DSset_label(dataset, (unsigned)d, dims[d]->label) >= 0;
         h5_close(scale);
         if (!ok)
             return false;
@@ -304,10 +306,10 @@ static enum mix_status write_dataset(const struct h5_group *group, const struct 
 {
     const int rank = rank_of(field);
     hsize_t extent[2] = {0, 0}, limit[2] = {H5S_UNLIMITED, H5S_UNLIMITED};
-    const char *scales[2] = {NULL, NULL};
+    const struct h5_dim *along[2] = {NULL, NULL};
     for (int d = 0; d < rank; d++) {
-        extent[d] = dims[field->dim[d]].n;
-        scales[d] = dims[field->dim[d]].scale;
+        along[d] = &dims[field->dim[d]];
+        extent[d] = along[d]->n;
         if (d > 0 && extent[d] > 0) /* a fixed extent of 0 would allow no chunk */
             limit[d] = extent[d];
     }
@@ -319,7 +321,7 @@ static enum mix_status write_dataset(const struct h5_group *group, const struct 
         H5Dcreate2(group->id, field->name, file_type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     bool ok = dataset >= 0 &&
               H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer) >= 0 &&
-              attach_scales(group, dataset, field->name, scales, rank);
+              attach_scales(group, dataset, field->name, along, rank);
     if (ok && field->unit != NULL)
         ok = write_text_attribute(dataset, "units", field->unit);
     h5_close(dataset);
@@ -385,6 +387,20 @@ enum mix_status h5_write(const struct h5_group *group, const void *object,
                      ? write_scalar(group, object, &fields[f], err)
                      : write_array(group, object, &fields[f], dims, err);
     return status;
+}
+
+enum mix_status h5_annotate(const struct h5_group *group, const struct h5_note *notes,
+                            size_t n_notes, struct mix_error *err)
+{
+    for (size_t i = 0; i < n_notes; i++) {
+        const hid_t object = H5Oopen(group->id, notes[i].object, H5P_DEFAULT);
+        const bool ok =
+            object >= 0 && write_text_attribute(object, notes[i].attribute, notes[i].text);
+        h5_close(object);
+        if (!ok)
+            return fail_write(group, notes[i].object, err);
+    }
+    return MIX_OK;
 }
 
 /* Check the attribute's type and read it into `room` bytes. */
@@ -575,7 +591,7 @@ enum mix_status h5_write_index(const struct h5_group *group, const char *name, s
         return fail_memory(group, name, err);
     for (size_t i = 0; i < n; i++)
         index[i] = i;
-    const struct h5_dim dim = {name, n};
+    const struct h5_dim dim = {name, n, name};
     const struct h5_field field = {
         .name = name, .type = H5_UINT64, .width = sizeof *index, .dim = {0, NO_DIM}};
     const enum mix_status status = write_dataset(group, &field, &dim, index, err);
@@ -586,7 +602,7 @@ enum mix_status h5_write_index(const struct h5_group *group, const char *name, s
 enum mix_status h5_write_names(const struct h5_group *group, const char *name, size_t n,
                                size_t width, const void *names, struct mix_error *err)
 {
-    const struct h5_dim dim = {name, n};
+    const struct h5_dim dim = {name, n, name};
     const struct h5_field field = {
         .name = name, .type = H5_TEXT, .width = width, .dim = {0, NO_DIM}};
     return write_dataset(group, &field, &dim, names, err);

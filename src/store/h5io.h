@@ -43,6 +43,14 @@ enum h5_place {
 struct h5_dim {
     const char *scale;
     size_t n;
+    const char *label; /* of the dimension where the scale is attached */
+};
+
+/** A text that explains a dataset, or a scalar of the group itself, to those who read the file. */
+struct h5_note {
+    const char *object;    /* dataset in the group; "." = the group */
+    const char *attribute; /* "meaning" of codes, "description", or "NAME_meaning" of a scalar */
+    const char *text;
 };
 
 struct h5_field {
@@ -111,6 +119,10 @@ enum mix_status h5_write(const struct h5_group *group, const void *object,
                          struct mix_error *err);
 enum mix_status h5_read(const struct h5_group *group, void *object, const struct h5_field *fields,
                         size_t n_fields, const struct h5_dim *dims, struct mix_error *err);
+
+/** Write notes as attributes; the datasets are there already. Nothing reads them back. */
+enum mix_status h5_annotate(const struct h5_group *group, const struct h5_note *notes,
+                            size_t n_notes, struct mix_error *err);
 
 /** Write the scale 0, 1, ... n-1. */
 enum mix_status h5_write_index(const struct h5_group *group, const char *name, size_t n,

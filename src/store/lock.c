@@ -128,6 +128,10 @@ static bool holder_is_gone(const struct holder *holder)
 {
     char host[FIELD];
     this_host(host);
+    /* A process of this host that holds the kernel lock lives, however old its heartbeat: it may be
+     * stopped, or busy for minutes in one computation. */
+    if (strcmp(holder->host, host) == 0 && holder->kernel == KERNEL_HELD)
+        return false;
     if (holder->age_s > STALE_S)
         return true;
     /* The kernel drops the lock of a process that dies; its pid may live on for a while, as a
@@ -135,14 +139,14 @@ static bool holder_is_gone(const struct holder *holder)
     const bool same_host = strcmp(holder->host, host) == 0;
     if (same_host && holder->kernel == KERNEL_FREE && strcmp(holder->lock, "kernel") == 0)
         return true;
-    if (same_host && holder->kernel != KERNEL_HELD && process_is_gone(holder->pid))
+    if (same_host && process_is_gone(holder->pid))
         return true;
     /* A requeued job may come back to another node before its old lock is a minute old. Two steps
-     * of one allocation have the same job id too: there the kernel lock decides. */
+     * of one allocation have the same job id too, but also the same restart count. */
     const bool same_job =
         holder->job[0] != '\0' && strcmp(holder->job, environment("SLURM_JOB_ID")) == 0;
     const bool restarted = strcmp(holder->restart, environment("SLURM_RESTART_COUNT")) != 0;
-    return same_job && (restarted || (holder->kernel != KERNEL_HELD && !same_host));
+    return same_job && restarted;
 }
 
 static bool is_file(const char *path, dev_t device, ino_t inode)
@@ -165,15 +169,28 @@ static enum mix_status fail_locked(const char *path, const struct holder *holder
         holder->age_s > 0 ? holder->age_s : 0.0);
 }
 
+/* What is wrong is nearly always the folder, which the user chose; the lock file is our affair. */
+static enum mix_status fail_make(const char *path, int reason, struct mix_error *err)
+{
+    char *folder = store_folder_of(path);
+    if (folder != NULL && access(folder, F_OK) != 0 && errno == ENOENT)
+        mix_fail(err, MIX_EIO, "the folder %s does not exist", folder);
+    else if (folder != NULL &&
+             (reason == EACCES || reason == EPERM || reason == EROFS || reason == ENOTDIR))
+        mix_fail(err, MIX_EIO, "cannot write in the folder %s: %s", folder, strerror(reason));
+    else
+        mix_fail(err, MIX_EIO, "%s: cannot make the lock file: %s", path, strerror(reason));
+    free(folder);
+    return MIX_EIO;
+}
+
 /* Make the lock file ours; *made = false where there is one already. */
 static enum mix_status make_lock(struct store_lock *lock, bool *made, struct mix_error *err)
 {
     lock->fd = open(lock->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     *made = lock->fd >= 0;
     if (lock->fd < 0)
-        return errno == EEXIST ? MIX_OK
-                               : mix_fail(err, MIX_EIO, "%s: cannot make the lock file: %s",
-                                          lock->path, strerror(errno));
+        return errno == EEXIST ? MIX_OK : fail_make(lock->path, errno, err);
     /* Others look at the lock for a moment only. A file system without locks is fine. */
     int failed;
     do

@@ -75,30 +75,41 @@ static const struct h5_field gain_fields[] = {
              DIM_DOMAIN),
 };
 
+static const struct h5_note optimum_notes[] = {
+    {"binding", "meaning", "0 interior, 1 on its floor, 2 on its cap"},
+    {"gain", "description", "loss of the other mixture minus loss of the optimum"},
+    {"p_better", "description", "share of the draws in which the gain is positive"},
+    {"tied", "description", "mixture nearest the baseline that the draws cannot tell from mixture"},
+};
+
 enum mix_status store_write_optimum(const struct h5_group *group, const struct mix_optimum *optimum,
                                     struct mix_error *err)
 {
     char gains[MIX_GAINS][MIX_UNIT_MAX] = {{0}};
     for (int g = 0; g < MIX_GAINS; g++)
         snprintf(gains[g], MIX_UNIT_MAX, "%s", mix_gain_names[g]);
-    const struct h5_dim dims[DIMS] = {{"domain", optimum->n_domains},
-                                      {"target", optimum->n_targets},
-                                      {"gain_over", MIX_GAINS},
-                                      {"draw", optimum->n_draws}};
+    const struct h5_dim dims[DIMS] = {{"domain", optimum->n_domains, "domain"},
+                                      {"target", optimum->n_targets, "target"},
+                                      {"gain_over", MIX_GAINS, "gain_over"},
+                                      {"draw", optimum->n_draws, "draw"}};
     enum mix_status status =
         h5_write(group, optimum, optimum_fields, COUNT(optimum_fields), dims, err);
     if (status == MIX_OK)
         status = h5_write_names(group, "gain_over", MIX_GAINS, MIX_UNIT_MAX, gains, err);
     if (status == MIX_OK)
         status = h5_write_index(group, "draw", optimum->n_draws, err);
-    return status == MIX_OK ? h5_write(group, optimum, gain_fields, COUNT(gain_fields), dims, err)
-                            : status;
+    if (status == MIX_OK)
+        status = h5_write(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
+    return status == MIX_OK ? h5_annotate(group, optimum_notes, COUNT(optimum_notes), err) : status;
 }
 
 enum mix_status store_read_optimum(const struct h5_group *group, const char *name,
                                    struct mix_optimum **out, struct mix_error *err)
 {
-    struct h5_dim dims[DIMS] = {{"domain", 0}, {"target", 0}, {"gain_over", 0}, {"draw", 0}};
+    struct h5_dim dims[DIMS] = {{"domain", 0, "domain"},
+                                {"target", 0, "target"},
+                                {"gain_over", 0, "gain_over"},
+                                {"draw", 0, "draw"}};
     const size_t min[DIMS] = {1, 1, MIX_GAINS, 0};
     const size_t max[DIMS] = {MIX_DOMAINS_MAX, TARGETS_MAX, MIX_GAINS, DRAWS_MAX};
     enum mix_status status = MIX_OK;

@@ -19,7 +19,7 @@ struct run_header {
     uint64_t n_metadata;    /* bytes of JSON text, without end */
 };
 
-enum { RUN_VERSION = 1, DRAWS_MAX = 100 * 1000 * 1000 };
+enum { RUN_VERSION = 1, DRAWS_MAX = 10 * 1000 * 1000 };
 _Static_assert(sizeof(struct mix_run) == 408, "a changed struct mix_run needs a new RUN_VERSION");
 
 static struct mix_key columns_key(const struct mix_table *table)
@@ -216,8 +216,8 @@ static bool view_draw(const struct store_record *record, struct mix_draw_head *h
            body->draw < DRAWS_MAX;
 }
 
-/* Whether a record is a draw of this fit, and of the same resampling as `like` where there is one.
- */
+/* Whether a record is a draw of this fit, and one that `like` asks for where there is one: a
+ * bootstrap commits what it asks for before its first draw is logged. */
 static bool draw_belongs(const struct store_record *record, const struct mix_fit *fit,
                          struct mix_key key, const struct mix_draws *like,
                          struct mix_draw_head *head, struct mix_draw_body *body)
@@ -227,7 +227,7 @@ static bool draw_belongs(const struct store_record *record, const struct mix_fit
            strcmp(head->fit, fit->name) == 0 && head->fit_key.hi == key.hi &&
            head->fit_key.lo == key.lo &&
            (like == NULL || (head->seed == like->seed && head->cluster_run == like->cluster_run &&
-                             head->bayesian == like->bayesian));
+                             head->bayesian == like->bayesian && body->draw < like->n_draws));
 }
 
 /* Draws that take up `base` and have room for `n_draws`. */

@@ -105,6 +105,9 @@ enum mix_status store_file_replace(struct h5_group *root, struct store_image *im
 /** Remove the temporary files that dead writers left beside `path`; the caller has the lock. */
 void store_file_sweep(const char *path);
 
+/** The folder of a path, for example "." for "S.h5"; free with free(). */
+char *store_folder_of(const char *path);
+
 /** Attributes of the root. */
 extern const struct h5_field store_version_field, store_seed_field;
 

@@ -10,8 +10,8 @@ enum { ROWS_MAX = 100 * 1000 * 1000, TARGETS_MAX = 65536 };
 
 #define DOMAIN(member, name, unit, type)                                                           \
     H5_COLUMN(struct mix_table, domains, struct mix_domain, member, name, unit, type, 0)
-#define TARGET(member, type)                                                                       \
-    H5_COLUMN(struct mix_table, targets, struct mix_target, member, #member, NULL, type, 0)
+#define TARGET(member, unit, type)                                                                 \
+    H5_COLUMN(struct mix_table, targets, struct mix_target, member, #member, unit, type, 0)
 #define RUN(member, unit, type)                                                                    \
     H5_COLUMN(struct mix_table, runs, struct mix_run, member, #member, unit, type, DIM_ROW)
 #define MATRIX(member, unit, dim)                                                                  \
@@ -25,9 +25,10 @@ static const struct h5_field domain_fields[] = {
 };
 
 static const struct h5_field target_fields[] = {
-    TARGET(name, H5_TEXT),       TARGET(unit, H5_TEXT),     TARGET(transform, H5_TEXT),
-    TARGET(validation, H5_TEXT), TARGET(weight, H5_DOUBLE), TARGET(direction, H5_INT32),
-    TARGET(domain, H5_INT32),
+    TARGET(name, NULL, H5_TEXT),      TARGET(unit, NULL, H5_TEXT),
+    TARGET(transform, NULL, H5_TEXT), TARGET(validation, NULL, H5_TEXT),
+    TARGET(weight, "1", H5_DOUBLE),   TARGET(direction, NULL, H5_INT32),
+    TARGET(domain, NULL, H5_INT32),
 };
 
 static const char SINCE[] = "seconds since 1970-01-01 00:00:00";
@@ -63,8 +64,24 @@ static const struct h5_field run_fields[] = {
     MATRIX(asked, "1", DIM_DOMAIN),
     MATRIX(mixture, "1", DIM_DOMAIN),
     MATRIX(epochs, "1", DIM_DOMAIN),
-    MATRIX(loss, "see /targets/unit", DIM_TARGET),
-    MATRIX(loss_se, "see /targets/unit", DIM_TARGET),
+    MATRIX(loss, NULL, DIM_TARGET),
+    MATRIX(loss_se, NULL, DIM_TARGET),
+};
+
+static const struct h5_note target_notes[] = {
+    {"direction", "meaning", "-1 lower is better, +1 higher is better"},
+    {"domain", "meaning", "index into /domains, -1 = no training domain"},
+};
+
+static const struct h5_note run_notes[] = {
+    {"status", "meaning", "0 done, 1 failed, 2 interrupted"},
+    {"is_final", "meaning", "1 the last checkpoint of its run, 0 an earlier one"},
+    {"excluded", "meaning", "1 left out of every fit, 0 not"},
+    {"asked", "description", "mixture asked for; mixture is what the run realised"},
+    {"attempts", "description", "how often the run was tried"},
+    {"metadata", "description", "anything else known of the run, as JSON; empty = nothing"},
+    {"loss", "description", "each target in its unit, /targets/unit; NaN = not measured"},
+    {"loss_se", "description", "standard error of loss, in the same units; NaN = unknown"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -72,11 +89,12 @@ static const struct h5_field run_fields[] = {
 enum mix_status store_write_table(const struct h5_group *root, const struct mix_table *table,
                                   struct mix_error *err)
 {
-    const struct h5_dim domains = {"name", table->n_domains}, targets = {"name", table->n_targets};
+    const struct h5_dim domains = {"name", table->n_domains, "domain"};
+    const struct h5_dim targets = {"name", table->n_targets, "target"};
     const struct h5_dim dims[] = {
-        [DIM_ROW] = {"key", table->n_rows},
-        [DIM_DOMAIN] = {"domain", table->n_domains},
-        [DIM_TARGET] = {"target", table->n_targets},
+        [DIM_ROW] = {"key", table->n_rows, "run"},
+        [DIM_DOMAIN] = {"domain", table->n_domains, "domain"},
+        [DIM_TARGET] = {"target", table->n_targets, "target"},
     };
     struct h5_group group = {.id = -1};
     enum mix_status status = h5_group_create(root, "domains", &group, err);
@@ -87,6 +105,8 @@ enum mix_status store_write_table(const struct h5_group *root, const struct mix_
         status = h5_group_create(root, "targets", &group, err);
     if (status == MIX_OK)
         status = h5_write(&group, table, target_fields, COUNT(target_fields), &targets, err);
+    if (status == MIX_OK)
+        status = h5_annotate(&group, target_notes, COUNT(target_notes), err);
     h5_group_close(&group);
     if (status == MIX_OK)
         status = h5_group_create(root, "runs", &group, err);
@@ -94,6 +114,8 @@ enum mix_status store_write_table(const struct h5_group *root, const struct mix_
         status = h5_write(&group, table, run_fields, COUNT(run_fields), dims, err);
     if (status == MIX_OK)
         status = h5_write_texts(&group, "metadata", &dims[DIM_ROW], table->metadata, err);
+    if (status == MIX_OK)
+        status = h5_annotate(&group, run_notes, COUNT(run_notes), err);
     h5_group_close(&group);
     return status;
 }
@@ -166,9 +188,9 @@ static enum mix_status read_runs(const struct h5_group *root, const struct h5_gr
                                  struct mix_table *table, struct mix_error *err)
 {
     struct h5_dim dims[] = {
-        [DIM_ROW] = {"key", 0},
-        [DIM_DOMAIN] = {"domain", table->n_domains},
-        [DIM_TARGET] = {"target", table->n_targets},
+        [DIM_ROW] = {"key", 0, "run"},
+        [DIM_DOMAIN] = {"domain", table->n_domains, "domain"},
+        [DIM_TARGET] = {"target", table->n_targets, "target"},
     };
     enum mix_status status = h5_extent(group, "key", 0, ROWS_MAX, &dims[DIM_ROW].n, err);
     for (size_t r = 0; r < dims[DIM_ROW].n && status == MIX_OK; r++)
@@ -188,7 +210,7 @@ enum mix_status store_read_table(const struct h5_group *root, struct mix_table *
                                  struct mix_error *err)
 {
     struct h5_group domains = {.id = -1}, targets = {.id = -1}, runs = {.id = -1};
-    struct h5_dim domain = {"name", 0}, target = {"name", 0};
+    struct h5_dim domain = {"name", 0, "domain"}, target = {"name", 0, "target"};
     struct mix_table *table = NULL;
     enum mix_status status = h5_group_open(root, "runs", &runs, err);
     if (status == MIX_OK)

@@ -2,6 +2,7 @@
 #include "mixsweep/sweep.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -112,6 +113,49 @@ static enum mix_status mark_done(const struct mix_table *plan, const struct mix_
     return MIX_OK;
 }
 
+static size_t find_key(const struct mix_table *table, struct mix_key key)
+{
+    size_t r = 0;
+    while (r < table->n_rows && compare_keys(&table->runs[r].key, &key) != 0)
+        r++;
+    return r;
+}
+
+/* Simulated losses are those of one truth. A run that is there already is simulated again: where
+ * its losses come out otherwise, the simulate section (or the scales, to which a drawn truth is
+ * fitted) has changed since. */
+static enum mix_status check_simulated(const struct mix_job *job, const struct mix_table *plan,
+                                       const struct mix_table *table, const uint8_t *done,
+                                       struct mix_error *err)
+{
+    size_t planned = 0;
+    while (planned < plan->n_rows && !done[planned])
+        planned++;
+    if (planned == plan->n_rows || strcmp(job->evaluator, mix_evaluator_simulate.name) != 0)
+        return MIX_OK;
+    struct mix_job at_once = *job;
+    at_once.simulate.delay_s = 0.0;
+    struct mix_run run = plan->runs[planned];
+    void *state = NULL;
+    double *loss = calloc(plan->n_targets, sizeof *loss);
+    if (!loss)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a simulated run.");
+    enum mix_status status = mix_evaluator_simulate.create(&at_once, &state, err);
+    if (status == MIX_OK)
+        status = mix_evaluator_simulate.evaluate(state, plan, planned, loss, &run, NULL, err);
+    const size_t row = find_key(table, run.key);
+    for (size_t m = 0; status == MIX_OK && row < table->n_rows && m < plan->n_targets; m++)
+        if (!(fabs(loss[m] - table->loss[row * plan->n_targets + m]) <= 1e-9 * fabs(loss[m])))
+            status =
+                mix_fail(err, MIX_EINVAL,
+                         "%s holds runs that were simulated otherwise: simulate: or scales: of "
+                         "the job %s have changed since; give the job another file.",
+                         job->file, job->name);
+    mix_evaluator_simulate.destroy(state);
+    free(loss);
+    return status;
+}
+
 enum mix_status mix_sweep_count(const struct mix_job *job, const struct mix_table *table,
                                 size_t *n_planned, size_t *n_had, struct mix_error *err)
 {
@@ -129,6 +173,9 @@ enum mix_status mix_sweep_count(const struct mix_job *job, const struct mix_tabl
         goto out;
     }
     status = mark_done(plan, table, done, err);
+    if (status != MIX_OK)
+        goto out;
+    status = check_simulated(job, plan, table, done, err);
     if (status != MIX_OK)
         goto out;
     *n_planned = plan->n_rows;

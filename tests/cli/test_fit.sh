@@ -107,7 +107,7 @@ for n in 1 2 3 4; do
 done
 
 # refusals
-refuses 1 'there is no law nonesuch' fit s.h5 --law nonesuch
+refuses 2 'law nonesuch is unknown; the laws are capacity' fit s.h5 --law nonesuch
 refuses 2 '--form eq2' fit s.h5 --law capacity --form eq2
 refuses 2 '--checkpoints some' fit s.h5 --checkpoints some
 refuses 2 '--starts' fit s.h5 --starts 0

@@ -80,13 +80,32 @@ says 'on the cap, the law asks for more: wiki (0.2)'
 # Formats, weights, baselines: ours can be read back as a baseline.
 optimum s.h5 --params 4e8 --tokens 1e10 --no-save --format json --baseline prior
 for key in law n_params n_tokens mixture interval level objective loss gain p_better extrapolation \
-    tied warnings uniform best_observed baseline; do
+    tied warnings uniform best_observed baseline baseline_name weights lower upper; do
     says "\"$key\":"
 done
 cp out first.json
-optimum s.h5 --params 4e8 --tokens 1e10 --no-save --format yaml --weight code=0 --floor 0.02
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --format yaml --weight code=0 --floor 0.02 \
+    --cap wiki=0.75
 says 'mixture:'
+tr -d '\n' <out >flat
+for part in 'weights:  code: 0  web: 1  wiki: 1' 'upper:  code: 1  web: 1  wiki: 0.75' \
+    'lower:  code: 0.02'; do
+    grep -qF "$part" flat || die "no \"$part\""
+done
 grep -q '^  code: 0.02' out || die "a target without weight pulls its domain"
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --weight code=2
+says '  weighted mean loss  '
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --weight code=2 --weight web=2 --weight wiki=2
+says '  mean loss  '
+
+# A mixture to compare with that was not allowed is marked.
+printf 'code,0.3\nweb,0.1\nwiki,0.6\n' >broken.csv
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --cap wiki=0.3 --floor 0.2 --baseline broken.csv
+says 'uniform (not allowed by the caps)'
+says 'baseline (broken.csv, not allowed by the floors and caps)'
+says 'best observed (not allowed by the '
+optimum s.h5 --params 4e8 --tokens 1e10 --no-save --floor 0
+grep -q 'not allowed' out && die "an allowed mixture is marked"
 optimum s.h5 --params 4e8 --tokens 1e10 --no-save --baseline known.csv
 says 'baseline (known.csv)  0.0000'
 optimum s.h5 --params 4e8 --tokens 1e10 --no-save --baseline first.json
@@ -112,7 +131,10 @@ says '  Lower --floor to 0.01 or less, or raise the cap.'
 refuses 1 'sum to 1.2, more than 1.' $at --floor 0.4
 refuses 1 'Raise caps by 0.7 in all.' $at --cap code=0.1 --cap web=0.1 --cap wiki=0.1
 refuses 2 'the fit has no domain wikis; did you mean wiki?' $at --cap wikis=0.1
-refuses 2 'the fit has no target coda; did you mean code?' $at --weight coda=1
+refuses 2 'the fit has no target coda; did you mean code? It has code, web, wiki.' $at --weight coda=1
+refuses 2 'the fit has no target foo; it has code, web, wiki.' $at --weight foo=2
+refuses 2 '--cap "wiki=0.5": wiki is given twice' $at --cap wiki=0.4 --cap web=0.4 --cap wiki=0.5
+refuses 2 '--weight "web=2": web is given twice' $at --weight web=2 --weight web=2
 refuses 2 '--cap "wiki=1.5": not a number from 0 to 1' $at --cap wiki=1.5
 refuses 2 '--weight "wiki=-1": not a number from 0' $at --weight wiki=-1
 refuses 2 '--format "xml": not text, json, yaml or csv' $at --format xml

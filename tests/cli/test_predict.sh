@@ -41,7 +41,7 @@ YAML
 predict s.h5 runs.csv --where n_params=160e6 --format json
 holds "$(number n) == 42 && $(number mre) < 1e-4 && $(number rho) > 0.999"
 holds "$(number regret) < 1e-6 && $(number skill) > 0.99 && $(number slope) > 0.99"
-for key in law n mse mre mae rmse rho regret slope skill by_target by_scale; do
+for key in law n left_out mse mre mae rmse rho regret slope skill by_target by_scale; do
     says "\"$key\":"
 done
 predict s.h5 runs.csv
@@ -68,14 +68,33 @@ predict s.h5 bare.csv
 cp out bare.out
 predict s.h5 runs.csv -o scored.csv
 cmp scored.csv bare.out || die "the order of columns changes the predictions"
+
+# Nothing is replaced unasked, and never what is read.
+cp runs.csv runs.before
+cp s.h5 before.h5
+echo mine >scored.csv
+refuses 1 'scored.csv exists already; --force replaces it' s.h5 runs.csv -o scored.csv
+[ "$(cat scored.csv)" = mine ] || die "a refusal wrote"
+for force in '' --force; do
+    refuses 1 './runs.csv is runs.csv, which is read' s.h5 runs.csv -o ./runs.csv $force
+    refuses 1 's.h5 is s.h5, which is read' s.h5 runs.csv -o s.h5 $force
+done
+cmp runs.csv runs.before
+cmp s.h5 before.h5
+predict s.h5 runs.csv -o scored.csv --force
+cmp scored.csv bare.out || die "the order of columns changes the predictions"
 columns loss_code,loss_web,loss_wiki >losses
 paste -d, scored.csv losses | awk -F, 'NR > 1 { for (i = 4; i <= 6; i++) { d = $i - $(i + 3)
     if (d < -3e-4 || d > 3e-4) exit 1 } }' || die "the predictions are not the law's"
+
+predict s.h5 runs.csv -o /dev/stdout
+[ "$(grep -c pred_ out)" = 1 ] || die "not written to stdout"
 
 # One mixture, with an interval over the draws.
 predict s.h5 --mixture code=.3,web=.3,wiki=.4 --params 1e9 --tokens 2e10
 says 'fit capacity (capacity) at 1B parameters, 20B tokens'
 says 'resampling only'
+says '  mean loss '
 says '25 times the largest fitted size'
 predict s.h5 --mixture web=.6,code=.4 --params 1e9 --tokens 2e10 --format json
 holds "$(number wiki) == 0 && $(number draws) == 20 && $(number lo) <= $(number hi)"

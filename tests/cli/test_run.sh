@@ -156,3 +156,8 @@ run plan plan.yaml --format json
 "$python" -c 'import json, sys; p = json.load(open("out")); sys.exit(p["n_runs"] != 24)' ||
     die "the plan as JSON has another number of runs"
 [ ! -e plan.h5 ] || die "plan wrote a file"
+
+# Simulated runs of another truth are not taken for this job's.
+sed 's/seed: 5/seed: 6/' ranks1/job.yaml >ranks1/other.yaml
+(cd ranks1 && "$MIXSWEEP" run other.yaml) >out 2>err && die "runs of another truth were taken"
+says "simulated otherwise"

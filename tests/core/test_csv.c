@@ -89,8 +89,10 @@ static void test_import_refuses_values(void **state)
         {"a,0,1e9,0.5,0.5,1,1", "line 3, column n_params: n_params 0 is not positive."},
         {"a,1e6,-3,0.5,0.5,1,1", "line 3, column n_tokens: n_tokens -3 is not positive."},
         {"a,1e6,1e999,0.5,0.5,1,1",
-         "line 3, column n_tokens: \"1e999\" is not a finite number; an empty cell is \"not "
-         "measured\"."},
+         "line 3, column n_tokens: \"1e999\" is not a finite number above 0."},
+        {"a,1e6,1e9,half,0.5,1,1", "line 3, column h_code: \"half\" is not a number from 0 to 1."},
+        {"a,1e6,1e9,0.5,0.5,-3,1", "line 3, column loss_code: loss -3 is not positive."},
+        {"a,1e6,1e9,0.5,0.5,1,0", "line 3, column loss_exam: loss 0 is not positive."},
         {"a,1e6,1e9,0.5,0.5,nan,1",
          "line 3, column loss_code: \"nan\" is not a finite number; an empty cell is \"not "
          "measured\"."},
@@ -168,9 +170,8 @@ static void test_import_refuses_headers(void **state)
          "loss_TARGET, se_TARGET, seed, schedule, recipe and those of an export. A --map can "
          "rename "
          "or drop it."},
-        {"n_params,n_tokens,h_a,loss_a,h_a", ", line 1, column h_a: two columns are named \"h_a\" "
-                                             "(the other was \"h_a\"); names have to "
-                                             "be unique."},
+        {"n_params,n_tokens,h_a,loss_a,h_a", ", line 1, column h_a: two columns are named \"h_a\"; "
+                                             "names have to be unique."},
         {"n_params,n_tokens,h_a,loss_a,", ", line 1, column : column 5 has no name."},
         {"n_params,n_tokens,h_a,loss_a,h_",
          ", line 1, column h_: \"\" is not a name: 1 to 63 bytes without , = ! < > \" and control "

@@ -93,15 +93,17 @@ static void test_map_refuses_what_does_not_fit_the_table(void **state)
     refuse((struct texts){.table = ours, .map = "targets: [{name: books}]\n"},
            "map.yaml, key targets: the table has no target \"books\".");
     refuse((struct texts){.table = ours, .map = "rename: {h_web: h_code}\n"},
-           "runs.csv, line 1, column h_web: two columns are named \"h_code\" (the other was "
+           "runs.csv, line 1, column h_web: two columns are named \"h_code\"; names have "
+           "to be unique.");
+    refuse((struct texts){.table = ours, .map = "rename: {h_code: h_web}\n"},
+           "runs.csv, line 1, column h_web: two columns are named \"h_web\" (the other was "
            "\"h_code\"); names have to be unique.");
     refuse((struct texts){.table = ours, .map = "drop: ['.*']\n"},
            "map.yaml, key drop: no column is left.");
     refuse((struct texts){.table = ours, .map = "constants: {seed: many}\n"},
            "map.yaml, column seed: \"many\" is not a whole number from 0 to 18446744073709551615.");
     refuse((struct texts){.table = ours, .map = "factor: {n_params: 1e308}\n"},
-           "runs.csv, line 2, column n_params: \"1e6\" is not a finite number; an empty cell is "
-           "\"not measured\".");
+           "runs.csv, line 2, column n_params: \"1e6\" is not a finite number above 0.");
 }
 
 static void test_map_refuses_its_own_mistakes(void **state)

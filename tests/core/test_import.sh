@@ -41,6 +41,12 @@ refused 1 '^mixsweep: bad.csv, line 2, column h_web: proportion 1.2 is not in \[
     "$MIXSWEEP" import bad.csv -o bad.h5
 refused 1 '^  Nothing was written\.$' "$MIXSWEEP" import bad.csv -o bad.h5
 [ "$(echo bad.h5*)" = 'bad.h5*' ] || fail "a refusal left $(echo bad.h5*)"
+sed 's/0.75,1.5,/0.75,-3,/' runs.csv >bad.csv
+refused 1 '^mixsweep: bad.csv, line 2, column loss_code: loss -3 is not positive\.$' \
+    "$MIXSWEEP" import bad.csv -o bad.h5
+mkdir -p folder
+refused 1 '^mixsweep: folder is a folder' "$MIXSWEEP" import runs.csv -o folder
+refused 1 '^mixsweep: folder is a folder' "$MIXSWEEP" import runs.csv -o folder --append
 refused 1 'cannot open none.csv' "$MIXSWEEP" import none.csv -o bad.h5
 
 # Wrong use.
@@ -84,6 +90,47 @@ if [ -w /dev/full ]; then
     [ $got = 1 ] && grep -q 'No space left' err || fail "a full disk: $got $(cat err)"
 fi
 
+# Not the sweep file itself, under any name; not a folder.
+cp s.h5 before.h5
+ln s.h5 same.csv
+ln -s s.h5 link.csv
+for name in s.h5 ./s.h5 same.csv link.csv; do
+    refused 1 "$name is s.h5, which is read" "$MIXSWEEP" export s.h5 runs -o $name --force
+    refused 1 "$name is s.h5, which is read" "$MIXSWEEP" export s.h5 runs -o $name
+done
+cmp s.h5 before.h5
+refused 1 '^mixsweep: folder is a folder' "$MIXSWEEP" export s.h5 runs -o folder
+refused 1 '^mixsweep: folder is a folder' "$MIXSWEEP" export s.h5 runs -o folder --force
+
+# What a link names is replaced, the link stays, and so do the rights of the file.
+echo old >real.csv
+chmod 600 real.csv
+ln -s ../real.csv folder/link.csv
+"$MIXSWEEP" export s.h5 runs -o folder/link.csv --force
+[ -L folder/link.csv ] || fail 'the link was replaced'
+cmp real.csv all.csv
+[ "$(stat -c %a real.csv)" = 600 ] || fail "the rights became $(stat -c %a real.csv)"
+ln -s nowhere dangling.csv
+refused 1 'dangling.csv is a link to what does not exist' \
+    "$MIXSWEEP" export s.h5 runs -o dangling.csv --force
+
+# Pipes, devices and our own stdout are written to as they are.
+mkfifo pipe
+cat pipe >piped.csv &
+"$MIXSWEEP" export s.h5 runs -o pipe --force
+wait $!
+cmp piped.csv all.csv
+[ -p pipe ] || fail 'the pipe was replaced'
+"$MIXSWEEP" export s.h5 runs -o /dev/stdout | cmp - all.csv
+(echo head && "$MIXSWEEP" export s.h5 runs -o /dev/stdout) >headed.csv
+[ "$(wc -l <headed.csv)" = 5 ] || fail "stdout was replaced: $(cat headed.csv)"
+if [ -c /dev/full ] && [ -w /dev/full ]; then
+    refused 1 'cannot write .*: No space left' \
+        "$MIXSWEEP" export s.h5 runs -o /dev/full --force
+    [ -c /dev/full ] || fail 'a device was replaced'
+fi
+[ "$(find . /dev -maxdepth 1 -name '*.part-*' 2>/dev/null)" = '' ] || fail 'a part was left behind'
+
 # Append: equal rows are skipped, new ones added, others refused.
 cat >more.csv <<'END'
 run,n_params,n_tokens,h_web,h_code,loss_exam,loss_code
@@ -101,8 +148,9 @@ refused 1 'run "9" (n_params 4000000, n_tokens 2000000000) is in the file with l
 cmp s.h5 before.h5
 sed 's/web/books/' more.csv >other.csv
 refused 1 'the file has no domain "books"' "$MIXSWEEP" import other.csv -o s.h5 --append
-"$MIXSWEEP" import more.csv -o fresh.h5 --append >out
-grep -q '^imported 2 runs' out || fail 'append makes the file where there is none'
+refused 1 'fresh.h5 does not exist; leave out --append to make it' \
+    "$MIXSWEEP" import more.csv -o fresh.h5 --append
+[ "$(echo fresh.h5*)" = 'fresh.h5*' ] || fail "a refusal left $(echo fresh.h5*)"
 
 # Two files and a map.
 printf 'run_id,p_code,p_web\nx,25,75\ny,50,50\n' >ratios.csv

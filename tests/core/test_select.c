@@ -188,7 +188,7 @@ static void test_targets_are_refused(void **state)
     refuse(table, (struct mix_selection){.targets = "code,code"}, "\"code\" is named twice");
     refuse(table, (struct mix_selection){.targets = "code,"}, "no target \"\"");
     table->targets[0].domain = table->targets[1].domain = -1;
-    refuse(table, (struct mix_selection){.targets = "domains"}, "--targets all takes all 3");
+    refuse(table, (struct mix_selection){.targets = "domains"}, "--targets all takes all of 3");
     for (size_t r = 0; r < table->n_rows; r++)
         table->runs[r].excluded = 1;
     refuse(table, (struct mix_selection){.targets = "all"}, "all failed or are excluded");

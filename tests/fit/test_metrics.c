@@ -18,6 +18,7 @@ static const double predicted[ROWS * TARGETS] = {2.125, 3.125, 2.25,  3.0, 2.5, 
 struct tables {
     double n_params[ROWS], n_tokens[ROWS], loss[ROWS * TARGETS], weight[ROWS * TARGETS];
     double predicted[ROWS * TARGETS];
+    size_t cluster[ROWS];
     struct mix_data data;
 };
 
@@ -30,12 +31,15 @@ static struct tables *make_tables(void)
     memcpy(t->predicted, predicted, sizeof predicted);
     for (size_t e = 0; e < ROWS * TARGETS; e++)
         t->weight[e] = 1.0;
+    for (size_t r = 0; r < ROWS; r++)
+        t->cluster[r] = r;
     t->data = (struct mix_data){.n_rows = ROWS,
                                 .n_targets = TARGETS,
                                 .n_params = t->n_params,
                                 .n_tokens = t->n_tokens,
                                 .loss = t->loss,
-                                .weight = t->weight};
+                                .weight = t->weight,
+                                .cluster = t->cluster};
     return t;
 }
 
@@ -209,6 +213,34 @@ static void test_metrics_where_nothing_varies(void **state)
     test_free(t);
 }
 
+/* Rows 0 and 1 are replicates of one mixture: of the means 2.5625, 3.0 and 2.75 (observed)
+ * and 2.625, 2.875 and 2.6875 (predicted) the ranks agree and the mixture predicted best is the
+ * best. As rows of their own, row 0 and row 1 (observed 2.5 and 2.625) would be two mixtures. */
+static void test_metrics_average_replicates(void **state)
+{
+    (void)state;
+    struct tables *t = make_tables();
+    const uint8_t first_scale[ROWS] = {1, 1, 1, 1, 0, 0, 0};
+    t->cluster[1] = t->cluster[0];
+    const struct mix_metrics m = score(t, NULL, first_scale, -1);
+    assert_near(m.rho, 1.0, 1e-15);
+    assert_near(m.regret, 0.0, 1e-15);
+    test_free(t);
+}
+
+/* A predictor that knows no mixture chooses none: no regret, no rank, no slope. */
+static void test_metrics_of_a_constant_prediction(void **state)
+{
+    (void)state;
+    struct tables *t = make_tables();
+    for (size_t e = 0; e < ROWS * TARGETS; e++)
+        t->predicted[e] = 2.5;
+    const struct mix_metrics m = score(t, NULL, NULL, -1);
+    assert_true(isnan(m.regret) && isnan(m.rho) && isnan(m.slope));
+    assert_near(m.skill, 0.0, 1e-15);
+    test_free(t);
+}
+
 static void test_metrics_of_a_perfect_prediction(void **state)
 {
     (void)state;
@@ -277,6 +309,8 @@ int main(void)
         cmocka_unit_test(test_metrics_leave_out_a_mixture_that_lacks_a_target),
         cmocka_unit_test(test_metrics_of_some_rows),
         cmocka_unit_test(test_metrics_where_nothing_varies),
+        cmocka_unit_test(test_metrics_average_replicates),
+        cmocka_unit_test(test_metrics_of_a_constant_prediction),
         cmocka_unit_test(test_metrics_of_a_perfect_prediction),
         cmocka_unit_test(test_metrics_of_copied_losses),
     };

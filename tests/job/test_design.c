@@ -156,8 +156,10 @@ static void test_plan_rows(void **state)
     struct mix_job *job = parse_with("mixtures: 12", "mixtures: 12\n  replicates: 2");
     struct mix_table *table = plan(job);
     assert_int_equal(table->n_rows, 2 * (12 + 6));
-    assert_string_equal(table->runs[0].run, "m000-60M-1.2B-s1");
-    assert_string_equal(table->runs[35].run, "m005-150M-3B-s2");
+    assert_string_equal(table->runs[0].run + 8, "-60M-1.2B-s1"); /* before it: the mixture's hash */
+    assert_string_equal(table->runs[35].run + 8, "-150M-3B-s2");
+    assert_memory_equal(table->runs[11].run, table->runs[35].run, 8);
+    assert_memory_not_equal(table->runs[9].run, table->runs[35].run, 8);
     for (size_t r = 0; r < table->n_rows; r++) {
         const struct mix_run *run = &table->runs[r];
         assert_true(run->flops == 6 * run->n_params * run->n_tokens);
@@ -213,8 +215,8 @@ static void test_plan_run_names_are_exact(void **state)
     job->scales[0].n_params = 1.5;
     job->scales[1].n_tokens = 67760078204.0;
     struct mix_table *table = plan(job);
-    assert_string_equal(table->runs[0].run, "m000-1.5-67760078203-s1");
-    assert_string_equal(table->runs[12].run, "m000-150M-67760078204-s1");
+    assert_string_equal(table->runs[0].run + 8, "-1.5-67760078203-s1");
+    assert_string_equal(table->runs[12].run + 8, "-150M-67760078204-s1");
     mix_table_destroy(table);
     mix_job_destroy(job);
 }

@@ -347,11 +347,41 @@ static void test_natural_jacobian_of_all_laws(void **state)
     check_natural_jacobian(&spec);
 }
 
+/* A domain without share whose transfer from all others is on its bound 0: its noise share is
+ * exactly 0, and the derivatives by T stay finite. */
+static void test_jacobian_of_transfer_at_no_share(void **state)
+{
+    (void)state;
+    const struct mix_law_spec spec = spec_of("transfer", 0, 2, 2, 50.0);
+    const int target_domain[2] = {0, 1};
+    const double corner[2] = {1.0, 0.0},
+                 theta[] = {log(0.3), log(0.4), 0.1, 0.2,      -1.0,    log(0.3),
+                            log(0.5), 0.0,      0.0, log(0.3), log(0.3)};
+    const double lambda[8] = {1.0, 0.5, 0.2, 0.2, 1.0, 0.5, 0.2, 0.2};
+    struct mix_model *model;
+    struct law_points points;
+    struct mix_error err = {{0}};
+    assert_int_equal(mix_model_create(&spec, target_domain, &model, &err), MIX_OK);
+    assert_int_equal(model->n_theta, sizeof theta / sizeof theta[0]);
+    assert_int_equal(law_points_create(1, 2, &points, &err), MIX_OK);
+    law_points_set(&points, 0, corner, 100.0, 2.0);
+    double g[2], phi[8], u[2], *own = numbers(2 * model->n_own), *v = numbers(model->n_v);
+    model->law->eval(model, theta, &points, g, phi);
+    model->law->jacobian(model, theta, &points, lambda, phi, own, u, v);
+    for (size_t i = 0; i < 2 * model->n_own; i++)
+        assert_true(isfinite(own[i]));
+    free(own);
+    free(v);
+    law_points_destroy(&points);
+    mix_model_destroy(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jacobian_of_capacity),
         cmocka_unit_test(test_jacobian_of_transfer),
+        cmocka_unit_test(test_jacobian_of_transfer_at_no_share),
         cmocka_unit_test(test_jacobian_of_demand),
         cmocka_unit_test(test_jacobian_of_chinchilla),
         cmocka_unit_test(test_mixture_gradient_of_all_laws),

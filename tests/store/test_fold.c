@@ -282,7 +282,12 @@ static void test_fold_draws_into_a_group(void **state)
     struct mix_error err = {""};
     struct mix_table *table = sample_table(3, 3, 4);
     struct mix_fit *fit = sample_fit("transfer", 5, 0);
-    struct mix_draws *draws = clean_draws(fit, 31), *part = clean_draws(fit, 10);
+    struct mix_draws *draws = clean_draws(fit, 31), *part = clean_draws(fit, 31);
+    for (size_t b = 10; b < 31; b++) { /* 31 are asked for, 10 of them were there to be done */
+        part->done[b] = 0;
+        part->objective[b] = 0.0;
+        memset(part->params + b * part->n_params, 0, part->n_params * sizeof *part->params);
+    }
     make_file(table, 3, fit);
     struct mix_store *store = open_store(MIX_STORE_WRITE);
     check(mix_store_put_draws(store, part, &err), &err);
@@ -290,6 +295,9 @@ static void test_fold_draws_into_a_group(void **state)
     memcpy(draws->objective, part->objective, 10 * sizeof(double));
     memcpy(draws->params, part->params, 10 * part->n_params * sizeof(double));
     log_draws(0, draws, 5, 31);
+    struct mix_draws *more = clean_draws(fit, 40);
+    log_draws(1, more, 31, 40); /* nobody asked for these */
+    mix_draws_destroy(more);
     check(mix_store_put_draws(store, part, &err), &err); /* the commit merges what is staged too */
     check(mix_store_commit(store, &err), &err);
     mix_store_close(store);

@@ -49,6 +49,21 @@ for name in ("key", "domain", "target"):
     assert runs[name].attrs["CLASS"] == b"DIMENSION_SCALE", name
 assert runs["mixture"].dims[1][0].name == "/runs/domain"
 assert runs["loss"].dims[1][0].name == "/runs/target"
+assert [d.label for d in runs["loss"].dims] == ["run", "target"]
+assert [d.label for d in runs["mixture"].dims] == ["run", "domain"]
+assert f["domains/prior"].dims[0].label == "domain" and f["targets/unit"].dims[0].label == "target"
+assert f["targets/weight"].attrs["units"] == b"1"
+meanings = {
+    "runs/status": b"0 done, 1 failed, 2 interrupted",
+    "targets/direction": b"-1 lower is better, +1 higher is better",
+    "targets/domain": b"index into /domains, -1 = no training domain",
+}
+for name, meaning in meanings.items():
+    assert f[name].attrs["meaning"] == meaning, name
+for name in ("is_final", "excluded"):
+    assert runs[name].attrs["meaning"], name
+for name in ("asked", "attempts", "metadata", "loss"):
+    assert runs[name].attrs["description"], name
 END
 
 equal="$python $MIXSWEEP_TESTS/h5equal.py"
@@ -76,6 +91,8 @@ awk 'BEGIN {
 cp many.h5 before.h5
 "$MIXSWEEP" fit many.h5 --law transfer --starts 2 --holdout none >/dev/null
 "$MIXSWEEP" fit many.h5 --law transfer --name again --starts 2 --holdout none >/dev/null
+"$MIXSWEEP" bootstrap many.h5 --fit again --draws 2 >/dev/null
+"$MIXSWEEP" optimum many.h5 --fit again --params 1e9 --tokens 2e10 >/dev/null
 "$python" - <<'END'
 import h5py
 import numpy as np
@@ -86,6 +103,7 @@ for name, dataset in f["runs"].items():
         assert dataset.dims[0][0].name == "/runs/key", name
     assert dataset[...].tobytes() == before["runs"][name][...].tobytes(), name
 assert f["runs/mixture"].dims[1][0].name == "/runs/domain"
+assert [d.label for d in f["runs/mixture"].dims] == ["run", "domain"]  # copied with the rest
 for fit in f["fits"].values():
     assert fit.attrs["law"] == b"transfer"
     assert fit["params"].shape == fit["param"].shape == fit["param_unit"].shape
@@ -94,4 +112,32 @@ for fit in f["fits"].values():
         assert fit[name].dims[0][0].name == fit.name + "/param", name
     assert fit["covariance"].dims[1][0].name == fit.name + "/param"
     assert fit["start_objective"].dims[0][0].name == fit.name + "/start"
+    assert [d.label for d in fit["covariance"].dims] == ["parameter", "parameter"]
+    assert fit["param_state"].attrs["meaning"].startswith(b"0 free, 1 on its bound, 2 not")
+    assert fit["target_domain"].attrs["meaning"].startswith(b"index into domain")
+    assert fit.attrs["checkpoints"] == b"last"
+    for name in ("form_meaning", "has_size_term_meaning", "h_min_description"):
+        assert fit.attrs[name], name
+    assert b"1e6 parameters" in fit.attrs["n_min_millions_description"]
+draws, optimum = f["bootstrap/again"], f["optimum/again"]
+assert [d.label for d in draws["params"].dims] == ["draw", "parameter"]
+assert optimum["binding"].attrs["meaning"] == b"0 interior, 1 on its floor, 2 on its cap"
+assert [d.label for d in optimum["draw_mixture"].dims] == ["draw", "domain"]
+
+units = []
+f.visititems(lambda _, o: units.append(o.attrs.get("units", b"1")))
+assert not any(unit.startswith(b"see") for unit in units), units
+f.close()
+
+# Files of the first versions have a number there.
+with h5py.File("many.h5", "r+") as f:
+    for name, old in (("transfer", 1), ("again", 2)):
+        del f["fits"][name].attrs["checkpoints"]
+        f["fits"][name].attrs["checkpoints"] = np.int32(old)
 END
+at="--mixture web=0.5,code=0.5 --params 1e9 --tokens 2e10"
+"$MIXSWEEP" predict many.h5 --fit transfer $at >/dev/null
+status=0
+"$MIXSWEEP" predict many.h5 --fit again $at >/dev/null 2>again.txt || status=$?
+[ $status != 0 ]
+grep -q 'checkpoints (attribute) is not last or all' again.txt

@@ -194,14 +194,36 @@ static void test_lock_heartbeat(void **state)
     mix_store_close(store);
 }
 
+/* Nobody can make a file at `where`. */
+static void refused(const char *where, const char *sentence)
+{
+    struct mix_error err = {""};
+    struct mix_store *store = NULL;
+    assert_int_equal(mix_store_open(where, MIX_STORE_CREATE, false, &store, &err), MIX_EIO);
+    assert_string_equal(err.text, sentence);
+}
+
 static void test_lock_needs_a_folder(void **state)
 {
     (void)state;
-    struct mix_error err = {""};
-    struct mix_store *store = NULL;
-    assert_int_equal(mix_store_open("not/there.h5", MIX_STORE_CREATE, false, &store, &err),
-                     MIX_EIO);
-    assert_non_null(strstr(err.text, "not/there.h5.lock: cannot make the lock file: No such file"));
+    refused("not/there.h5", "the folder not does not exist");
+    FILE *file = fopen("file", "w");
+    assert_non_null(file);
+    fclose(file);
+    refused("file/S.h5", "cannot write in the folder file: Not a directory");
+    unlink("file");
+}
+
+static void test_lock_needs_a_folder_to_write_in(void **state)
+{
+    (void)state;
+    if (geteuid() == 0) {
+        print_message("skipped: root may write everywhere\n");
+        skip();
+    }
+    assert_int_equal(mkdir("ro", 0555), 0);
+    refused("ro/S.h5", "cannot write in the folder ro: Permission denied");
+    rmdir("ro");
 }
 
 int main(void)
@@ -216,6 +238,7 @@ int main(void)
         TEST(test_lock_without_text),
         TEST(test_lock_heartbeat),
         TEST(test_lock_needs_a_folder),
+        TEST(test_lock_needs_a_folder_to_write_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

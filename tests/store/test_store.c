@@ -349,6 +349,7 @@ static void test_store_refuses_truncated_files(void **state)
         struct mix_store *store = NULL;
         assert_int_equal(mix_store_open(path, MIX_STORE_WRITE, false, &store, &err), MIX_EFORMAT);
         assert_non_null(strstr(err.text, "truncated"));
+        assert_non_null(strstr(err.text, "restore it from a copy"));
         size_t n_after = 0;
         char *after = slurp(path, &n_after);
         assert_int_equal(n_after, length);
