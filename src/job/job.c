@@ -364,7 +364,9 @@ static void check_where(struct reader *in)
 static void take_fit(struct reader *in, const struct raw_fit *raw)
 {
     static const char *const checkpoints[] = {"last", "all"};
-    static const char *const forms[] = {"full", "eq1", "eq2", "eq3"};
+    static const char *const forms[] = {"full", "eq1", "eq3"};
+    static const int form_of[] = {0, 1, 3};
+    int form = 0;
     struct mix_fit_options defaults = mix_fit_options_default();
     struct mix_fit_options *fit = &in->job->fit;
     int last_or_all = MIX_CHECKPOINTS_LAST;
@@ -373,7 +375,10 @@ static void take_fit(struct reader *in, const struct raw_fit *raw)
         return;
     const char *law = defaults.law;
     take_law(in, "fit.law", raw->law, &law);
-    take_word(in, "fit.form", raw->form, forms, 4, &fit->form);
+    take_word(in, "fit.form", raw->form, forms, 3, &form);
+    fit->form = form_of[form];
+    if (form != 0 && strcmp(law, "capacity") != 0)
+        FAIL(in, "fit.form", "%s is a form of law capacity, not of %s.", forms[form], law);
     take_name(in, "fit.name", raw->name, name, sizeof name);
     fit->selection = defaults.selection;
     take_text(in, "fit.where", raw->where, fit->selection.where, sizeof fit->selection.where);

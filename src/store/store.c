@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* store.c - opening and reading; see store.h. */
+#define _XOPEN_SOURCE 700 /* realpath() */
 #include "mixsweep/store.h"
 
 #include <stdio.h>
@@ -96,6 +97,17 @@ static enum mix_status open_for_writing(struct mix_store *store, bool break_lock
     return status;
 }
 
+/* A link stands for the file it names: lock and logs lie beside that, and it is that which is
+ * replaced. The caller frees the result; NULL when memory is out. */
+static char *resolve_link(const char *path)
+{
+    struct stat info;
+    char *real = NULL;
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+        real = realpath(path, NULL);
+    return real != NULL ? real : strdup(path);
+}
+
 enum mix_status mix_store_open(const char *path, enum mix_store_mode mode, bool break_lock,
                                struct mix_store **out, struct mix_error *err)
 {
@@ -103,17 +115,17 @@ enum mix_status mix_store_open(const char *path, enum mix_store_mode mode, bool 
     struct mix_store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return mix_fail(err, MIX_ENOMEM, "%s: no memory", path);
-    const size_t n = strlen(path) + sizeof ".log";
     store->mode = mode;
     store->root.id = -1;
-    store->path = strdup(path);
+    store->path = resolve_link(path);
     store->job = strdup("");
+    const size_t n = strlen(store->path != NULL ? store->path : path) + sizeof ".log";
     store->log_dir = malloc(n);
     if (store->path == NULL || store->job == NULL || store->log_dir == NULL) {
         mix_store_close(store);
         return mix_fail(err, MIX_ENOMEM, "%s: no memory", path);
     }
-    snprintf(store->log_dir, n, "%s.log", path);
+    snprintf(store->log_dir, n, "%s.log", store->path);
     const enum mix_status status = mode == MIX_STORE_READ
                                        ? open_for_reading(store, err)
                                        : open_for_writing(store, break_lock, err);

@@ -105,3 +105,12 @@ refuses 1 'nonesuch' bootstrap once.h5 --fit nonesuch
 refuses 2 '--cluster domain' bootstrap once.h5 --cluster domain
 refuses 2 '--draws' bootstrap once.h5 --draws 0
 refuses 1 'none.h5' bootstrap none.h5
+
+# A link stands for the file it names: that file is replaced, the link stays a link.
+mkdir linked
+cp fitted.h5 linked/real.h5
+ln -s linked/real.h5 link.h5
+"$MIXSWEEP" bootstrap link.h5 --fit capacity --seed 77 --draws 5 >out 2>err ||
+    die "bootstrap through a link failed: $(cat err)"
+[ -L link.h5 ] && [ ! -e link.h5.lock ] && [ ! -e linked/real.h5.lock ] || die "the link was replaced"
+"$MIXSWEEP" status linked/real.h5 | grep -q '5/5 draws' || die "the file behind the link has no draws"
