@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "mixsweep/share.h"
 #include "mixsweep/store.h"
@@ -18,13 +17,6 @@ struct request {
     size_t n_before; /* draws that were there already */
     double started_s;
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The draws to complete: those of the file where they belong to the same question, else none done.
  */
@@ -79,7 +71,7 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
 static void print_result(const struct request *request, const struct mix_fit *fit,
                          const struct mix_draws *draws)
 {
-    const double wall_s = now_s() - request->started_s;
+    const double wall_s = cli_now_s() - request->started_s;
     const size_t n_done = mix_draws_count(draws);
     size_t n_failed = 0;
     for (size_t b = 0; b < draws->n_draws; b++)
@@ -157,7 +149,7 @@ static enum mix_status run_bootstrap(struct mix_ranks *ranks, struct request *re
 static enum mix_status verb_bootstrap(struct mix_ranks *ranks, int argc, char **argv,
                                       struct mix_error *err)
 {
-    struct request request = {.options = {.n_draws = 1000, .seed = 1}, .started_s = now_s()};
+    struct request request = {.options = {.n_draws = 1000, .seed = 1}, .started_s = cli_now_s()};
     const struct cli_option options[] = {
         {"fit", 0, "NAME", "the fit to resample (may be left out where there is one)", CLI_TEXT,
          &request.fit, 0, 0},

@@ -111,6 +111,8 @@ void cli_table_destroy(struct cli_table *table);
 
 /** "1.3B", "122M", "9.998B", "500k": sizes for people, at most 4 digits. `text` has 16 bytes. */
 const char *cli_size(double value, char text[16]);
+/** Seconds of a clock that only goes forward. */
+double cli_now_s(void);
 /** "1m48s", "0.4s". */
 const char *cli_duration(double seconds, char text[16]);
 

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "mixsweep/share.h"
 #include "mixsweep/store.h"
@@ -17,13 +16,6 @@ struct request {
     double started_s;
     struct mix_fit_options fit;
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static enum mix_status parse_form(const char *text, int *form, struct mix_error *err)
 {
@@ -309,7 +301,7 @@ void cli_print_fit(FILE *out, const struct mix_fit *fit, double wall_s)
 
 static void print_text(const struct request *request, const struct mix_fit *fit)
 {
-    cli_print_fit(stdout, fit, now_s() - request->started_s);
+    cli_print_fit(stdout, fit, cli_now_s() - request->started_s);
     printf("  law %s, %zu parameters, %zu losses of %zu rows and %zu mixtures, MSE %.4g%s\n\n",
            fit->spec.law, fit->n_params, fit->n_fitted, fit->n_rows, fit->n_clusters,
            fit->objective, request->found ? " (in the file already)" : "");
@@ -402,7 +394,7 @@ static enum mix_status run_fit(struct mix_ranks *ranks, struct request *request,
 static enum mix_status verb_fit(struct mix_ranks *ranks, int argc, char **argv,
                                 struct mix_error *err)
 {
-    struct request request = {.fit = mix_fit_options_default(), .started_s = now_s()};
+    struct request request = {.fit = mix_fit_options_default(), .started_s = cli_now_s()};
     double mask = 0.0;
     const struct cli_option options[] = {
         {"law", 0, "LAW", "capacity, transfer, demand or chinchilla (default transfer)", CLI_TEXT,

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct cli_table {
@@ -126,6 +127,13 @@ const char *cli_size(double value, char text[16])
         value /= 1000.0;
     snprintf(text, 16, "%.4g%s", value, suffixes[s]);
     return text;
+}
+
+double cli_now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 const char *cli_duration(double seconds, char text[16])

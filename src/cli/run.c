@@ -5,7 +5,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "mixsweep/pipeline.h"
 #include "mixsweep/version.h"
@@ -16,13 +15,6 @@ struct show {
     FILE *out;
     bool json;
 };
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static bool is_root(const struct show *show)
 {
@@ -42,7 +34,7 @@ static void print_stage(const struct show *show, const char *stage, const char *
     char time[16];
     print_note(show);
     fprintf(show->out, "%-10s %-52s %8s\n", stage, text,
-            show->pipeline->skipped ? "in file" : cli_duration(now_s() - start_s, time));
+            show->pipeline->skipped ? "in file" : cli_duration(cli_now_s() - start_s, time));
     fflush(show->out);
 }
 
@@ -110,7 +102,7 @@ static enum mix_status sweep_stage(const struct show *show, struct mix_error *er
 {
     struct mix_pipeline *pipeline = show->pipeline;
     struct cli_progress progress = {.stage = "sweep", .unit = "runs", .store = pipeline->store};
-    const double start_s = now_s();
+    const double start_s = cli_now_s();
     const enum mix_status status = mix_pipeline_sweep(pipeline, cli_progress, &progress, err);
     cli_progress_clear(&progress);
     if (!is_root(show) || status != MIX_OK)
@@ -131,7 +123,7 @@ static enum mix_status fit_stage(const struct show *show, struct mix_error *err)
 {
     struct mix_pipeline *pipeline = show->pipeline;
     struct cli_progress progress = {.stage = "fit", .unit = "starts", .store = pipeline->store};
-    const double start_s = now_s();
+    const double start_s = cli_now_s();
     const enum mix_status status = mix_pipeline_fit(pipeline, cli_progress, &progress, err);
     cli_progress_clear(&progress);
     if (!is_root(show) || status != MIX_OK || !pipeline->fit)
@@ -148,7 +140,7 @@ static enum mix_status bootstrap_stage(const struct show *show, struct mix_error
     struct mix_pipeline *pipeline = show->pipeline;
     struct cli_progress progress = {
         .stage = "bootstrap", .unit = "draws", .store = pipeline->store};
-    const double start_s = now_s();
+    const double start_s = cli_now_s();
     const enum mix_status status = mix_pipeline_bootstrap(pipeline, cli_progress, &progress, err);
     cli_progress_clear(&progress);
     if (!is_root(show) || status != MIX_OK || !pipeline->draws)

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/files.h"
+
 static const uint32_t MAGIC = 0x3152584d; /* "MXR1", little-endian */
 enum { HEADER_BYTES = 16, CRC_BYTES = 4, ALIGN = 8 };
 
@@ -152,31 +154,6 @@ static enum mix_status encode(struct mix_log *log, enum mix_log_kind kind, const
     return MIX_OK;
 }
 
-/* 0 or the errno. A short write (disk nearly full, signal) is continued: the next try tells. */
-static int write_all(int fd, const uint8_t *bytes, size_t n)
-{
-    while (n > 0) {
-        const ssize_t written = write(fd, bytes, n);
-        if (written < 0 && errno != EINTR)
-            return errno;
-        if (written > 0) {
-            bytes += written;
-            n -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
-/* A folder that cannot be synced (some network file systems) is no reason to fail. */
-static void sync_folder(const char *dir)
-{
-    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
-
 static enum mix_status sync_record(struct mix_log *log, struct mix_error *err)
 {
     if (fdatasync(log->fd) != 0 && errno != EINVAL && errno != ENOSYS)
@@ -184,9 +161,9 @@ static enum mix_status sync_record(struct mix_log *log, struct mix_error *err)
                         strerror(errno));
     if (!log->entry_synced) {
         char *parent = join(log->dir, "..");
-        sync_folder(log->dir);
+        mix_folder_sync(log->dir);
         if (parent != NULL)
-            sync_folder(parent);
+            mix_folder_sync(parent);
         free(parent);
         log->entry_synced = true;
     }
@@ -203,7 +180,7 @@ enum mix_status mix_log_append(struct mix_log *log, enum mix_log_kind kind, cons
         status = open_file(log, err);
     if (status != MIX_OK)
         return status;
-    const int reason = write_all(log->fd, log->buffer, n_bytes);
+    const int reason = mix_file_write(log->fd, log->buffer, n_bytes);
     if (reason != 0) {
         /* Without the torn record the log is clean; where even this fails, readers skip it. */
         const bool cut = ftruncate(log->fd, log->end) == 0;

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/files.h"
+
 const struct h5_field store_version_field = {.name = "format_version",
                                              .type = H5_INT32,
                                              .place = H5_SCALAR_AT,
@@ -182,20 +184,6 @@ static enum mix_status finish_image(struct h5_group *root, struct store_image *i
     return MIX_OK;
 }
 
-static int write_all(int fd, const char *bytes, size_t n)
-{
-    while (n > 0) {
-        const ssize_t written = write(fd, bytes, n);
-        if (written < 0 && errno != EINTR)
-            return errno;
-        if (written > 0) {
-            bytes += written;
-            n -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
 /* Write and sync a new file with the permissions of the old one; 0 or the errno. */
 static int write_file(const char *path, const char *old, const void *bytes, size_t n)
 {
@@ -205,7 +193,7 @@ static int write_file(const char *path, const char *old, const void *bytes, size
         return errno;
     if (stat(old, &info) == 0)
         fchmod(fd, info.st_mode & 07777); /* where this fails the umask holds */
-    int reason = write_all(fd, bytes, n);
+    int reason = mix_file_write(fd, bytes, n);
     if (reason == 0 && fsync(fd) != 0)
         reason = errno;
     if (close(fd) != 0 && reason == 0)
@@ -221,14 +209,11 @@ char *store_folder_of(const char *path)
                            : strndup(path, (size_t)(slash - path));
 }
 
-static void sync_folder(const char *path)
+static void sync_folder_of(const char *path)
 {
     char *folder = store_folder_of(path);
-    const int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd); /* some network file systems cannot; the rename stands all the same */
-        close(fd);
-    }
+    if (folder != NULL)
+        mix_folder_sync(folder);
     free(folder);
 }
 
@@ -254,7 +239,7 @@ enum mix_status store_file_replace(struct h5_group *root, struct store_image *im
                           "logs are kept as they were",
                           path, image->n_bytes, strerror(reason));
     } else {
-        sync_folder(path);
+        sync_folder_of(path);
     }
     free(temporary);
     return status;
