@@ -36,7 +36,7 @@ span=$(($(now_ms) - started))
 
 # kill_at MS: start the command on killed.h5, kill it after so long; false where it was done first.
 kill_at() {
-    local job ranks rank victims
+    local job ranks rank victims guard status
     (bootstrap killed.h5) >killed.json 2>killed.err &
     job=$!
     sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"
@@ -51,9 +51,13 @@ kill_at() {
     fi
     kill -9 "${victims[@]}" 2>/dev/null || true
     kill -CONT $job 2>/dev/null || true
-    if wait $job; then
-        return 1
-    fi
+    # Open MPI's launcher may wait for ever for a rank that was killed in MPI_Init: end it too.
+    (sleep 20 && kill -9 $job) >/dev/null 2>&1 &
+    guard=$!
+    status=0
+    wait $job || status=$?
+    kill $guard 2>/dev/null || true
+    [ $status != 0 ] || return 1
     for pid in "${ranks[@]}"; do
         while kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
     done
