@@ -114,3 +114,26 @@ ln -s linked/real.h5 link.h5
     die "bootstrap through a link failed: $(cat err)"
 [ -L link.h5 ] && [ ! -e link.h5.lock ] && [ ! -e linked/real.h5.lock ] || die "the link was replaced"
 "$MIXSWEEP" status linked/real.h5 | grep -q '5/5 draws' || die "the file behind the link has no draws"
+
+# More draws make an optimum of fewer stale: it goes, and that is said.
+cp fitted.h5 more.h5
+mixsweep bootstrap more.h5 --draws 5
+mixsweep optimum more.h5 --params 1e9 --tokens 2e10
+mixsweep bootstrap more.h5 --draws 8
+says 'made from fewer or other draws and dropped: optimum capacity'
+mixsweep status more.h5 --format json
+holds 'j["optimum"] == []'
+
+# A holder that is stopped still lives: its lock stands, however old the heartbeat.
+cp fitted.h5 held.h5
+"$MIXSWEEP" bootstrap held.h5 --draws 100000 >held.out 2>&1 &
+holder=$!
+for _ in $(seq 500); do [ -s held.h5.log/rank-0000 ] && break; sleep 0.02; done
+kill -STOP $holder
+touch -d '5 minutes ago' held.h5.lock
+refuses 1 "is being written by process $holder" bootstrap held.h5 --draws 3
+kill -CONT $holder
+kill -TERM $holder
+status=0
+wait $holder || status=$?
+[ $status = 75 ] || die "the holder ended with $status: $(cat held.out)"

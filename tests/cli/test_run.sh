@@ -161,3 +161,8 @@ run plan plan.yaml --format json
 sed 's/seed: 5/seed: 6/' ranks1/job.yaml >ranks1/other.yaml
 (cd ranks1 && "$MIXSWEEP" run other.yaml) >out 2>err && die "runs of another truth were taken"
 says "simulated otherwise"
+
+# A share that the large run would see more than once is said.
+job supply.h5 | sed 's/name: wiki, prior: 0.2/name: wiki, prior: 0.2, supply_tokens: 1e9/' >supply.yaml
+run run supply.yaml
+says 'warning: wiki would be seen .* exceeds the supply of 1e+09'
