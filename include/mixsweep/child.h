@@ -52,7 +52,8 @@ struct mix_child_spec {
     const char *stdin_path;                    /* from our folder; NULL = /dev/null */
     const char *stdout_path;                   /* made or appended to; NULL = /dev/null */
     const char *stderr_path;
-    bool pipes; /* stdin and stdout are pipes instead, see mix_child_stdin() */
+    bool pipes;      /* stdin and stdout are pipes instead, see mix_child_stdin() */
+    bool own_stderr; /* stderr is ours, whatever stderr_path says */
 };
 
 struct mix_child;
@@ -96,6 +97,24 @@ void mix_child_close_stdin(struct mix_child *child);
 
 /** Kill what lives of the group, reap, free. NULL is fine. */
 void mix_child_destroy(struct mix_child *child);
+
+/** A process that ends our children when we are killed and cannot: outside a batch system they
+ * would run on, and a resumed sweep would start beside them in the same folder. Opaque. */
+struct mix_guard;
+
+/**
+ * Start a guard. Local. Once this process is gone it sends SIGTERM to all processes of this node
+ * that carry the mark, and to their groups, and SIGKILL after the grace.
+ *
+ * @param grace_s  between the two
+ * @return MIX_OK; as mix_child_start()
+ */
+enum mix_status mix_guard_create(double grace_s, struct mix_guard **out, struct mix_error *err);
+/** Put the mark into the environment of a child to be. */
+enum mix_status mix_guard_mark(const struct mix_guard *guard, struct mix_environment *environment,
+                               struct mix_error *err);
+/** The guard goes; marked children stay as they are. NULL is fine. */
+void mix_guard_destroy(struct mix_guard *guard);
 
 /** The CPUs that children may use: mpirun binds a rank to one core unless it is told otherwise, and
  * all children of the rank would share that core. Where mpirun (Open MPI 4) bound this process and

@@ -125,7 +125,11 @@ static enum mix_status open_streams(const struct mix_child_spec *spec, struct op
         if (status == MIX_OK)
             status = open_stream(spec->stdout_path, 1, opened, err);
     }
-    return status == MIX_OK ? open_stream(spec->stderr_path, 2, opened, err) : status;
+    if (spec->own_stderr && status == MIX_OK)
+        opened->stream[2] = fcntl(2, F_DUPFD_CLOEXEC, N_STREAMS); /* without one: /dev/null */
+    if (status != MIX_OK || opened->stream[2] >= 0)
+        return status;
+    return open_stream(spec->own_stderr ? NULL : spec->stderr_path, 2, opened, err);
 }
 
 /* ---- the program */

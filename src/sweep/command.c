@@ -51,6 +51,7 @@ struct command {
     struct mix_template **environment; /* (n_environment) values */
     bool has_mixture_file;             /* somebody asks for it */
     struct mix_environment *base;      /* what all children get */
+    struct mix_guard *guard;           /* made with the first child */
     char *parent;                      /* folder of the run folders */
     char *to_remove;                   /* run folder, or NULL */
     bool has_started;                  /* the command has been found once */
@@ -90,6 +91,7 @@ static void destroy(void *state)
     for (size_t i = 0; command->environment && i < command->n_environment; i++)
         mix_template_destroy(command->environment[i]);
     mix_environment_destroy(command->base);
+    mix_guard_destroy(command->guard);
     free(command->argv);
     free(command->environment);
     free(command->to_remove);
@@ -468,16 +470,26 @@ static void remove_folder(struct command *command)
     command->to_remove = NULL;
 }
 
+static enum mix_status set_guard(struct command *command, struct mix_error *err)
+{
+    enum mix_status status = mix_guard_create(command->job->command.grace_s, &command->guard, err);
+    return status == MIX_OK ? mix_guard_mark(command->guard, command->base, err) : status;
+}
+
 static enum mix_status start(void *state, const struct mix_request *request,
                              const struct mix_seat *seat, void **run, struct mix_error *err)
 {
     struct command *command = state;
+    if (!command->guard) {
+        const enum mix_status guarded = set_guard(command, err);
+        if (guarded != MIX_OK)
+            return guarded;
+    }
     struct attempt *attempt = calloc(1, sizeof *attempt);
     struct values values = {.text = NULL};
     struct mix_error reason = {.text = ""};
     if (!attempt)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a command.");
-    remove_folder(command);
     attempt->request = request;
     attempt->limit_s = limit_of(request);
     attempt->next_s = mix_clock_s() + attempt->limit_s;
@@ -488,6 +500,7 @@ static enum mix_status start(void *state, const struct mix_request *request,
         status = make_folder(command, attempt, &values, &reason);
     if (status == MIX_OK)
         status = launch(command, attempt, &values, seat, &reason);
+    remove_folder(command); /* while the child runs; a place waits for none of this */
     clear_values(&values);
     /* A command that was never found is a mistake in the job, not 500 failed runs. */
     if (status == MIX_ENOMEM || (status == MIX_ENOTFOUND && !command->has_started)) {

@@ -27,8 +27,7 @@
  *
  * A rank that is lost ends the job, by MPI's fatal handler or by the launcher: the other ranks get
  * SIGTERM (Open MPI: SIGKILL a second later), tell their children to stop, and what is in a log
- * stays. Children of a rank that is killed by SIGKILL are orphans until the batch system ends the
- * job step: the death of a parent cannot be asked for through posix_spawn.
+ * stays. Children of a rank that is killed by SIGKILL are ended by its guard (child.h).
  */
 #define _GNU_SOURCE /* ppoll() */
 #include "mixsweep/farm.h"
