@@ -38,6 +38,7 @@ struct mix_place {
 
 /** Tasks of one kind (in a sweep: of one scale). */
 struct mix_task_class {
+    char name[48]; /* for messages: "runs of 1.3e9 parameters"; may be empty */
     struct mix_demand demand;
     double declared_s; /* how long it may take; NaN = not said */
     double cost;       /* relative, known beforehand (FLOPs): gives the duration of kinds not yet

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gsl/gsl_errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,13 @@ static enum mix_status run_program(int argc, char **argv, struct mix_error *err)
     return MIX_OK;
 }
 
+/* `| head` has seen enough: nothing to tell. */
+static bool reader_has_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 int main(int argc, char **argv)
 {
     struct mix_error err = {.text = ""};
@@ -149,7 +157,7 @@ int main(int argc, char **argv)
     if (rank == 0 && (fflush(stdout) != 0 || ferror(stdout)) && status == MIX_OK)
         status = mix_fail(&err, MIX_EIO, "cannot write to standard output: %s.",
                           errno != 0 ? strerror(errno) : "an earlier write failed");
-    if (status != MIX_OK && rank == 0)
+    if (status != MIX_OK && rank == 0 && !(status == MIX_EIO && reader_has_gone()))
         print_error(verb != NULL ? verb->name : "", status, &err);
     return mix_status_exit(status);
 }

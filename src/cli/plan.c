@@ -135,7 +135,7 @@ static void print_cost(const struct plan_summary *s)
         printf("\n");
 }
 
-static void print_text(const char *path, const struct plan_summary *s)
+static void print_text(const struct plan_summary *s)
 {
     const struct mix_job *job = s->job;
     printf("job %s · %zu mixture%s × %zu scale%s × %zu domain%s, %zu runs · file %s\n", job->name,
@@ -151,7 +151,6 @@ static void print_text(const char *path, const struct plan_summary *s)
     print_cost(s);
     for (size_t i = 0; i < s->n_warnings; i++)
         printf("warning: %s\n", s->warnings[i]);
-    printf("\nnext: mpirun -n 4 mixsweep run %s\n", path);
 }
 
 static json_t *json_scale(const struct plan_summary *s, size_t index)
@@ -264,11 +263,16 @@ static enum mix_status run_plan(struct mix_ranks *ranks, int argc, char **argv,
     if (status == MIX_OK && json)
         status = print_json(&summary, err);
     else if (status == MIX_OK)
-        print_text(path, &summary);
+        print_text(&summary);
     if (status == MIX_OK && folder)
         status = cli_emit(summary.job, path, folder, &n_emitted, err);
     if (status == MIX_OK && folder)
-        fprintf(stderr, "%zu runs are in %s: NAME.json and NAME.sbatch each\n", n_emitted, folder);
+        fprintf(stderr, "%zu run%s in %s: NAME.json and NAME.sbatch each\n", n_emitted,
+                n_emitted == 1 ? " is" : "s are", folder);
+    if (status == MIX_OK && !json && folder)
+        printf("\nnext: for script in %s/*.sbatch; do sbatch \"$script\"; done\n", folder);
+    else if (status == MIX_OK && !json)
+        printf("\nnext: mpirun -n 4 mixsweep run %s\n", path);
     plan_summary_free(&summary);
     return status;
 }

@@ -122,6 +122,8 @@ static struct mix_task_class *make_classes(const struct mix_job *job)
                                     .declared_s = is->wall_s > 0 ? is->wall_s : NAN,
                                     .cost = mix_job_flops(scale),
                                     .resumable = job->command.resumable};
+        snprintf(classes[s].name, sizeof classes[s].name, "runs of %.4g parameters",
+                 scale->n_params);
     }
     return classes;
 }

@@ -742,9 +742,10 @@ static enum mix_status judge(const struct hand *hand, struct mix_error *err)
         return MIX_OK;
     if (!hand->stops && !may_start(hand))
         return mix_fail(err, MIX_EINVAL,
-                        "%s: %zu tasks failed, which is the limit; %zu of %zu finished and nothing "
-                        "more was started",
-                        farm->name, leader->n_failed, leader->n_finished, leader->n_todo);
+                        "%s: %zu task%s failed, which is the limit; %zu of %zu finished and "
+                        "nothing more was started",
+                        farm->name, leader->n_failed, leader->n_failed == 1 ? "" : "s",
+                        leader->n_finished, leader->n_todo);
     return mix_fail(err, MIX_EINTERRUPTED,
                     "%s: %s, %zu of %zu tasks finished; the same command resumes", farm->name,
                     leader->why != NULL ? leader->why

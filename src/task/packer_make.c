@@ -53,22 +53,29 @@ static enum mix_status check_places(const struct mix_place *places, int n_places
     return MIX_OK;
 }
 
-static enum mix_status check_demand(const struct mix_demand *demand, int class_,
-                                    struct mix_error *err)
+static const char *name_of(const struct mix_task_class *class_)
 {
+    return class_->name[0] != '\0' ? class_->name : "tasks";
+}
+
+static enum mix_status check_demand(const struct mix_task_class *class_, struct mix_error *err)
+{
+    const struct mix_demand *demand = &class_->demand;
     if (demand->n_nodes >= 1 && demand->cpus >= 0 && demand->gpus >= 0 && demand->mem_bytes >= 0 &&
         demand->mem_bytes < 9e18)
         return MIX_OK;
     return mix_fail(err, MIX_EINVAL,
-                    "tasks of kind %d: %d nodes, %d CPUs, %d GPUs, %g bytes; a "
-                    "task needs at least "
-                    "one node, and nothing may be negative",
-                    class_, demand->n_nodes, demand->cpus, demand->gpus, demand->mem_bytes);
+                    "%s: %d nodes, %d CPUs, %d GPUs, %g bytes; a task needs at least one node, and "
+                    "nothing may be negative",
+                    name_of(class_), demand->n_nodes, demand->cpus, demand->gpus,
+                    demand->mem_bytes);
 }
 
-static enum mix_status fail_fit(const struct mix_place *places, int n_places, int class_,
-                                const struct mix_demand *demand, int n_fit, struct mix_error *err)
+static enum mix_status fail_fit(const struct mix_place *places, int n_places,
+                                const struct mix_task_class *class_, int n_fit,
+                                struct mix_error *err)
 {
+    const struct mix_demand *demand = &class_->demand;
     int cpus = 0, gpus = 0;
     double mem_bytes = 0;
     for (int p = 0; p < n_places; p++) {
@@ -77,17 +84,15 @@ static enum mix_status fail_fit(const struct mix_place *places, int n_places, in
         mem_bytes = fmax(mem_bytes, places[p].mem_bytes);
     }
     return mix_fail(err, MIX_EINVAL,
-                    "tasks of kind %d need %d nodes with %d CPUs, %d GPUs and "
-                    "%.3g GB each; of %d "
-                    "places %d can hold such a task (the largest have %d CPUs, "
-                    "%d GPUs, %.3g GB; 0 "
-                    "CPUs or GB = not counted)",
-                    class_, demand->n_nodes, demand->cpus, demand->gpus, 1e-9 * demand->mem_bytes,
-                    n_places, n_fit, cpus, gpus, 1e-9 * mem_bytes);
+                    "%s need %d nodes with %d CPUs, %d GPUs and %.3g GB each; of %d places %d can "
+                    "hold such a task (the largest have %d CPUs, %d GPUs, %.3g GB; 0 CPUs or GB = "
+                    "not counted)",
+                    name_of(class_), demand->n_nodes, demand->cpus, demand->gpus,
+                    1e-9 * demand->mem_bytes, n_places, n_fit, cpus, gpus, 1e-9 * mem_bytes);
 }
 
 /* How many tasks of a class can run at once when nothing else does. */
-static enum mix_status count_seats(const struct mix_place *places, int n_places, int c,
+static enum mix_status count_seats(const struct mix_place *places, int n_places,
                                    struct task_class *class_, struct mix_error *err)
 {
     int64_t n_shares = 0;
@@ -97,17 +102,17 @@ static enum mix_status count_seats(const struct mix_place *places, int n_places,
         const int64_t n = capacity(&room, &class_->need);
         if (n > CAPACITY_MAX)
             return mix_fail(err, MIX_EINVAL,
-                            "tasks of kind %d need nothing that place %d (%s) counts: any number "
-                            "would run there at once; give it slots",
-                            c, p, places[p].host);
+                            "%s need nothing that place %d (%s) counts: any number would run there "
+                            "at once; give it slots",
+                            name_of(&class_->is), p, places[p].host);
         n_shares += n;
         n_fit += n > 0;
     }
     if (n_fit < class_->is.demand.n_nodes)
-        return fail_fit(places, n_places, c, &class_->is.demand, n_fit, err);
+        return fail_fit(places, n_places, &class_->is, n_fit, err);
     if (n_shares > INT_MAX / 2)
-        return mix_fail(err, MIX_EINVAL, "%d places hold %lld tasks of kind %d at once", n_places,
-                        (long long)n_shares, c);
+        return mix_fail(err, MIX_EINVAL, "%d places hold %lld %s at once", n_places,
+                        (long long)n_shares, name_of(&class_->is));
     class_->n_seats = (int)(n_shares / class_->is.demand.n_nodes);
     return MIX_OK;
 }
@@ -175,10 +180,10 @@ enum mix_status mix_packer_create(const struct mix_place *places, int n_places,
     for (int c = 0; c < n_classes && status == MIX_OK; c++) {
         struct task_class *class_ = &packer->classes[c];
         *class_ = (struct task_class){.is = classes[c], .head = MIX_NONE, .tail = MIX_NONE};
-        status = check_demand(&class_->is.demand, c, err);
+        status = check_demand(&class_->is, err);
         class_->need = need_of(&class_->is.demand);
         if (status == MIX_OK)
-            status = count_seats(places, n_places, c, class_, err);
+            status = count_seats(places, n_places, class_, err);
     }
     if (status != MIX_OK)
         goto out;
