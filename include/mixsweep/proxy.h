@@ -75,6 +75,8 @@ struct mix_trainer_options {
     enum mix_sampling sampling;
     uint64_t seed;
     size_t validation_bytes; /* evaluated per source at most; 0 = the whole part */
+    const double *subsample; /* (K) part of each domain's training text that is used, spread over
+                                all of it and equal for all seeds; NULL = all. Borrowed by create */
 };
 
 /** Sensible options for a shape: what the quickstart trains with. */
@@ -122,6 +124,12 @@ const struct mix_trainer_progress *mix_trainer_progress(const struct mix_trainer
 enum mix_status mix_trainer_train(struct mix_trainer *trainer, const double *mixture,
                                   const double *weight, uint64_t n_steps, struct mix_poll *poll,
                                   struct mix_error *err);
+
+/** From now on choose the domains of sequences so; what exact sampling owes is kept meanwhile. */
+void mix_trainer_set_sampling(struct mix_trainer *trainer, enum mix_sampling sampling);
+
+/** The learning rate of the next step. */
+double mix_trainer_learning_rate(const struct mix_trainer *trainer);
 
 /** A measured loss. */
 struct mix_proxy_loss {

@@ -98,7 +98,8 @@ enum mix_status proxy_find_text(const struct mix_trainer *trainer, size_t source
                         "source %s: its %s part has %zu bytes; a context and the byte behind it "
                         "need %zu",
                         mix_corpus_name(trainer->corpus, source), parts[part], n_bytes, t + 1);
-    *out = (struct proxy_text){bytes, (n_bytes - 1) / t};
+    const uint64_t n_chunks = (n_bytes - 1) / t;
+    *out = (struct proxy_text){.bytes = bytes, .n_chunks = n_chunks, .n_used = n_chunks};
     return MIX_OK;
 }
 
@@ -110,7 +111,7 @@ static struct mix_key identity_of(const struct mix_trainer *trainer)
     struct mix_key key = mix_key_make(0, "proxy", words, sizeof words);
     for (size_t k = 0; k < trainer->n_domains; k++) {
         const struct mix_key text = mix_corpus_hash(trainer->corpus, k);
-        const uint64_t link[] = {key.hi, key.lo, text.hi, text.lo};
+        const uint64_t link[] = {key.hi, key.lo, text.hi, text.lo, trainer->train[k].n_used};
         key = mix_key_make(k, "proxy", link, sizeof link);
     }
     return key;
@@ -164,6 +165,23 @@ void mix_trainer_destroy(struct mix_trainer *t)
     free(t);
 }
 
+static enum mix_status find_training_text(struct mix_trainer *trainer, size_t domain,
+                                          const double *subsample, struct mix_error *err)
+{
+    struct proxy_text *text = &trainer->train[domain];
+    const enum mix_status status = proxy_find_text(trainer, domain, MIX_PART_TRAIN, text, err);
+    if (status != MIX_OK || subsample == NULL)
+        return status;
+    const double part = subsample[domain];
+    if (!(part > 0 && part <= 1))
+        return mix_fail(err, MIX_EINVAL,
+                        "proxy: the part of %s to train on is %g; allowed is more "
+                        "than 0, at most 1",
+                        mix_corpus_name(trainer->corpus, domain), part);
+    text->n_used = (uint64_t)fmax(1, round(part * (double)text->n_chunks));
+    return MIX_OK;
+}
+
 enum mix_status mix_trainer_create(const struct mix_trainer_options *options,
                                    const struct mix_corpus *corpus, size_t n_domains,
                                    struct mix_trainer **out, struct mix_error *err)
@@ -182,7 +200,8 @@ enum mix_status mix_trainer_create(const struct mix_trainer_options *options,
     trainer->n_domains = n_domains;
     status = allocate(trainer, err);
     for (size_t k = 0; k < n_domains && status == MIX_OK; k++)
-        status = proxy_find_text(trainer, k, MIX_PART_TRAIN, &trainer->train[k], err);
+        status = find_training_text(trainer, k, options->subsample, err);
+    trainer->options.subsample = NULL; /* was borrowed */
     if (status != MIX_OK) {
         mix_trainer_destroy(trainer);
         return status;
@@ -221,8 +240,7 @@ void proxy_trainer_count(struct mix_trainer *trainer)
     for (size_t k = 0; k < trainer->n_domains; k++) {
         trainer->progress_bytes[k] = trainer->drawn[k] * context;
         trainer->progress.n_bytes += trainer->progress_bytes[k];
-        trainer->progress_epochs[k] =
-            (double)trainer->drawn[k] / (double)trainer->train[k].n_chunks;
+        trainer->progress_epochs[k] = (double)trainer->drawn[k] / (double)trainer->train[k].n_used;
     }
 }
 
@@ -245,6 +263,16 @@ double proxy_rate(const struct mix_trainer *trainer, uint64_t step)
     default:
         return plan->from_rate;
     }
+}
+
+double mix_trainer_learning_rate(const struct mix_trainer *trainer)
+{
+    return trainer->options.learning_rate * proxy_rate(trainer, trainer->step);
+}
+
+void mix_trainer_set_sampling(struct mix_trainer *trainer, enum mix_sampling sampling)
+{
+    trainer->options.sampling = sampling;
 }
 
 enum mix_status mix_trainer_replan(struct mix_trainer *trainer, enum mix_proxy_schedule schedule,
@@ -287,16 +315,29 @@ static enum mix_status check_mixture(const struct mix_trainer *trainer, const do
     return MIX_OK;
 }
 
+/* Chunk `index` of those that are used: a part of the text is spread over all of it, equal for all
+ * runs, and within every larger part. */
+static uint64_t used_chunk(const struct mix_trainer *trainer, size_t domain, uint64_t index)
+{
+    const struct proxy_text *text = &trainer->train[domain];
+    if (text->n_used == text->n_chunks)
+        return index;
+    const struct mix_key hash = mix_corpus_hash(trainer->corpus, domain);
+    return proxy_permute(mix_key_make(0, "proxy subsample", &hash, sizeof hash), text->n_chunks,
+                         index);
+}
+
 /* The next chunk of a domain: every epoch goes through all chunks in an order of its own. */
 static const uint8_t *next_chunk(struct mix_trainer *trainer, size_t domain)
 {
     const struct proxy_text *text = &trainer->train[domain];
     const uint64_t position = trainer->drawn[domain]++;
-    const uint64_t what[] = {domain, position / text->n_chunks};
+    const uint64_t what[] = {domain, position / text->n_used};
     const struct mix_key order =
         mix_key_make(trainer->options.seed, "proxy epoch", what, sizeof what);
-    return text->bytes + proxy_permute(order, text->n_chunks, position % text->n_chunks) *
-                             trainer->options.shape.context;
+    const uint64_t index = proxy_permute(order, text->n_used, position % text->n_used);
+    return text->bytes +
+           used_chunk(trainer, domain, index) * (uint64_t)trainer->options.shape.context;
 }
 
 static size_t choose_domain(struct mix_trainer *trainer, const double *mixture)
@@ -331,7 +372,7 @@ static void update(struct mix_trainer *trainer, double norm)
 {
     const struct mix_trainer_options *o = &trainer->options;
     struct proxy_model *model = &trainer->model;
-    const double rate = o->learning_rate * proxy_rate(trainer, trainer->step);
+    const double rate = mix_trainer_learning_rate(trainer);
     const double n = (double)trainer->step + 1.0;
     struct proxy_adamw step = {
         .rate = (real)rate,

@@ -12,6 +12,7 @@
 struct proxy_text {
     const uint8_t *bytes;
     uint64_t n_chunks;
+    uint64_t n_used; /* of a training text: trained on */
 };
 
 /* How the learning rate goes on from a step. */

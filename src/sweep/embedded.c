@@ -125,11 +125,6 @@ static enum mix_status check_text(const struct mix_job *job, const struct embedd
 
 static enum mix_status create(const struct mix_job *job, void **state, struct mix_error *err)
 {
-    if (!isnan(job->match_tokens))
-        return mix_fail(err, MIX_EINVAL,
-                        "job %s: design.match_epochs wants a trainer that takes a part of each "
-                        "domain, which the evaluator embedded is not.",
-                        job->name);
     struct embedded *embedded = calloc(1, sizeof *embedded);
     if (embedded) {
         embedded->source = calloc(job->n_targets, sizeof *embedded->source);
@@ -282,6 +277,10 @@ static enum mix_status begin(struct training *training, struct mix_error *err)
 {
     const struct mix_request *request = training->request;
     struct mix_trainer_options options = request->scale->trainer;
+    double subsample[MIX_DOMAINS_MAX];
+    for (size_t k = 0; k < request->job->n_domains; k++)
+        subsample[k] = mix_job_subsample(request->job, request->scale, k);
+    options.subsample = subsample;
     options.seed = request->run.seed;
     training->step_bytes = (double)(options.batch * options.shape.context);
     options.n_steps = steps_of(training, request->scale->n_tokens);

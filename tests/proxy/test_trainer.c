@@ -143,6 +143,40 @@ static void test_bytes_and_epochs_are_counted(void **state)
     mix_corpus_destroy(corpus);
 }
 
+/* Half of the chunks of domain 0, each as often as all the others; one chunk of domain 1, which is
+ * soon known by heart. */
+static void test_a_part_of_the_text_is_trained_on(void **state)
+{
+    (void)state;
+    struct mix_corpus *corpus = corpus_of(4096);
+    struct mix_trainer_options options = tiny_options();
+    const double part[N_DOMAINS] = {0.5, 1e-6, 1}, none[N_DOMAINS] = {0.5, 0, 1};
+    options.n_steps = 400;
+    struct mix_trainer *all = trainer_of(&options, corpus);
+    options.subsample = part;
+    struct mix_trainer *some = trainer_of(&options, corpus);
+    assert_int_equal(some->train[0].n_used, (all->train[0].n_chunks + 1) / 2);
+    assert_int_equal(some->train[1].n_used, 1);
+    assert_int_equal(some->train[2].n_used, all->train[2].n_chunks);
+    train(all, 400);
+    train(some, 400);
+    const struct mix_trainer_progress *a = mix_trainer_progress(all),
+                                      *s = mix_trainer_progress(some);
+    for (size_t k = 0; k < N_DOMAINS; k++) {
+        assert_int_equal(s->bytes[k], a->bytes[k]);
+        assert_true(fabs(s->epochs[k] * (double)some->train[k].n_used -
+                         a->epochs[k] * (double)all->train[k].n_chunks) < 1e-9);
+    }
+    assert_true(s->domain_loss[1] < 0.7 * a->domain_loss[1]);
+    mix_trainer_destroy(some);
+    mix_trainer_destroy(all);
+    options.subsample = none;
+    struct mix_error err = {.text = ""};
+    assert_int_equal(mix_trainer_create(&options, corpus, N_DOMAINS, &some, &err), MIX_EINVAL);
+    assert_non_null(strstr(err.text, "skill2 to train on is 0"));
+    mix_corpus_destroy(corpus);
+}
+
 static void test_iid_sampling_draws_by_share(void **state)
 {
     (void)state;
@@ -475,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_exact_sampling_gives_nothing_to_a_share_of_zero),
         cmocka_unit_test(test_permutation_meets_every_chunk_once),
         cmocka_unit_test(test_bytes_and_epochs_are_counted),
+        cmocka_unit_test(test_a_part_of_the_text_is_trained_on),
         cmocka_unit_test(test_iid_sampling_draws_by_share),
         cmocka_unit_test(test_training_lowers_every_loss),
         cmocka_unit_test(test_a_seed_makes_the_model),

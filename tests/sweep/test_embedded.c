@@ -222,9 +222,28 @@ static void test_embedded_refuses_text_that_is_not_there(void **state)
     job->embedded.corpus.validation_share = 1e-6; /* one line of 15 bytes */
     assert_refused(job, "job small, a: its validation text has 15 bytes");
     mix_job_destroy(job);
-    job = small_job(1, skills, "", synthetic);
-    job->match_tokens = 1e9;
-    assert_refused(job, "design.match_epochs");
+}
+
+/* A run of 6400 bytes stands for one of 12800: half of the text whose supply is known, twice as
+ * often. */
+static void test_embedded_matches_epochs(void **state)
+{
+    (void)state;
+    struct mix_job *job = small_job(2, skills, "", synthetic);
+    struct mix_table *all = sweep_new(job);
+    job->match_tokens = 12800;
+    job->domains[0].supply_tokens = TRAIN_BYTES;
+    struct mix_table *matched = sweep_new(job);
+    assert_int_equal(matched->n_rows, all->n_rows);
+    const double n_chunks = (TRAIN_BYTES - 1) / CONTEXT;
+    for (size_t r = 0; r < all->n_rows; r++) {
+        const double factor = n_chunks / round(n_chunks / 2);
+        assert_true(fabs(matched->epochs[2 * r] - factor * all->epochs[2 * r]) < 1e-12);
+        assert_true(matched->epochs[2 * r + 1] == all->epochs[2 * r + 1]);
+        assert_true(all->epochs[2 * r] == 0 || matched->loss[2 * r] != all->loss[2 * r]);
+    }
+    mix_table_destroy(all);
+    mix_table_destroy(matched);
     mix_job_destroy(job);
 }
 
@@ -274,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_embedded_divergence_is_a_failed_row),
         cmocka_unit_test(test_embedded_target_that_is_no_domain),
         cmocka_unit_test(test_embedded_refuses_text_that_is_not_there),
+        cmocka_unit_test(test_embedded_matches_epochs),
         cmocka_unit_test(test_embedded_knows_its_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
