@@ -9,10 +9,11 @@ complain() {
 }
 
 # A module may include those that stand before it, or on its own floor.
-declare -A floor=([core]=1 [task]=2 [law]=2 [proxy]=2 [fit]=3 [optimum]=3 [job]=4 [store]=4 [sweep]=5
-    [pipeline]=6 [cli]=7)
+declare -A floor=([core]=1 [task]=2 [law]=2 [proxy]=2 [fit]=3 [optimum]=3 [job]=4 [online]=4 [store]=4 [sweep]=5
+    [pipeline]=6 [report]=6 [cli]=7)
 declare -A module=([status]=core [random]=core [table]=core [csv]=core [log]=core [child]=core
-    [isa]=core [farm]=task [corpus]=proxy [share]=fit [predict]=fit [confirm]=pipeline)
+    [isa]=core [farm]=task [corpus]=proxy [share]=fit [predict]=fit [compare]=fit [confirm]=pipeline
+    [online_analysis]=online [online_campaign]=online)
 
 module_of() { # of a header mixsweep/NAME.h
     echo "${module[$1]:-$1}"

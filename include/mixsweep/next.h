@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* next.h - which proxy runs to make next, so that the recommended mixture is wrong by less.
+ *
+ * Bootstrap draws of a fit are samples of what the law might be. Each has its own optimum at the
+ * target scale; the regret of a recommendation under a draw is what it loses there against that
+ * optimum. A run would show losses that the draws predict differently: the more these go along with
+ * the losses of the mixtures to decide between, the more it tells. Draws, losses of the candidates
+ * and losses at the target are taken as jointly normal with the draws' own covariance, and
+ * measurements as that plus the scatter of the fit, so the decision after a batch of runs follows
+ * by linear regression (the ensemble form of Bayes' rule; knowledge gradient, Frazier et al.,
+ * INFORMS J. Computing 21, 2009). Regressions are learnt on one half of the draws and judged on the
+ * other, both ways, so that a batch never looks better by having been looked at.
+ *
+ * What no draw knows, it cannot tell: an error of the law's form, or of the scales beyond those
+ * that were fitted.
+ */
+#ifndef MIXSWEEP_NEXT_H
+#define MIXSWEEP_NEXT_H
+
+#include "mixsweep/optimum.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a batch is chosen by. */
+enum mix_next_criterion {
+    MIX_NEXT_REGRET = 0,   /* expected regret of the recommendation */
+    MIX_NEXT_VARIANCE = 1, /* variance of the differences between the mixtures to decide between */
+    MIX_NEXT_INFORMATION = 2, /* entropy of the law's parameters (D-optimality) */
+};
+
+/** A scale at which runs may be made. */
+struct mix_next_scale {
+    double n_params, n_tokens; /* parameters, tokens */
+};
+
+struct mix_next_options {
+    enum mix_next_criterion criterion;
+    double flops;  /* for all runs together, at 6 n_params n_tokens each */
+    size_t n_runs; /* at most; 8 */
+    size_t n_scales;
+    const struct mix_next_scale *scales; /* (n_scales) borrowed; NULL = those of the fitted runs */
+    double max_epochs; /* passes over a domain's supply in a run; INFINITY = no limit */
+    size_t n_mixtures; /* candidates at each scale; 64 */
+    uint64_t seed;
+};
+struct mix_next_options mix_next_defaults(void);
+
+/** A figure with its standard error over the draws. */
+struct mix_estimate {
+    double value, se;
+};
+
+/** A proposed run. */
+struct mix_next_run {
+    double n_params, n_tokens, flops;
+    size_t n_seen;              /* fitted runs of the same mixture and scale: it is a replicate */
+    struct mix_estimate regret; /* expected once it and those before it are made */
+};
+
+/** The proposal. Owns its arrays. */
+struct mix_next {
+    size_t n_domains, n_runs;
+    char (*domains)[MIX_NAME_MAX]; /* (K) */
+    struct mix_next_run *runs;     /* (n_runs) the most useful first */
+    double *mixture;               /* (n_runs,K) */
+    double flops;                  /* of all */
+    size_t n_draws, n_candidates, n_decisions;
+    struct mix_estimate before, after; /* expected regret, units of the mean loss */
+    struct mix_estimate reduction;     /* by pairs of draws */
+    bool pays;    /* the reduction is more than twice its standard error, and than a tenth of the
+                     noise */
+    double noise; /* standard deviation of a measured mean loss around the fit */
+};
+void mix_next_destroy(struct mix_next *next);
+
+/**
+ * Collective. Propose runs; candidates are scored as tasks over the ranks.
+ *
+ * @param table    the runs; on all ranks
+ * @param fit      the fit; on all ranks
+ * @param draws    its bootstrap draws; on all ranks
+ * @param optimum  an answer of this fit with its draws: says the target scale, the weights, the
+ *                 caps, and each draw's own optimum; on all ranks
+ * @param out      out on rank 0; NULL elsewhere
+ * @return MIX_OK; MIX_EINVAL draws or optimum belong to another fit, fewer than 50 draws, no run is
+ * within the budget or the supply (sentence says what the cheapest costs); MIX_ENOMEM;
+ * MIX_EINTERRUPTED
+ */
+enum mix_status mix_next_propose(struct mix_ranks *ranks, const struct mix_table *table,
+                                 const struct mix_fit *fit, const struct mix_draws *draws,
+                                 const struct mix_optimum *optimum,
+                                 const struct mix_next_options *options, mix_progress_fn progress,
+                                 void *progress_context, struct mix_next **out,
+                                 struct mix_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

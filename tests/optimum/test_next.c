@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The belief behind `next`, against what is known of normal distributions. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <gsl/gsl_math.h>
+#include <gsl/gsl_randist.h>
+
+#include "mixsweep/random.h"
+#include "optimum/belief.h"
+
+enum { DRAWS = 20000, TARGETS = 2, CANDIDATES = 2, DECISIONS = 2 };
+static const double SPREAD = 0.5; /* of what decides */
+static const double NOISE[TARGETS] = {0.25, 0.4};
+
+/* Decision 0 loses 0, decision 1 loses x ~ N(0.2, SPREAD). Candidate 0 shows x at its first target
+ * and nothing at its second; candidate 1 shows what has nothing to do with it. */
+struct world {
+    double *loss, *goal;
+    struct mix_belief *belief;
+};
+
+static struct world make_world(size_t n_draws)
+{
+    struct world w = {.loss = calloc(n_draws * CANDIDATES * TARGETS, sizeof *w.loss),
+                      .goal = calloc(n_draws * DECISIONS, sizeof *w.goal)};
+    gsl_rng *rng = mix_rng_create(mix_key_make(5, "test", NULL, 0));
+    for (size_t d = 0; d < n_draws; d++) {
+        const double x = 0.2 + gsl_ran_gaussian_ziggurat(rng, SPREAD);
+        w.goal[d * DECISIONS + 1] = x;
+        w.loss[d * 4] = 3 + x;
+        w.loss[d * 4 + 1] = 1 + gsl_ran_gaussian_ziggurat(rng, 0.3);
+        w.loss[d * 4 + 2] = 2 + gsl_ran_gaussian_ziggurat(rng, 0.3);
+        w.loss[d * 4 + 3] = 2 + gsl_ran_gaussian_ziggurat(rng, 0.3);
+    }
+    gsl_rng_free(rng);
+    assert_int_equal(mix_belief_create(n_draws, CANDIDATES, TARGETS, DECISIONS, w.loss, w.goal,
+                                       NOISE, 1, &w.belief, NULL),
+                     MIX_OK);
+    return w;
+}
+
+static void destroy_world(struct world *w)
+{
+    mix_belief_destroy(w->belief);
+    free(w->loss);
+    free(w->goal);
+}
+
+static double regret_now(struct world *w, size_t n_draws)
+{
+    double *regret = calloc(n_draws, sizeof *regret), sum = 0;
+    mix_belief_regret(w->belief, regret);
+    for (size_t d = 0; d < n_draws; d++)
+        sum += regret[d] / (double)n_draws;
+    free(regret);
+    return sum;
+}
+
+/* E max(0, -x) for x ~ N(mean, sd): what is lost by always taking decision 0. */
+static double loss_of_first(double mean, double sd)
+{
+    const double z = mean / sd;
+    return sd * exp(-z * z / 2) / sqrt(2 * M_PI) - mean * erfc(z / sqrt(2)) / 2;
+}
+
+/* The expected loss against knowing x, when the posterior mean of x has standard deviation `sd`:
+ * E min(0, m) - E min(0, x). */
+static double regret_knowing(double sd)
+{
+    return loss_of_first(0.2, SPREAD) - loss_of_first(0.2, sd);
+}
+
+static void test_prospects_are_those_of_normal_distributions(void **state)
+{
+    (void)state;
+    struct world w = make_world(DRAWS);
+    struct mix_prospect tells, does_not;
+    assert_true(fabs(regret_now(&w, DRAWS) / loss_of_first(0.2, SPREAD) - 1) < 0.03);
+    assert_int_equal(mix_belief_prospect(w.belief, 0, &tells, NULL), MIX_OK);
+    assert_int_equal(mix_belief_prospect(w.belief, 1, &does_not, NULL), MIX_OK);
+    const double v = SPREAD * SPREAD, r = NOISE[0] * NOISE[0], shown = v * v / (v + r);
+    assert_true(fabs(tells.variance / shown - 1) < 0.03);
+    assert_true(fabs(tells.regret / regret_knowing(sqrt(shown)) - 1) < 0.06);
+    const double nats = 0.5 * (log(1 + v / r) + log(1 + 0.09 / (NOISE[1] * NOISE[1])));
+    assert_true(fabs(tells.information / nats - 1) < 0.02);
+    assert_true(does_not.variance < 1e-3 * shown);
+    assert_true(fabs(does_not.regret / regret_now(&w, DRAWS) - 1) < 0.01);
+    destroy_world(&w);
+}
+
+/* Two measurements of one candidate are one with half the noise, and the prospect said so before.
+ */
+static void test_a_second_seed_halves_the_noise(void **state)
+{
+    (void)state;
+    struct world w = make_world(DRAWS);
+    struct mix_prospect second;
+    const double v = SPREAD * SPREAD, r = NOISE[0] * NOISE[0];
+    const double once = v * v / (v + r), twice = v * v / (v + r / 2);
+    assert_int_equal(mix_belief_measure(w.belief, 0, NULL), MIX_OK);
+    assert_true(fabs(regret_now(&w, DRAWS) / regret_knowing(sqrt(once)) - 1) < 0.06);
+    assert_int_equal(mix_belief_prospect(w.belief, 0, &second, NULL), MIX_OK);
+    assert_true(fabs(second.variance / (twice - once) - 1) < 0.05);
+    assert_int_equal(mix_belief_measure(w.belief, 0, NULL), MIX_OK);
+    assert_true(fabs(regret_now(&w, DRAWS) - second.regret) < 1e-12);
+    assert_true(fabs(second.regret / regret_knowing(sqrt(twice)) - 1) < 0.08);
+    mix_belief_reset(w.belief);
+    assert_true(fabs(regret_now(&w, DRAWS) / loss_of_first(0.2, SPREAD) - 1) < 0.03);
+    destroy_world(&w);
+}
+
+/* What is learnt on one half of the draws is judged on the other: with few draws, measuring what
+ * says nothing never looks good. */
+static void test_noise_does_not_look_like_knowledge(void **state)
+{
+    (void)state;
+    struct world w = make_world(60);
+    const double before = regret_now(&w, 60);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(mix_belief_measure(w.belief, 1, NULL), MIX_OK);
+    assert_true(regret_now(&w, 60) > 0.95 * before);
+    destroy_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_prospects_are_those_of_normal_distributions),
+        cmocka_unit_test(test_a_second_seed_halves_the_noise),
+        cmocka_unit_test(test_noise_does_not_look_like_knowledge),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
