@@ -45,6 +45,7 @@ check() {
     need Jansson libjansson-dev jansson pkg-config --exists jansson
     need zlib zlib1g-dev zlib pkg-config --exists zlib
     need OpenBLAS libopenblas-dev openblas pkg-config --exists openblas
+    need gnuplot gnuplot-nox gnuplot command -v gnuplot
     [ $tests = 1 ] || return 0
     need cmocka libcmocka-dev cmocka pkg-config --exists cmocka
     need "a C++ compiler" g++ gcc compiles c++ -x c++

@@ -65,7 +65,7 @@ struct mix_corpus_synthetic {
     uint64_t seed;
     size_t n_sources; /* K */
     size_t n_bytes;   /* of each source, training part */
-    size_t n_validation_bytes;
+    size_t n_validation_bytes, n_test_bytes;
     double shared; /* 0 … 1: chance that what follows two bytes is the same in all sources */
 };
 

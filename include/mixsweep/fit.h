@@ -147,7 +147,18 @@ bool mix_fit_sees_same_runs(const struct mix_fit *fit, const struct mix_table *t
 const char *mix_fit_difference(const struct mix_fit *fit, const struct mix_table *table,
                                const struct mix_fit_options *options);
 
-/** Bootstrap draws of a fit. Owns its arrays. Draw b depends on (seed, b) alone. */
+/** One step of the rolling origin: the law fitted on the runs up to one size, on a later scale. */
+struct mix_origin {
+    double from_n, from_d; /* largest fitted, in parameters and tokens */
+    double to_n, to_d;     /* predicted */
+    size_t n_runs;         /* predicted; 0 = the law could not be fitted from here */
+    double bias, rms;      /* relative error of the weighted mean loss, predicted - observed */
+    double spread;         /* what resampling explains of it: relative standard deviation over a few
+                              draws of the fit made here */
+};
+
+/** Bootstrap draws of a fit, its jackknife and its rolling origin. Owns its arrays. Draw b depends
+ * on (seed, b) alone. */
 struct mix_draws {
     char fit[MIX_NAME_MAX];
     struct mix_key fit_key; /* which fit exactly: hash of its parameters and options */
@@ -160,10 +171,24 @@ struct mix_draws {
                             fitted */
     double *params;      /* (B,P) natural parameters */
     uint8_t *done;       /* (B) 1 where the draw is there */
+    size_t n_left;       /* C: groups of the jackknife, 0 = none was asked for */
+    double *left;        /* (C,P) parameters fitted without each group; NULL where C = 0 */
+    uint8_t *left_done;  /* (C) 1 where the refit is there */
+    size_t n_origins;
+    struct mix_origin *origins; /* (n_origins) by from_n, to_n, to_d; NULL where there are none */
+    double residual; /* relative standard deviation of the observed weighted mean loss about the
+                        fit; NaN = not known */
 };
 
 struct mix_draws *mix_draws_create(size_t n_draws, size_t n_params);
 void mix_draws_destroy(struct mix_draws *draws);
+
+/** Make room for a jackknife of C groups, none done; what was there goes. False = out of memory. */
+bool mix_draws_hold_left(struct mix_draws *draws, size_t n_left);
+/** The same for n steps of a rolling origin. */
+bool mix_draws_hold_origins(struct mix_draws *draws, size_t n_origins);
+/** Copy jackknife, rolling origin and residual. False = out of memory. */
+bool mix_draws_copy_left(struct mix_draws *to, const struct mix_draws *from);
 
 /** What to resample, and how often. */
 struct mix_bootstrap_options {
@@ -207,7 +232,27 @@ enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_tabl
                                   const char *log_dir, mix_progress_fn progress,
                                   void *progress_context, struct mix_error *err);
 
-/** Log record of a draw: head. Body: struct mix_draw_body then P doubles. */
+enum { MIX_LEFT_MAX = 200 }; /* groups of a jackknife at most */
+
+/**
+ * Collective. The jackknife of a fit: refits without one mixture (or run, as the draws resample),
+ * from the optima of the fit as the draws are; above MIX_LEFT_MAX mixtures groups of them are left
+ * out, which leaves the acceleration of BCa intervals as it is. What `draws` has is not made again;
+ * a finished refit is in the log first.
+ *
+ * @param draws  as in mix_bootstrap_run()
+ * @return as mix_bootstrap_run()
+ */
+enum mix_status mix_jackknife_run(struct mix_ranks *ranks, const struct mix_table *table,
+                                  const struct mix_fit *fit, struct mix_draws *draws,
+                                  const char *log_dir, mix_progress_fn progress,
+                                  void *progress_context, struct mix_error *err);
+
+/** Jackknife refits that are done. */
+size_t mix_jackknife_count(const struct mix_draws *draws);
+
+/** Log record of a draw: head. Body: struct mix_draw_body then P doubles. A refit of the jackknife
+ * has the same head, of which fit, fit_key and cluster_run count. */
 struct mix_draw_head {
     char fit[MIX_NAME_MAX];
     struct mix_key fit_key;
@@ -218,6 +263,10 @@ struct mix_draw_head {
 struct mix_draw_body {
     uint64_t draw;
     double objective;
+};
+/** The same for MIX_LOG_JACKKNIFE. */
+struct mix_left_body {
+    uint64_t group, n_groups;
 };
 
 #ifdef __cplusplus

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-enum { MIX_CHECKPOINTS_MAX = 32 };
+enum { MIX_CHECKPOINTS_MAX = 32, MIX_GROUPS_MAX = 64 };
 
 /** What one run of a scale needs of the cluster (command evaluator). */
 struct mix_job_resources {
@@ -111,6 +111,58 @@ struct mix_job_confirm {
                        confirm */
 };
 
+/** What trains under an online mixer. */
+enum mix_online_trainer {
+    MIX_ONLINE_EMBEDDED = 0,
+    MIX_ONLINE_SIMULATE = 1,
+    MIX_ONLINE_COMMAND = 2 /* an external trainer */
+};
+
+/** Domains that are mixed with one another. */
+struct mix_job_setting {
+    size_t n_groups;
+    size_t *domain;          /* (n_groups) of the job; at most MIX_GROUPS_MAX */
+    char name[MIX_TEXT_MAX]; /* "web+code" */
+};
+
+/** The world of the simulated trainer; arrays are NULL where they are drawn from the seed. */
+struct mix_job_world {
+    double *loss;  /* (K) at the start */
+    double *gain;  /* (K,K) drop of the row's loss in a run of S steps on the column alone */
+    double *floor; /* (K) */
+    double noise, decay, curvature;
+    uint64_t seed;
+};
+
+/** What the job says of struct mix_method_options; NaN = the default for the setting. */
+struct mix_job_mixer {
+    double rounds, interval, sweeps, smoothing, eta, ema;
+    double skillit_eta, skillit_window, skillit_updates;
+    double doremi_rate, doremi_smoothing, doge_mu, doge_smoothing, proxy_every, static_runs;
+};
+
+/** Online mixing: methods x settings x seeds. */
+struct mix_job_online {
+    char name[MIX_NAME_MAX]; /* of the result; empty = no section online */
+    size_t n_methods;
+    char **methods; /* (n_methods) the first is stratified */
+    size_t n_settings;
+    struct mix_job_setting *settings;
+    size_t n_seeds;
+    uint64_t n_steps; /* S */
+    bool restricted;  /* also with at most S / 2 extra steps, alone and before Aioli */
+    enum mix_online_trainer trainer;
+    struct mix_trainer_options options; /* embedded: of the first scale; seed and isa are the run's
+                                         */
+    double test_share;
+    size_t test_bytes;
+    struct mix_job_world world;
+    size_t n_argv;
+    char **argv; /* (n_argv + 1) NULL behind the last */
+    double answer_s, grace_s;
+    struct mix_job_mixer mixer;
+};
+
 /** Files behind a domain or target (embedded evaluator). */
 struct mix_job_source {
     size_t n_paths;
@@ -174,6 +226,7 @@ struct mix_job {
     struct mix_optimum_options optimum; /* arrays owned by the job, weight (M) in the order of the
                                            job's targets; n_params 0 = stage not asked for */
     struct mix_job_confirm confirm;
+    struct mix_job_online online;
     char *text; /* the file as read */
 };
 

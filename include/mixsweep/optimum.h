@@ -12,6 +12,12 @@
  * bounds |dF/dh_j - nu|, in units of loss. Where the optimum sits on a kink of the law (a domain
  * starts to get capacity above H), dF/dh is the combination of the gradients on its sides nearest
  * to such a 0.
+ *
+ * F is the mean of losses, the mean of loss ratios to the baseline's, or the largest of either
+ * (enum mix_goal). The upper bounds are caps, token supply and largest observed shares, whichever
+ * is least; they and the floors live in the projection. Losses no worse than the baseline's, a
+ * distance to the baseline, and the largest of several losses are terms of an augmented Lagrangian,
+ * whose multipliers join the KKT certificate and are the shadow prices.
  */
 #ifndef MIXSWEEP_OPTIMUM_H
 #define MIXSWEEP_OPTIMUM_H
@@ -27,7 +33,27 @@ struct mix_interval {
     double value, lo, hi;
 };
 
-/** What is asked. Arrays are borrowed. */
+/** What is minimised: over the targets with a weight. */
+enum mix_goal {
+    MIX_GOAL_MEAN,       /* weighted mean loss */
+    MIX_GOAL_WORST,      /* the largest loss; a weight says only that the target counts */
+    MIX_GOAL_MEAN_GAIN,  /* weighted mean of loss / loss of the baseline */
+    MIX_GOAL_WORST_GAIN, /* the largest loss / loss of the baseline */
+    MIX_GOALS
+};
+extern const char *const mix_goal_names[MIX_GOALS]; /* "mean", "worst", "mean-gain", "worst-gain" */
+
+/** How far a mixture h is from the baseline b. */
+enum mix_distance {
+    MIX_DISTANCE_NONE,
+    MIX_DISTANCE_TV, /* total variation: half the sum of |h_j - b_j| */
+    MIX_DISTANCE_KL  /* sum of h_j ln(h_j / b_j) */
+};
+
+/** Parse "tv=0.2" or "kl=0.05", "baseline:" before it or not; false where the text is neither. */
+bool mix_near_parse(const char *text, enum mix_distance *distance, double *radius);
+
+/** What is asked. Arrays and texts are borrowed. */
 struct mix_optimum_options {
     const char *name;          /* of the result; NULL = the fit's name */
     double n_params;           /* N* in parameters */
@@ -40,7 +66,30 @@ struct mix_optimum_options {
     double level;              /* of intervals; 0.9 */
     uint64_t seed;             /* of the extra starts */
     size_t n_starts;           /* 32 */
+    const double *supply; /* (K) tokens there are, NaN = unlimited; NULL = what the table says */
+    double max_epochs;    /* a domain is seen at most so often at D*; 0 = supply does not bind */
+    bool within_support;  /* no share above the largest observed */
+    enum mix_goal goal;
+    const char *no_worse; /* targets joined by commas, or "all", whose losses may not exceed the
+                             baseline's; NULL = none */
+    enum mix_distance distance; /* of the mixture to the baseline */
+    double radius;              /* its largest value */
+    size_t lattice;             /* Q: give the nearest mixture of shares n/Q too; 0 = no */
+    bool path;                  /* give the optimum at smaller scales too */
 };
+
+enum { MIX_LATTICE_MAX = 1000000000, MIX_PATH_STEPS = 4 };
+
+/** Which bound an optimal share is on. */
+enum mix_bound {
+    MIX_INTERIOR,
+    MIX_ON_FLOOR,
+    MIX_ON_CAP,
+    MIX_ON_SUPPLY,  /* the limit is supply times epochs */
+    MIX_ON_SUPPORT, /* the limit is the largest observed share */
+    MIX_BOUNDS
+};
+extern const char *const mix_bound_names[MIX_BOUNDS]; /* "interior", "floor", ... */
 
 enum { MIX_GAINS = 3 }; /* over baseline, uniform, best observed mixture */
 extern const char *const mix_gain_names[MIX_GAINS]; /* "baseline", "uniform", "best_observed" */
@@ -68,7 +117,7 @@ struct mix_optimum {
     double *mixture_lo, *mixture_hi; /* (K) quantiles of the draws' own optima */
     double *
         tied; /* (K) the mixture nearest the baseline that the draws cannot tell from the optimum */
-    uint8_t *binding;              /* (K) 0 = interior, 1 = on its floor, 2 = on its cap */
+    uint8_t *binding;              /* (K) enum mix_bound */
     struct mix_interval objective; /* resampling only */
     struct mix_interval
         objective_wide;        /* widened by the fit's scale_error; NaN where that is unknown */
@@ -83,9 +132,36 @@ struct mix_optimum {
     double extrapolation_n, extrapolation_d; /* N* / largest fitted N, D* / largest fitted D */
     double *draw_mixture;                    /* (B,K) optimum of each draw; NULL where B = 0 */
     char warnings[4 * MIX_TEXT_MAX];         /* one a line */
+    /* Absent in files of earlier versions, which could not be asked for these. */
+    char question[3 * MIX_TEXT_MAX]; /* what was asked beyond weights, floors, caps and baseline:
+                                        "objective worst; near tv=0.2"; empty = nothing */
+    enum mix_goal goal;
+    double max_epochs;   /* 0 = supply was no constraint */
+    double *supply;      /* (K) tokens of a domain; NaN = unlimited or no constraint */
+    double *limit;       /* (K) largest share allowed: by cap, supply, support */
+    double *price;       /* (K) fall of the objective per unit of share by which the floor or limit
+                            that a share is on is moved; 0 = on none */
+    uint8_t *guard;      /* (M) 1 = no worse than the baseline was asked for */
+    double *guard_price; /* (M) fall of the objective per unit of loss that the guard is loosened */
+    double *baseline_loss; /* (M) predicted loss of the baseline */
+    enum mix_distance near;
+    double near_radius, near_price; /* price: fall of the objective per unit of distance */
+    double gain_bias; /* mean over draws, but for the 5% at either end, of what a draw's own optimum
+                         gains over the baseline by the draw, less what it gains by the fit */
+    size_t lattice;   /* Q; 0 = not asked */
+    double *lattice_mixture; /* (K) NaN = not asked */
+    double lattice_value;    /* objective there */
+    size_t n_path;           /* points of the scale path; 0 = not asked */
+    double *path_n_params, *path_n_tokens, *path_value; /* (n_path) */
+    double *path_mixture;                               /* (n_path,K) NaN = none satisfies the
+                                                           constraints there */
 };
 
+/** Zero, but for the figures of what was not asked for (supply, limit, prices, baseline's losses,
+ * lattice), which are NaN; no path. NULL when memory is out. */
 struct mix_optimum *mix_optimum_create(size_t n_domains, size_t n_targets, size_t n_draws);
+/** Make room for a path; false when memory is out. */
+bool mix_optimum_add_path(struct mix_optimum *optimum, size_t n_path);
 void mix_optimum_destroy(struct mix_optimum *optimum);
 
 /**
@@ -103,6 +179,21 @@ enum mix_status mix_optimum_run(struct mix_ranks *ranks, const struct mix_table 
                                 const struct mix_fit *fit, const struct mix_draws *draws,
                                 const struct mix_optimum_options *options, struct mix_optimum **out,
                                 struct mix_error *err);
+
+/** True where the optimum answers these options on this fit and table, but for name, draws, seed
+ * and starts. */
+bool mix_optimum_same_question(const struct mix_optimum *optimum, const struct mix_table *table,
+                               const struct mix_fit *fit,
+                               const struct mix_optimum_options *options);
+
+/**
+ * The mixture of shares n/Q nearest to h within the bounds: largest remainders.
+ *
+ * @param counts  (n) out: n_j, of sum Q
+ * @return false where no such mixture keeps the bounds
+ */
+bool mix_lattice_round(size_t n, size_t lattice, const double *h, const double *lower,
+                       const double *upper, size_t *counts);
 
 /**
  * Interval of a figure over draws: quantiles of type 7 at (1 - level)/2 and (1 + level)/2 of the

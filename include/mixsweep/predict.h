@@ -43,6 +43,26 @@ enum mix_status mix_predict_table(const struct mix_fit *fit, const struct mix_ta
                                   struct mix_prediction **out, struct mix_error *err);
 void mix_prediction_destroy(struct mix_prediction *prediction);
 
+/** Intervals of the weighted mean loss of runs, over the targets that the table measures (all of
+ * the fit's where it measures none). Owns its array. */
+struct mix_prediction_intervals {
+    struct mix_interval *mean; /* (R) of what a run shows */
+    size_t n, n_covered;       /* runs with a mean loss, and those whose interval holds it */
+};
+
+/**
+ * Interval of each row: percentiles over the draws, and in quadrature the residual of the runs
+ * behind the fit where it is known. Rows are those of mix_predict_table(). Local.
+ *
+ * @param draws  of the fit
+ * @param out    out: free with mix_prediction_intervals_clear()
+ * @return as mix_predict_table(); MIX_EINVAL also where the draws are of another fit
+ */
+enum mix_status mix_predict_intervals(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      const struct mix_table *table, double level,
+                                      struct mix_prediction_intervals *out, struct mix_error *err);
+void mix_prediction_intervals_clear(struct mix_prediction_intervals *intervals);
+
 /** Losses of one mixture at one scale. Owns its array. */
 struct mix_forecast {
     struct mix_interval objective;      /* weighted mean loss; ends over the draws */

@@ -9,6 +9,7 @@
 #define MIXSWEEP_SHARE_H
 
 #include "mixsweep/fit.h"
+#include "mixsweep/isa.h"
 #include "mixsweep/table.h"
 #include "mixsweep/task.h"
 
@@ -37,6 +38,9 @@ enum mix_status mix_share_draws(struct mix_ranks *ranks, struct mix_draws **draw
 
 /** Collective. The same for a text; copies are freed with free(). */
 enum mix_status mix_share_text(struct mix_ranks *ranks, char **text, struct mix_error *err);
+
+/** Collective. The best instruction set that every rank has. */
+enum mix_status mix_share_isa(struct mix_ranks *ranks, enum mix_isa *out, struct mix_error *err);
 
 #ifdef __cplusplus
 }

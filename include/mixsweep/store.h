@@ -11,7 +11,9 @@
 
 #include <stdbool.h>
 
+#include "mixsweep/compare.h"
 #include "mixsweep/fit.h"
+#include "mixsweep/online_campaign.h"
 #include "mixsweep/optimum.h"
 #include "mixsweep/table.h"
 
@@ -88,8 +90,8 @@ enum mix_status mix_store_put_table(struct mix_store *store, struct mix_table *t
 /* Results. What is put is borrowed until the next commit; reading gives what is committed, and what
  * the logs hold. A name has 1 to MIX_NAME_MAX - 1 bytes without '/'. */
 
-/** Names of a kind of result in their order ("fits", "bootstrap", "optimum"); free with
- * mix_names_destroy(). */
+/** Names of a kind of result in their order ("fits", "bootstrap", "optimum", "online", "compare");
+ * free with mix_names_destroy(). */
 struct mix_names {
     size_t n;
     char (*name)[MIX_NAME_MAX];
@@ -114,10 +116,22 @@ enum mix_status mix_store_read_optimum(struct mix_store *store, const char *name
 enum mix_status mix_store_put_optimum(struct mix_store *store, const struct mix_optimum *optimum,
                                       struct mix_error *err);
 
-/** Stage the removal of a result ("fits", "bootstrap", "optimum") for the next commit; one that is
- * not there is fine. */
+enum mix_status mix_store_read_compare(struct mix_store *store, const char *name,
+                                       struct mix_compare **out, struct mix_error *err);
+enum mix_status mix_store_put_compare(struct mix_store *store, const struct mix_compare *compare,
+                                      struct mix_error *err);
+
+/** Stage the removal of a result ("fits", "bootstrap", "optimum", "online", "compare") for the next
+ * commit; one that is not there is fine. */
 enum mix_status mix_store_drop(struct mix_store *store, const char *kind, const char *name,
                                struct mix_error *err);
+
+/** Online mixing, /online/NAME. What the logs hold of it is there too. What is put has all that the
+ * logs hold, or they are of another campaign. */
+enum mix_status mix_store_read_online(struct mix_store *store, const char *name,
+                                      struct mix_online **out, struct mix_error *err);
+enum mix_status mix_store_put_online(struct mix_store *store, const struct mix_online *online,
+                                     struct mix_error *err);
 
 /**
  * Stage the removal of all that was made from fit `fit`: its draws, and optima that name it.

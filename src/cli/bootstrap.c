@@ -7,14 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/interval.h"
 #include "mixsweep/share.h"
 #include "mixsweep/store.h"
+
+static const double LEVEL = 0.9;
 
 struct request {
     const char *path, *fit, *cluster, *format;
     struct mix_bootstrap_options options;
     bool replace, json, break_lock, announce;
-    size_t n_before; /* draws that were there already */
+    size_t n_before;   /* draws that were there already */
+    bool was_complete; /* with jackknife and rolling origin */
     double started_s;
 };
 
@@ -38,6 +42,8 @@ static enum mix_status prepare_draws(struct request *request, const struct mix_f
     if (*out == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", request->options.n_draws);
     request->n_before = mix_draws_count(*out);
+    request->was_complete = (*out)->n_left > 0 && isfinite((*out)->residual) &&
+                            mix_jackknife_count(*out) == (*out)->n_left;
     request->announce = (*out)->n_draws > n_old;
     return MIX_OK;
 }
@@ -68,35 +74,135 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
     return status == MIX_OK ? mix_store_commit(*store, err) : status;
 }
 
-static void print_result(const struct request *request, const struct mix_fit *fit,
-                         const struct mix_draws *draws)
+static json_t *json_params(const struct mix_fit *fit, const struct mix_intervals *both)
+{
+    json_t *params = json_object();
+    for (size_t p = 0; p < fit->n_params && both != NULL; p++) {
+        json_t *param = cli_json_interval(both[p].percentile);
+        json_object_set_new(param, "bca_lo", cli_json_number(both[p].bca.lo));
+        json_object_set_new(param, "bca_hi", cli_json_number(both[p].bca.hi));
+        json_object_set_new(params, fit->param_names[p], param);
+    }
+    return params;
+}
+
+static json_t *json_origins(const struct mix_draws *draws)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < draws->n_origins; k++) {
+        const struct mix_origin *o = &draws->origins[k];
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "from_params",
+                            cli_json_number(o->from_n), "from_tokens", cli_json_number(o->from_d),
+                            "params", cli_json_number(o->to_n), "tokens", cli_json_number(o->to_d),
+                            "runs", (json_int_t)o->n_runs, "bias", cli_json_number(o->bias), "rms",
+                            cli_json_number(o->rms)));
+    }
+    return list;
+}
+
+static void print_json(const struct request *request, const struct mix_fit *fit,
+                       const struct mix_draws *draws, const struct mix_intervals *both,
+                       size_t n_failed, double wall_s)
+{
+    json_t *out =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "fit",
+                  fit->name, "draws", (json_int_t)draws->n_draws, "done",
+                  (json_int_t)mix_draws_count(draws), "resumed", (json_int_t)request->n_before,
+                  "failed", (json_int_t)n_failed, "cluster", draws->cluster_run ? "run" : "mixture",
+                  "bayesian", draws->bayesian, "seed", (json_int_t)draws->seed, "wall_s",
+                  cli_json_number(wall_s), "jackknife", (json_int_t)draws->n_left, "level",
+                  cli_json_number(LEVEL), "params", json_params(fit, both), "residual",
+                  cli_json_number(draws->residual), "origins", json_origins(draws));
+    json_dumpf(out, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(out);
+}
+
+/* Whether the ends differ by more than a twentieth of the width. */
+static bool differ(const struct mix_intervals *both)
+{
+    const double slack = 0.05 * (both->percentile.hi - both->percentile.lo);
+    return fabs(both->bca.lo - both->percentile.lo) > slack ||
+           fabs(both->bca.hi - both->percentile.hi) > slack;
+}
+
+static void print_params(const struct mix_fit *fit, const struct mix_intervals *both)
+{
+    struct cli_table *lines = cli_table_create(4);
+    cli_table_cell(lines, "parameter");
+    cli_table_cell(lines, "value");
+    cli_table_cell(lines, "%g%% interval", 100.0 * LEVEL);
+    cli_table_cell(lines, "BCa, where it differs");
+    for (size_t p = 0; p < fit->n_params; p++) {
+        if (fit->param_state[p] != 0)
+            continue; /* on its bound, or not identified */
+        cli_table_cell(lines, "%s", fit->param_names[p]);
+        cli_table_cell(lines, "%.4g", both[p].percentile.value);
+        cli_table_cell(lines, "%.4g … %.4g", both[p].percentile.lo, both[p].percentile.hi);
+        if (isfinite(both[p].bca.lo) && differ(&both[p]))
+            cli_table_cell(lines, "%.4g … %.4g", both[p].bca.lo, both[p].bca.hi);
+        else
+            cli_table_cell(lines, " ");
+    }
+    printf("\n");
+    cli_table_print(lines, stdout, "  ");
+    cli_table_destroy(lines);
+}
+
+/* The rolling origin: one line a step. */
+static void print_origins(const struct mix_draws *draws)
+{
+    struct cli_table *lines = cli_table_create(5);
+    static const char *const headings[] = {"fitted up to", "predicted", "runs", "bias", "error"};
+    char size[16], tokens[16];
+    for (size_t i = 0; i < 5; i++)
+        cli_table_cell(lines, "%s", headings[i]);
+    for (size_t k = 0; k < draws->n_origins; k++) {
+        const struct mix_origin *o = &draws->origins[k];
+        cli_table_cell(lines, "%s", cli_size(o->from_n, size));
+        cli_table_cell(lines, "%s, %s tokens", cli_size(o->to_n, size), cli_size(o->to_d, tokens));
+        cli_table_cell(lines, "%zu", o->n_runs);
+        cli_table_cell(lines, "%+.2f%%", 100.0 * o->bias);
+        cli_table_cell(lines, "%.2f%%", 100.0 * o->rms);
+    }
+    if (draws->n_origins > 0) {
+        printf("\n  the mean loss across scale:\n");
+        cli_table_print(lines, stdout, "  ");
+    }
+    cli_table_destroy(lines);
+}
+
+static enum mix_status print_result(const struct request *request, const struct mix_fit *fit,
+                                    const struct mix_draws *draws, struct mix_error *err)
 {
     const double wall_s = cli_now_s() - request->started_s;
-    const size_t n_done = mix_draws_count(draws);
     size_t n_failed = 0;
     for (size_t b = 0; b < draws->n_draws; b++)
         n_failed += draws->done[b] && !isfinite(draws->objective[b]);
-    if (request->json) {
-        json_t *out =
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:I, s:o}", "fit", fit->name, "draws",
-                      (json_int_t)draws->n_draws, "done", (json_int_t)n_done, "resumed",
-                      (json_int_t)request->n_before, "failed", (json_int_t)n_failed, "cluster",
-                      draws->cluster_run ? "run" : "mixture", "bayesian", draws->bayesian, "seed",
-                      (json_int_t)draws->seed, "wall_s", cli_json_number(wall_s));
-        json_dumpf(out, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(out);
-        return;
+    struct mix_intervals *both = malloc((fit->n_params + 1) * sizeof *both);
+    enum mix_status status =
+        both == NULL ? mix_fail(err, MIX_ENOMEM, "out of memory for %zu parameters", fit->n_params)
+                     : mix_intervals_params(fit, draws, LEVEL, both, err);
+    if (status == MIX_OK && request->json) {
+        print_json(request, fit, draws, both, n_failed, wall_s);
+    } else if (status == MIX_OK) {
+        char duration[16];
+        printf("bootstrap  %-10s  %zu/%zu draws", fit->name, mix_draws_count(draws),
+               draws->n_draws);
+        if (request->n_before > 0)
+            printf(", %zu of them from before", request->n_before);
+        printf("    %s\n", cli_duration(wall_s, duration));
+        if (n_failed > 0)
+            printf("  note: %zu draws could not be fitted and are left out of intervals\n",
+                   n_failed);
+        print_params(fit, both);
+        print_origins(draws);
+        printf("\nnext: mixsweep optimum %s --fit %s --params N --tokens D\n", request->path,
+               fit->name);
     }
-    char duration[16];
-    printf("bootstrap  %-10s  %zu/%zu draws", fit->name, n_done, draws->n_draws);
-    if (request->n_before > 0)
-        printf(", %zu of them from before", request->n_before);
-    printf("    %s\n", cli_duration(wall_s, duration));
-    if (n_failed > 0)
-        printf("  note: %zu draws could not be fitted and are left out of intervals\n", n_failed);
-    printf("\nnext: mixsweep optimum %s --fit %s --params N --tokens D\n", request->path,
-           fit->name);
+    free(both);
+    return status;
 }
 
 static enum mix_status run_bootstrap(struct mix_ranks *ranks, struct request *request,
@@ -125,8 +231,10 @@ static enum mix_status run_bootstrap(struct mix_ranks *ranks, struct request *re
     }
     if (status == MIX_OK)
         status = mix_bootstrap_run(ranks, table, fit, draws, log_dir, cli_progress, &progress, err);
+    if (status == MIX_OK)
+        status = mix_bootstrap_complete(ranks, table, fit, draws, log_dir, err);
     if (first && (status == MIX_OK || status == MIX_EINTERRUPTED) && draws != NULL &&
-        mix_draws_count(draws) > request->n_before) {
+        (mix_draws_count(draws) > request->n_before || !request->was_complete)) {
         enum mix_status stored = mix_store_put_draws(store, draws, err);
         if (stored == MIX_OK)
             stored = mix_store_commit(store, err);
@@ -136,7 +244,7 @@ static enum mix_status run_bootstrap(struct mix_ranks *ranks, struct request *re
     if (first)
         cli_progress_clear(&progress);
     if (first && status == MIX_OK)
-        print_result(request, fit, draws);
+        status = print_result(request, fit, draws, err);
     status = mix_ranks_agree(ranks, status, err);
     free(log_dir);
     mix_store_close(store);
@@ -192,6 +300,9 @@ const struct cli_verb cli_verb_bootstrap = {
         "Draws are tasks over the ranks; a finished draw survives a crash, and the same command "
         "goes on\n"
         "with those that are missing. More --draws later are added to those that are there.\n"
+        "Then comes the jackknife, a refit without each mixture, for BCa intervals, and the "
+        "rolling\n"
+        "origin: the law fitted up to each size and judged on the larger ones.\n"
         "\n"
         "Example:\n"
         "  mpirun -n 16 mixsweep bootstrap sweep.h5 --fit transfer --draws 1000\n",

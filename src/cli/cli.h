@@ -59,9 +59,9 @@ struct cli_verb {
 
 /** The verbs of the program; main.c lists them. */
 extern const struct cli_verb cli_verb_import, cli_verb_export, cli_verb_fit, cli_verb_bootstrap,
-    cli_verb_predict, cli_verb_optimum, cli_verb_run, cli_verb_plan, cli_verb_status,
-    cli_verb_sweep, cli_verb_confirm, cli_verb_merge, cli_verb_exclude, cli_verb_retry,
-    cli_verb_record;
+    cli_verb_predict, cli_verb_compare, cli_verb_optimum, cli_verb_run, cli_verb_plan,
+    cli_verb_status, cli_verb_sweep, cli_verb_confirm, cli_verb_merge, cli_verb_exclude,
+    cli_verb_retry, cli_verb_record, cli_verb_next, cli_verb_report, cli_verb_online;
 
 /**
  * Parse argv[1..] of a verb by its option table. Long options take "--name value" and
@@ -113,6 +113,9 @@ void cli_print_fit(FILE *out, const struct mix_fit *fit, double wall_s);
 
 /** "--format": text or json (default text). MIX_EUSAGE otherwise. */
 enum mix_status cli_parse_format(const char *text, bool *json, struct mix_error *err);
+
+/** "--stop-before": "300s", "5m", "1h" or "90" in seconds; "none" is NaN; NULL changes nothing. */
+enum mix_status cli_parse_margin(const char *text, double *seconds, struct mix_error *err);
 
 /** A table on stdout: columns aligned (first left, the rest right), two spaces between, UTF-8
  * aware. */
@@ -174,10 +177,33 @@ enum mix_status cli_read_mixture(const char *path, size_t n_domains,
 void cli_print_optimum(FILE *out, const struct mix_optimum *optimum);
 void cli_print_optimum_csv(FILE *out, const struct mix_optimum *optimum);
 struct json_t *cli_json_optimum(const struct mix_optimum *optimum); /* NULL: a name is not UTF-8 */
+/** Refuse a word that is no form of cli_export_optimum(); NULL is fine. */
+enum mix_status cli_check_trainer(const char *form, struct mix_error *err);
+/**
+ * Write the mixture of an optimum (that on its lattice where it has one) as a trainer reads it:
+ * "olmo-yaml", "megatron", "nanotron" or "json". The decimals sum to 1 exactly and keep floors and
+ * limits.
+ *
+ * @param input   the sweep file, which is never overwritten
+ * @param output  NULL = stdout
+ * @param force   replace the file
+ */
+enum mix_status cli_export_optimum(const struct mix_optimum *optimum, const char *input,
+                                   const char *form, const char *output, bool force,
+                                   struct mix_error *err);
 /** The lines "mean loss" ("weighted mean loss" where the (n_targets) weights differ) with its
  * intervals, and one line for each warning. */
 void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
                     struct mix_interval resampling, struct mix_interval wide);
+/** The error budget of a mixture by a fit of the file, its other fits and its replicates; as lines
+ * and as JSON. */
+struct mix_error_budget;
+enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
+                           const struct mix_draws *draws, const double *weight,
+                           const double *mixture, double n_params, double n_tokens,
+                           struct mix_error_budget *out, struct mix_error *err);
+void cli_print_budget(FILE *out, const struct mix_error_budget *budget);
+struct json_t *cli_json_budget(const struct mix_error_budget *budget);
 void cli_print_warnings(FILE *out, const char *warnings);
 
 /** A confirmation as the verbs confirm and run print it. */

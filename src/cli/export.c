@@ -10,7 +10,7 @@
 struct request {
     const char *words[2]; /* file, table */
     const char *output;   /* NULL = stdout */
-    const char *fit;      /* NULL = all */
+    const char *fit;      /* or name of online runs; NULL = all */
     bool force;
 };
 
@@ -189,15 +189,78 @@ static enum mix_status write_optimum(struct mix_store *store, const struct reque
     return status;
 }
 
+static void put_online(FILE *out, const struct mix_online *online)
+{
+    const size_t k = online->n_groups;
+    const double *const columns[] = {online->mixture, online->loss_start, online->loss_end,
+                                     online->test, online->test_se};
+    for (size_t i = 0; i < online->n_runs; i++) {
+        const struct mix_online_run *run = &online->runs[i];
+        const char *const texts[] = {online->name, run->setting, run->method, run->after};
+        for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+            mix_csv_put_text(out, texts[t]);
+            fputc(',', out);
+        }
+        fprintf(out, "%d,%d,%d,%llu,%llu,%llu,%llu", run->role, run->restricted, run->diverged,
+                (unsigned long long)run->seed, (unsigned long long)run->n_steps,
+                (unsigned long long)run->extra_steps, (unsigned long long)run->n_evaluations);
+        for (size_t c = 0; c < sizeof columns / sizeof columns[0]; c++)
+            for (size_t g = 0; g < k; g++) {
+                fputc(',', out);
+                mix_csv_put_number(out, columns[c][i * k + g]);
+            }
+        fputc('\n', out);
+    }
+}
+
+static void put_online_head(FILE *out, const struct mix_online *online)
+{
+    static const char *const columns[] = {"h", "loss_start", "loss_end", "test", "test_se"};
+    fputs("online,setting,method,after,role,restricted,diverged,seed,n_steps,extra_steps,"
+          "n_evaluations",
+          out);
+    for (size_t c = 0; c < sizeof columns / sizeof columns[0]; c++)
+        for (size_t g = 0; g < online->n_groups; g++) {
+            char name[2 * MIX_NAME_MAX];
+            snprintf(name, sizeof name, "%s_%s", columns[c], online->groups[g]);
+            fputc(',', out);
+            mix_csv_put_text(out, name);
+        }
+    fputc('\n', out);
+}
+
+/* Groups differ from one to the next, so a table holds one. */
+static enum mix_status write_online(struct mix_store *store, const struct request *request,
+                                    FILE *out, struct mix_error *err)
+{
+    struct mix_names names = {0};
+    struct mix_online *online = NULL;
+    enum mix_status status = mix_store_list(store, "online", &names, err);
+    if (status == MIX_OK && names.n == 0)
+        status = mix_fail(err, MIX_ENOTFOUND, "%s has no online runs.", request->words[0]);
+    else if (status == MIX_OK && names.n > 1 && request->fit == NULL)
+        status = mix_fail(err, MIX_EUSAGE, "%s has %zu sets of online runs (%s, %s%s); say --name.",
+                          request->words[0], names.n, names.name[0], names.name[1],
+                          names.n > 2 ? ", ..." : "");
+    if (status == MIX_OK)
+        status = mix_store_read_online(store, request->fit != NULL ? request->fit : names.name[0],
+                                       &online, err);
+    if (status == MIX_OK) {
+        put_online_head(out, online);
+        put_online(out, online);
+    }
+    mix_online_destroy(online);
+    mix_names_destroy(&names);
+    return status;
+}
+
 static const struct {
     const char *name;
     enum mix_status (*write)(struct mix_store *store, const struct request *request, FILE *out,
                              struct mix_error *err);
 } tables[] = {
-    {"runs", write_runs},
-    {"fits", write_fits},
-    {"bootstrap", write_bootstrap},
-    {"optimum", write_optimum},
+    {"runs", write_runs},       {"fits", write_fits},     {"bootstrap", write_bootstrap},
+    {"optimum", write_optimum}, {"online", write_online},
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
@@ -214,8 +277,8 @@ static enum mix_status find_table(const char *name, size_t *index, struct mix_er
     const char *nearest = cli_nearest(name, names, N_TABLES);
     return mix_fail(
         err, MIX_EUSAGE,
-        "there is no table \"%s\"; allowed are runs, fits, bootstrap and optimum%s%s%s.", name,
-        nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "",
+        "there is no table \"%s\"; allowed are runs, fits, bootstrap, optimum and online%s%s%s.",
+        name, nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "",
         nearest != NULL ? "?)" : "");
 }
 
@@ -238,6 +301,7 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
         {"output", 'o', "FILE", "the CSV to write (default: standard output)", CLI_TEXT,
          &request.output, 0, 0},
         {"fit", 0, "NAME", "only what belongs to this fit", CLI_TEXT, &request.fit, 0, 0},
+        {"name", 0, "NAME", "of online runs: these", CLI_TEXT, &request.fit, 0, 0},
         {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &request.force, 0, 0},
         {0},
     };
@@ -270,6 +334,7 @@ const struct cli_verb cli_verb_export = {
         "  fits       fit,law,parameter,unit,value,std_error\n"
         "  bootstrap  fit,draw,objective and a column per parameter; one fit at a time\n"
         "  optimum    a row per domain: share, its interval, baseline, bounds\n"
+        "  online     a row per training of the verb online; --name where there are several\n"
         "Numbers have 17 significant digits, so that nothing is lost; an empty cell is unknown.\n"
         "Units and directions of targets are not in a CSV: give them again by import --map.\n"
         "\n"

@@ -261,9 +261,13 @@ static void print_transfer(FILE *out, const struct mix_fit *fit)
 
 static void print_params(FILE *out, const struct mix_fit *fit)
 {
-    const char *symbols[8], *all[] = {"b", "c", "A", "a", "E", "P", "p", "Q"};
+    static const char *const all[] = {"b",      "c",      "A", "a", "gamma", "E", "P",
+                                      "p",      "Q",      "q", "k", "alpha", "B", "beta",
+                                      "gammaA", "gammaB", "C", "u", "v"};
+    enum { SYMBOLS = sizeof all / sizeof *all };
+    const char *symbols[SYMBOLS];
     size_t n = 0;
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < SYMBOLS; i++)
         for (size_t p = 0; p < fit->n_params; p++)
             if (has_index(fit->param_names[p], all[i], fit->targets[0])) {
                 symbols[n++] = all[i];
@@ -288,7 +292,7 @@ static void print_params(FILE *out, const struct mix_fit *fit)
             fprintf(out, "  %s = %s%s%s\n", fit->param_names[p], param_text(fit, p, text),
                     unitless ? "" : " ", unitless ? "" : fit->param_units[p]);
     }
-    fprintf(out, "  c, A, E, P, Q in units of loss, N in 1e6 parameters, D in 1e9 tokens\n"
+    fprintf(out, "  c, k, A, B, E, P, Q in units of loss, N in 1e6 parameters, D in 1e9 tokens\n"
                  "  bound: the parameter is on its bound; ?: the design does not identify it\n");
     print_transfer(out, fit);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/interval.h"
 #include "mixsweep/optimum.h"
 #include "mixsweep/share.h"
 #include "mixsweep/store.h"
@@ -16,13 +17,17 @@ static const double DEFAULT_FLOOR = 1e-4;
 
 /* The command line. */
 struct asked {
-    const char *path, *fit, *baseline, *name, *format_text;
-    double n_params, n_tokens, floor, level;
-    struct cli_list weights, caps;
-    size_t n_starts;
+    const char *path, *fit, *baseline, *name, *format_text, *goal_text, *no_worse, *near,
+        *lattice_text, *export, *output;
+    double n_params, n_tokens, floor, level, max_epochs;
+    struct cli_list weights, caps, supplies;
+    size_t n_starts, lattice;
     uint64_t seed;
-    bool replace, no_save, break_lock;
+    bool replace, force, no_save, break_lock, within_support, show_path;
     enum format format;
+    enum mix_goal goal;
+    enum mix_distance distance;
+    double radius;
 };
 
 /* What rank 0 has read; the numbers are shared by all ranks. */
@@ -31,9 +36,9 @@ struct session {
     struct mix_table *table;
     struct mix_fit *fit;
     struct mix_draws *draws;
-    double *numbers; /* (M + 3K): weight, lower, upper, baseline */
+    double *numbers; /* (M + 4K): weight, lower, upper, baseline, supply */
     size_t n_numbers;
-    double *weight, *lower, *upper, *baseline;
+    double *weight, *lower, *upper, *baseline, *supply;
 };
 
 static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
@@ -44,20 +49,45 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"params", 0, "N", "size of the large model, in parameters", CLI_NUMBER, &a->n_params, 1,
          INFINITY},
         {"tokens", 0, "D", "tokens it will be trained on", CLI_NUMBER, &a->n_tokens, 1, INFINITY},
-        {"weight", 0, "TARGET=W", "weight of a target in the mean loss; may be repeated",
-         CLI_TEXT_LIST, &a->weights, 0, 0},
+        {"objective", 0, "GOAL",
+         "least mean loss, worst loss, or mean-gain, worst-gain: relative to the baseline (mean)",
+         CLI_TEXT, &a->goal_text, 0, 0},
+        {"weight", 0, "TARGET=W",
+         "weight of a target in the mean loss; may be repeated, or joined by commas", CLI_TEXT_LIST,
+         &a->weights, 0, 0},
         {"floor", 0, "SHARE", "least share of every domain (1e-4, or the cap where that is less)",
          CLI_NUMBER, &a->floor, 0, 1},
-        {"cap", 0, "DOMAIN=SHARE", "largest share of a domain; may be repeated", CLI_TEXT_LIST,
-         &a->caps, 0, 0},
+        {"cap", 0, "DOMAIN=SHARE", "largest share of a domain; likewise", CLI_TEXT_LIST, &a->caps,
+         0, 0},
+        {"supply", 0, "DOMAIN=TOKENS", "tokens there are (what the file says); likewise",
+         CLI_TEXT_LIST, &a->supplies, 0, 0},
+        {"max-epochs", 0, "E", "passes over the supply of a domain (with --supply 1, else any)",
+         CLI_NUMBER, &a->max_epochs, 1e-6, 1e6},
+        {"within-support", 0, NULL, "no share above the largest that a run had", CLI_FLAG,
+         &a->within_support, 0, 0},
+        {"no-worse", 0, "TARGETS", "whose losses may not exceed the baseline's: a,b or all",
+         CLI_TEXT, &a->no_worse, 0, 0},
+        {"near", 0, "baseline:tv=X",
+         "distance to the baseline at most X: tv (total variation) or kl", CLI_TEXT, &a->near, 0,
+         0},
         {"baseline", 0, "WHAT", "uniform, prior, or a file of domain,share lines (uniform)",
          CLI_TEXT, &a->baseline, 0, 0},
+        {"lattice", 0, "1/Q", "give the nearest mixture of shares n/Q too", CLI_TEXT,
+         &a->lattice_text, 0, 0},
+        {"path", 0, NULL, "give the optimum at scales on the way there too", CLI_FLAG,
+         &a->show_path, 0, 0},
+        {"export", 0, "FORM",
+         "for a trainer: olmo-yaml, megatron, nanotron or json; without --params "
+         "a stored optimum",
+         CLI_TEXT, &a->export, 0, 0},
+        {"output", 'o', "FILE", "where --export writes (the terminal)", CLI_TEXT, &a->output, 0, 0},
         {"level", 0, "P", "level of the intervals (0.9)", CLI_NUMBER, &a->level, 0.01, 0.999},
         {"starts", 0, "N", "starts of the search (32)", CLI_COUNT, &a->n_starts, 1, 100000},
         {"seed", 0, "S", "seed of the starts (1)", CLI_SEED, &a->seed, 0, 0},
         {"name", 0, "NAME", "name of the result in the file (the fit's)", CLI_TEXT, &a->name, 0, 0},
         {"replace", 0, NULL, "replace the answer to another question of this name", CLI_FLAG,
          &a->replace, 0, 0},
+        {"force", 0, NULL, "replace the file of -o", CLI_FLAG, &a->force, 0, 0},
         {"no-save", 0, NULL, "print only; the file may be read-only", CLI_FLAG, &a->no_save, 0, 0},
         {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
          &a->break_lock, 0, 0},
@@ -70,17 +100,46 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
     return status;
 }
 
-static enum mix_status check(struct asked *a, struct mix_error *err)
+/* "1/2048" or "2048". */
+static enum mix_status check_lattice(struct asked *a, struct mix_error *err)
+{
+    const char *text = a->lattice_text;
+    char *end = NULL;
+    if (text == NULL)
+        return MIX_OK;
+    if (strncmp(text, "1/", 2) == 0)
+        text += 2;
+    const unsigned long long q = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    if (q < 2 || q > MIX_LATTICE_MAX || *end != '\0')
+        return mix_fail(err, MIX_EUSAGE, "--lattice \"%s\": not one of 1/2 to 1/%d.",
+                        a->lattice_text, MIX_LATTICE_MAX);
+    a->lattice = (size_t)q;
+    return MIX_OK;
+}
+
+static enum mix_status check_constraints(struct asked *a, struct mix_error *err)
+{
+    size_t goal = 0;
+    while (goal < MIX_GOALS && a->goal_text != NULL &&
+           strcmp(a->goal_text, mix_goal_names[goal]) != 0)
+        goal++;
+    if (goal == MIX_GOALS)
+        return mix_fail(err, MIX_EUSAGE,
+                        "--objective \"%s\": not mean, worst, mean-gain or worst-gain.",
+                        a->goal_text);
+    a->goal = (enum mix_goal)goal;
+    if (a->near != NULL && !mix_near_parse(a->near, &a->distance, &a->radius))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--near \"%s\": not baseline:tv=X or baseline:kl=X with a positive X.",
+                        a->near);
+    if (isnan(a->max_epochs))
+        a->max_epochs = a->supplies.n > 0 ? 1.0 : 0.0;
+    return check_lattice(a, err);
+}
+
+static enum mix_status check_format(struct asked *a, struct mix_error *err)
 {
     static const char *const formats[] = {"text", "json", "yaml", "csv"};
-    if (isnan(a->n_params) || isnan(a->n_tokens))
-        return mix_fail(err, MIX_EUSAGE,
-                        "--params and --tokens say which model the mixture is for, for example "
-                        "--params 7e9 --tokens 2e12.");
-    if (a->name != NULL &&
-        (strlen(a->name) >= MIX_NAME_MAX || *a->name == '\0' || strchr(a->name, '/') != NULL))
-        return mix_fail(err, MIX_EUSAGE, "--name \"%s\": not 1 to %d bytes without /.", a->name,
-                        MIX_NAME_MAX - 1);
     for (size_t i = 0; i < 4; i++) {
         if (a->format_text == NULL || strcmp(a->format_text, formats[i]) == 0) {
             a->format = (enum format)i;
@@ -89,6 +148,30 @@ static enum mix_status check(struct asked *a, struct mix_error *err)
     }
     return mix_fail(err, MIX_EUSAGE, "--format \"%s\": not text, json, yaml or csv.",
                     a->format_text);
+}
+
+/* An export without a scale is that of a stored optimum. */
+static bool is_stored(const struct asked *a)
+{
+    return a->export != NULL && isnan(a->n_params) && isnan(a->n_tokens);
+}
+
+static enum mix_status check(struct asked *a, struct mix_error *err)
+{
+    if ((isnan(a->n_params) || isnan(a->n_tokens)) && !is_stored(a))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--params and --tokens say which model the mixture is for, for example "
+                        "--params 7e9 --tokens 2e12.");
+    if (a->output != NULL && a->export == NULL)
+        return mix_fail(err, MIX_EUSAGE, "-o is for --export.");
+    if (a->name != NULL &&
+        (strlen(a->name) >= MIX_NAME_MAX || *a->name == '\0' || strchr(a->name, '/') != NULL))
+        return mix_fail(err, MIX_EUSAGE, "--name \"%s\": not 1 to %d bytes without /.", a->name,
+                        MIX_NAME_MAX - 1);
+    enum mix_status status = cli_check_trainer(a->export, err);
+    if (status == MIX_OK)
+        status = check_format(a, err);
+    return status == MIX_OK ? check_constraints(a, err) : status;
 }
 
 static size_t find_name(const char (*names)[MIX_NAME_MAX], size_t n, const char *name)
@@ -105,7 +188,7 @@ static enum mix_status unknown_name(const char *option, const char *text, const 
                                     struct mix_error *err)
 {
     enum { LISTED = 8 };
-    const char *known[MIX_DOMAINS_MAX];
+    const char *known[MIX_DOMAINS_MAX] = {NULL};
     char list[LISTED * (MIX_NAME_MAX + 2)] = "";
     const size_t n_known = n < MIX_DOMAINS_MAX ? n : MIX_DOMAINS_MAX;
     for (size_t i = 0; i < n_known; i++)
@@ -120,33 +203,59 @@ static enum mix_status unknown_name(const char *option, const char *text, const 
                     n > LISTED ? ", ..." : "");
 }
 
-/* Put "NAME=VALUE" items of an option into values by name. */
-static enum mix_status assign(const char *option, const struct cli_list *list, const char *kind,
-                              const char (*names)[MIX_NAME_MAX], size_t n, double most,
-                              double *values, struct mix_error *err)
+/* What names and values of an option are about. */
+struct naming {
+    const char *option, *kind;
+    const char (*names)[MIX_NAME_MAX];
+    size_t n;
+    double most;
+    uint8_t *seen; /* (n) */
+};
+
+static enum mix_status assign_one(const struct naming *naming, const char *text, double *values,
+                                  struct mix_error *err)
 {
     char name[MIX_NAME_MAX];
-    size_t seen[CLI_LIST_MAX];
-    for (size_t i = 0; i < list->n; i++) {
-        double value = 0.0;
-        const enum mix_status status =
-            cli_parse_assignment(option, list->item[i], name, &value, err);
-        if (status != MIX_OK)
-            return status;
-        const size_t at = find_name(names, n, name);
-        if (at == n)
-            return unknown_name(option, list->item[i], kind, name, names, n, err);
-        seen[i] = at;
-        for (size_t k = 0; k < i; k++)
-            if (seen[k] == at)
-                return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": %s is given twice.", option,
-                                list->item[i], name);
-        if (!(value >= 0.0 && value <= most))
-            return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not a number from 0 to %g.", option,
-                            list->item[i], most);
-        values[at] = value;
-    }
+    double value = 0.0;
+    const enum mix_status status = cli_parse_assignment(naming->option, text, name, &value, err);
+    if (status != MIX_OK)
+        return status;
+    const size_t at = find_name(naming->names, naming->n, name);
+    if (at == naming->n)
+        return unknown_name(naming->option, text, naming->kind, name, naming->names, naming->n,
+                            err);
+    if (naming->seen[at]++ != 0)
+        return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": %s is given twice.", naming->option, text,
+                        name);
+    if (!(value >= 0.0 && value <= naming->most))
+        return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not a number from 0 to %g.", naming->option,
+                        text, naming->most);
+    values[at] = value;
     return MIX_OK;
+}
+
+/* Put the "NAME=VALUE" items of an option, each perhaps several joined by commas, into values by
+ * name. */
+static enum mix_status assign(struct naming naming, const struct cli_list *list, double *values,
+                              struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    naming.seen = calloc(naming.n + 1, sizeof *naming.seen);
+    for (size_t i = 0; i < list->n && status == MIX_OK; i++) {
+        char *text = strdup(list->item[i]);
+        if (naming.seen == NULL || text == NULL)
+            status = mix_fail(err, MIX_ENOMEM, "out of memory for --%s", naming.option);
+        for (char *item = text; item != NULL && status == MIX_OK;) {
+            char *comma = strchr(item, ',');
+            if (comma != NULL)
+                *comma++ = '\0';
+            status = assign_one(&naming, item, values, err);
+            item = comma;
+        }
+        free(text);
+    }
+    free(naming.seen);
+    return status;
 }
 
 static enum mix_status set_prior(const struct session *s, struct mix_error *err)
@@ -168,46 +277,91 @@ static enum mix_status set_prior(const struct session *s, struct mix_error *err)
     return MIX_OK;
 }
 
+/* Rank 0: what the file knows of supply, and what the command line says instead. */
+static enum mix_status resolve_supply(const struct asked *a, struct session *s,
+                                      struct naming domains, struct mix_error *err)
+{
+    bool known = false;
+    domains.option = "supply";
+    domains.most = 1e18;
+    for (size_t j = 0; j < domains.n; j++) {
+        const int domain = mix_table_domain(s->table, domains.names[j]);
+        s->supply[j] = domain >= 0 ? s->table->domains[domain].supply_tokens : NAN;
+    }
+    const enum mix_status status = assign(domains, &a->supplies, s->supply, err);
+    for (size_t j = 0; j < domains.n; j++)
+        known = known || !isnan(s->supply[j]);
+    if (status == MIX_OK && a->max_epochs > 0.0 && !known)
+        return mix_fail(err, MIX_EUSAGE,
+                        "--max-epochs: the file does not know the supply of any domain; give it "
+                        "as --supply DOMAIN=TOKENS.");
+    return status;
+}
+
 /* Rank 0: turn names into numbers. */
 static enum mix_status resolve(const struct asked *a, struct session *s, struct mix_error *err)
 {
     const struct mix_fit *fit = s->fit;
     const size_t n_domains = fit->spec.n_domains, n_targets = fit->spec.n_targets;
-    const char(*domains)[MIX_NAME_MAX] = (const char(*)[MIX_NAME_MAX])fit->domains;
-    const char(*targets)[MIX_NAME_MAX] = (const char(*)[MIX_NAME_MAX])fit->targets;
+    struct naming domains = {.option = "cap",
+                             .kind = "domain",
+                             .names = (const char(*)[MIX_NAME_MAX])fit->domains,
+                             .n = n_domains,
+                             .most = 1.0};
+    const struct naming targets = {.option = "weight",
+                                   .kind = "target",
+                                   .names = (const char(*)[MIX_NAME_MAX])fit->targets,
+                                   .n = n_targets,
+                                   .most = 1e12};
     memcpy(s->weight, fit->target_weight, n_targets * sizeof *s->weight);
     for (size_t j = 0; j < n_domains; j++) {
         s->upper[j] = 1.0;
         s->baseline[j] = 1.0 / (double)n_domains;
     }
-    enum mix_status status =
-        assign("weight", &a->weights, "target", targets, n_targets, 1e12, s->weight, err);
+    enum mix_status status = assign(targets, &a->weights, s->weight, err);
     if (status == MIX_OK)
-        status = assign("cap", &a->caps, "domain", domains, n_domains, 1.0, s->upper, err);
+        status = assign(domains, &a->caps, s->upper, err);
+    if (status == MIX_OK)
+        status = resolve_supply(a, s, domains, err);
     for (size_t j = 0; j < n_domains; j++)
         s->lower[j] = isnan(a->floor) ? fmin(DEFAULT_FLOOR, s->upper[j]) : a->floor;
     if (status != MIX_OK || a->baseline == NULL || strcmp(a->baseline, "uniform") == 0)
         return status;
     if (strcmp(a->baseline, "prior") == 0)
         return set_prior(s, err);
-    return cli_read_mixture(a->baseline, n_domains, domains, s->baseline, err);
+    return cli_read_mixture(a->baseline, n_domains, domains.names, s->baseline, err);
 }
 
-static bool same_numbers(size_t n, const double *a, const double *b)
+static struct mix_optimum_options make_options(const struct asked *a, const struct session *s)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs(a[i] - b[i]) <= 1e-12))
-            return false;
-    return true;
+    return (struct mix_optimum_options){.name = a->name,
+                                        .n_params = a->n_params,
+                                        .n_tokens = a->n_tokens,
+                                        .weight = s->weight,
+                                        .lower = s->lower,
+                                        .upper = s->upper,
+                                        .baseline = s->baseline,
+                                        .baseline_name =
+                                            a->baseline != NULL ? a->baseline : "uniform",
+                                        .level = a->level,
+                                        .seed = a->seed,
+                                        .n_starts = a->n_starts,
+                                        .supply = s->supply,
+                                        .max_epochs = a->max_epochs,
+                                        .within_support = a->within_support,
+                                        .goal = a->goal,
+                                        .no_worse = a->no_worse,
+                                        .distance = a->distance,
+                                        .radius = a->radius,
+                                        .lattice = a->lattice,
+                                        .path = a->show_path};
 }
 
 /* An answer of this name to another question is not overwritten unasked. */
 static enum mix_status check_name(const struct asked *a, const struct session *s,
                                   struct mix_error *err)
 {
-    const struct mix_fit *fit = s->fit;
-    const size_t n_domains = fit->spec.n_domains, n_targets = fit->spec.n_targets;
-    const char *name = a->name != NULL ? a->name : fit->name;
+    const char *name = a->name != NULL ? a->name : s->fit->name;
     struct mix_optimum *old = NULL;
     if (a->replace || a->no_save)
         return MIX_OK;
@@ -216,13 +370,8 @@ static enum mix_status check_name(const struct asked *a, const struct session *s
         return mix_fail(err, MIX_OK, "%s", "");
     if (status != MIX_OK)
         return status;
-    const bool same = strcmp(old->fit, fit->name) == 0 && old->n_domains == n_domains &&
-                      old->n_targets == n_targets && old->n_params == a->n_params &&
-                      old->n_tokens == a->n_tokens && old->level == a->level &&
-                      same_numbers(n_targets, old->weight, s->weight) &&
-                      same_numbers(n_domains, old->lower, s->lower) &&
-                      same_numbers(n_domains, old->upper, s->upper) &&
-                      same_numbers(n_domains, old->baseline, s->baseline);
+    const struct mix_optimum_options options = make_options(a, s);
+    const bool same = mix_optimum_same_question(old, s->table, s->fit, &options);
     char size[16], tokens[16];
     cli_size(old->n_params, size);
     cli_size(old->n_tokens, tokens);
@@ -291,7 +440,7 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
 static enum mix_status make_numbers(struct session *s, struct mix_error *err)
 {
     const size_t n_domains = s->fit->spec.n_domains, n_targets = s->fit->spec.n_targets;
-    s->n_numbers = n_targets + 3 * n_domains;
+    s->n_numbers = n_targets + 4 * n_domains;
     s->numbers = calloc(s->n_numbers, sizeof *s->numbers);
     if (s->numbers == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n_domains);
@@ -299,6 +448,7 @@ static enum mix_status make_numbers(struct session *s, struct mix_error *err)
     s->lower = s->weight + n_targets;
     s->upper = s->lower + n_domains;
     s->baseline = s->upper + n_domains;
+    s->supply = s->baseline + n_domains;
     return MIX_OK;
 }
 
@@ -325,19 +475,33 @@ static enum mix_status share(struct mix_ranks *ranks, const struct asked *a, str
     return status;
 }
 
-static enum mix_status print(const struct asked *a, const struct mix_optimum *optimum,
-                             struct mix_error *err)
+static enum mix_status find_budget(const struct session *s, const struct mix_optimum *optimum,
+                                   struct mix_error_budget *out, struct mix_error *err)
 {
+    return cli_budget(s->store, s->fit, s->draws, optimum->weight, optimum->mixture,
+                      optimum->n_params, optimum->n_tokens, out, err);
+}
+
+static enum mix_status print(const struct asked *a, const struct session *s,
+                             const struct mix_optimum *optimum, struct mix_error *err)
+{
+    struct mix_error_budget budget;
     if (a->format == TEXT) {
         cli_print_optimum(stdout, optimum);
-        return MIX_OK;
+        const enum mix_status status = find_budget(s, optimum, &budget, err);
+        if (status == MIX_OK)
+            cli_print_budget(stdout, &budget);
+        return status;
     }
     if (a->format == CSV) {
         cli_print_optimum_csv(stdout, optimum);
         return MIX_OK;
     }
+    const enum mix_status status = find_budget(s, optimum, &budget, err);
+    if (status != MIX_OK)
+        return status;
     json_t *root = cli_json_optimum(optimum);
-    if (root == NULL)
+    if (root == NULL || json_object_set_new(root, "error", cli_json_budget(&budget)) != 0)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     if (a->format == YAML) {
         cli_print_yaml(stdout, root, 0);
@@ -359,31 +523,57 @@ static enum mix_status finish(const struct asked *a, struct session *s,
         if (status == MIX_OK)
             status = mix_store_commit(s->store, err);
     }
-    return status == MIX_OK ? print(a, optimum, err) : status;
+    if (status != MIX_OK || a->export == NULL)
+        return status == MIX_OK ? print(a, s, optimum, err) : status;
+    if (a->output != NULL)
+        status = print(a, s, optimum, err);
+    return status == MIX_OK
+               ? cli_export_optimum(optimum, a->path, a->export, a->output, a->force, err)
+               : status;
+}
+
+/* Rank 0: --export without a scale. */
+static enum mix_status export_stored(const struct asked *a, struct session *s,
+                                     struct mix_error *err)
+{
+    struct mix_optimum *optimum = NULL;
+    struct mix_names names = {0};
+    enum mix_status status = mix_store_open(a->path, MIX_STORE_READ, false, &s->store, err);
+    if (status == MIX_OK)
+        status = mix_store_list(s->store, "optimum", &names, err);
+    if (status != MIX_OK)
+        return status;
+    const char *name = a->name != NULL ? a->name : a->fit;
+    if (name == NULL && names.n == 1)
+        name = names.name[0];
+    if (name == NULL && names.n == 0)
+        status = mix_fail(err, MIX_ENOTFOUND,
+                          "%s has no optimum yet: give --params and --tokens to find one", a->path);
+    else if (name == NULL)
+        status =
+            mix_fail(err, MIX_EUSAGE, "%s has %zu optima: say which by --name.", a->path, names.n);
+    else
+        status = mix_store_read_optimum(s->store, name, &optimum, err);
+    if (status == MIX_OK)
+        status = cli_export_optimum(optimum, a->path, a->export, a->output, a->force, err);
+    mix_optimum_destroy(optimum);
+    mix_names_destroy(&names);
+    return status;
 }
 
 static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, struct session *s,
                               struct mix_error *err)
 {
     const bool is_first = mix_ranks_rank(ranks) == 0;
+    if (is_stored(a))
+        return mix_ranks_agree(ranks, is_first ? export_stored(a, s, err) : MIX_OK, err);
     enum mix_status status = is_first ? read_file(a, s, err) : MIX_OK;
     status = mix_ranks_agree(ranks, status, err);
     if (status == MIX_OK)
         status = share(ranks, a, s, err);
     if (status != MIX_OK)
         return status;
-    const struct mix_optimum_options options = {.name = a->name,
-                                                .n_params = a->n_params,
-                                                .n_tokens = a->n_tokens,
-                                                .weight = s->weight,
-                                                .lower = s->lower,
-                                                .upper = s->upper,
-                                                .baseline = s->baseline,
-                                                .baseline_name =
-                                                    a->baseline != NULL ? a->baseline : "uniform",
-                                                .level = a->level,
-                                                .seed = a->seed,
-                                                .n_starts = a->n_starts};
+    const struct mix_optimum_options options = make_options(a, s);
     struct mix_optimum *optimum = NULL;
     status = mix_optimum_run(ranks, s->table, s->fit, s->draws, &options, &optimum, err);
     if (status == MIX_OK && is_first)
@@ -395,8 +585,13 @@ static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, st
 static enum mix_status run_optimum(struct mix_ranks *ranks, int argc, char **argv,
                                    struct mix_error *err)
 {
-    struct asked asked = {
-        .n_params = NAN, .n_tokens = NAN, .floor = NAN, .level = 0.9, .n_starts = 32, .seed = 1};
+    struct asked asked = {.n_params = NAN,
+                          .n_tokens = NAN,
+                          .floor = NAN,
+                          .max_epochs = NAN,
+                          .level = 0.9,
+                          .n_starts = 32,
+                          .seed = 1};
     struct session session = {0};
     bool help = false;
     enum mix_status status = parse(argc, argv, &asked, &help, err);
@@ -423,8 +618,11 @@ const struct cli_verb cli_verb_optimum = {
                "all mixtures within floors and caps, and asks every bootstrap draw of "
                "the fit the same.\n"
                "The answer is printed and kept in the file. Runs under mpirun too.\n\n"
-               "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --cap "
-               "wikipedia=0.1\n",
+               "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --cap wikipedia=0.1\n"
+               "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --supply wiki=4e9 "
+               "--max-epochs 4 \\\n"
+               "      --no-worse code --near baseline:tv=0.2 --lattice 1/2048 --export nanotron -o "
+               "mix.yaml\n",
     .ranks = true,
     .run = run_optimum,
 };

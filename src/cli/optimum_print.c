@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { CELL = 80 };
+enum { CELL = 80, PRICES_SHOWN = 6, PATH_SHOWN = 6 };
 
 /* Three digits that mean something; a floor of 1e-4 must not read as 0. */
 static const char *share_text(double share, char text[CELL])
@@ -42,11 +42,14 @@ static const char *loss_range(struct mix_interval interval, char text[CELL])
 static void print_mixture(FILE *out, const struct mix_optimum *o)
 {
     char text[CELL], heading[CELL];
-    struct cli_table *table = cli_table_create(6);
+    const size_t n_columns = o->lattice > 0 ? 7 : 6;
+    struct cli_table *table = cli_table_create(n_columns);
+    char lattice[CELL];
     snprintf(heading, CELL, "%g%% interval", 100.0 * o->level);
-    const char *const headings[] = {"domain", "prior",      "optimum",
-                                    heading,  "seen up to", "nearest tie"};
-    for (size_t i = 0; i < 6; i++)
+    snprintf(lattice, CELL, "n of %zu", o->lattice);
+    const char *const headings[] = {"domain",     "prior",       "optimum", heading,
+                                    "seen up to", "nearest tie", lattice};
+    for (size_t i = 0; i < n_columns; i++)
         cli_table_cell(table, "%s", headings[i]);
     for (size_t j = 0; j < o->n_domains; j++) {
         cli_table_cell(table, "%s", o->domains[j]);
@@ -55,6 +58,8 @@ static void print_mixture(FILE *out, const struct mix_optimum *o)
         cli_table_cell(table, "%s", share_range(o->mixture_lo[j], o->mixture_hi[j], text));
         cli_table_cell(table, "%s", share_text(o->seen_max[j], text));
         cli_table_cell(table, "%s", share_text(o->tied[j], text));
+        if (o->lattice > 0)
+            cli_table_cell(table, "%.0f", o->lattice_mixture[j] * (double)o->lattice);
     }
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
@@ -78,14 +83,10 @@ static void print_losses(FILE *out, const struct mix_optimum *o)
     cli_table_destroy(table);
 }
 
-void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
-                    struct mix_interval resampling, struct mix_interval wide)
+static void print_figure(FILE *out, const char *name, struct mix_interval resampling,
+                         struct mix_interval wide)
 {
-    const char *name = "mean loss";
     char text[CELL];
-    for (size_t m = 1; m < n_targets; m++)
-        if (weight[m] != weight[0])
-            name = "weighted mean loss";
     const int indent = (int)strlen(name) + 4;
     fprintf(out, "  %s  %.4f predicted\n", name, resampling.value);
     if (isfinite(resampling.lo))
@@ -96,20 +97,65 @@ void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
                                         : "held-out-scale error only");
 }
 
-/* The bounds that a mixture of a gain breaks: "floors", "caps", "floors and caps", or NULL. */
-static const char *broken_bounds(const struct mix_optimum *o, size_t gain)
+void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
+                    struct mix_interval resampling, struct mix_interval wide)
+{
+    const char *name = "mean loss";
+    for (size_t m = 1; m < n_targets; m++)
+        if (weight[m] != weight[0])
+            name = "weighted mean loss";
+    print_figure(out, name, resampling, wide);
+}
+
+static void print_objective(FILE *out, const struct mix_optimum *o)
+{
+    static const char *const names[MIX_GOALS] = {
+        [MIX_GOAL_WORST] = "worst loss",
+        [MIX_GOAL_MEAN_GAIN] = "mean loss relative to the baseline's",
+        [MIX_GOAL_WORST_GAIN] = "worst loss relative to the baseline's"};
+    if (o->goal == MIX_GOAL_MEAN)
+        cli_print_loss(out, o->n_targets, o->weight, o->objective, o->objective_wide);
+    else
+        print_figure(out, names[o->goal], o->objective, o->objective_wide);
+    if (o->lattice > 0)
+        fprintf(out, "  on the lattice 1/%zu  %.4f\n", o->lattice, o->lattice_value);
+}
+
+static double distance_to_baseline(const struct mix_optimum *o, const double *shares)
+{
+    double tv = 0.0, kl = 0.0;
+    for (size_t j = 0; j < o->n_domains; j++) {
+        tv += 0.5 * fabs(shares[j] - o->baseline[j]);
+        if (shares[j] > 0.0)
+            kl += shares[j] * log(shares[j] / o->baseline[j]);
+    }
+    return o->near == MIX_DISTANCE_TV ? tv : kl;
+}
+
+/* What a mixture of a gain breaks, as words: "floors and caps"; empty where it breaks neither
+ * bounds nor the distance. */
+static const char *broken_bounds(const struct mix_optimum *o, size_t gain, char text[CELL])
 {
     static const double ROUNDING = 1e-9;
-    bool floors = false, caps = false;
-    for (size_t j = 0; j < o->n_domains; j++) {
-        const double shares[MIX_GAINS] = {o->baseline[j], 1.0 / (double)o->n_domains,
-                                          o->best_observed[j]};
-        floors = floors || shares[gain] < o->lower[j] - ROUNDING;
-        caps = caps || shares[gain] > o->upper[j] + ROUNDING;
+    static const char *const names[] = {"floors", "caps", "distance"};
+    double shares[MIX_DOMAINS_MAX];
+    bool broken[3] = {false, false, false};
+    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++) {
+        const double all[MIX_GAINS] = {o->baseline[j], 1.0 / (double)o->n_domains,
+                                       o->best_observed[j]};
+        const double limit = isnan(o->limit[j]) ? o->upper[j] : o->limit[j];
+        shares[j] = all[gain];
+        broken[0] = broken[0] || shares[j] < o->lower[j] - ROUNDING;
+        broken[1] = broken[1] || shares[j] > limit + ROUNDING;
     }
-    if (floors && caps)
-        return "floors and caps";
-    return floors ? "floors" : caps ? "caps" : NULL;
+    broken[2] =
+        o->near != MIX_DISTANCE_NONE && distance_to_baseline(o, shares) > o->near_radius + ROUNDING;
+    text[0] = '\0';
+    for (size_t i = 0, used = 0; i < 3; i++)
+        if (broken[i])
+            used += (size_t)snprintf(text + used, CELL - used, "%s%s", used > 0 ? " and " : "",
+                                     names[i]);
+    return text;
 }
 
 static void print_gains(FILE *out, const struct mix_optimum *o)
@@ -119,18 +165,21 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     char text[CELL];
     struct cli_table *table = cli_table_create(4);
     cli_table_cell(table, "gain over");
-    cli_table_cell(table, "loss");
+    cli_table_cell(table, o->goal == MIX_GOAL_MEAN_GAIN || o->goal == MIX_GOAL_WORST_GAIN
+                              ? "relative"
+                              : "loss");
     cli_table_cell(table, "%g%% interval", 100.0 * o->level);
     cli_table_cell(table, "P(better)");
     for (size_t i = 0; i < MIX_GAINS; i++) {
         if (isnan(o->gain[i].value) || (i == 0 && uniform_baseline))
             continue;
-        const char *bounds = broken_bounds(o, i);
+        char words[CELL];
+        const char *bounds = broken_bounds(o, i, words);
+        const bool breaks = bounds[0] != '\0';
         const bool named = i == 0;
-        cli_table_cell(table, "%s%s%s%s%s%s%s", others[i], named || bounds != NULL ? " (" : "",
-                       named ? o->baseline_name : "", named && bounds != NULL ? ", " : "",
-                       bounds != NULL ? "not allowed by the " : "", bounds != NULL ? bounds : "",
-                       named || bounds != NULL ? ")" : "");
+        cli_table_cell(table, "%s%s%s%s%s%s%s", others[i], named || breaks ? " (" : "",
+                       named ? o->baseline_name : "", named && breaks ? ", " : "",
+                       breaks ? "not allowed by the " : "", bounds, named || breaks ? ")" : "");
         cli_table_cell(table, "%.4f", o->gain[i].value);
         cli_table_cell(table, "%s", loss_range(o->gain[i], text));
         if (isnan(o->p_better[i]))
@@ -140,6 +189,106 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     }
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
+    if (isfinite(o->gain_bias))
+        fprintf(out, "  gain over the baseline, corrected for winner's curse: %.4f (by %.4f)\n",
+                o->gain[0].value - o->gain_bias, o->gain_bias);
+}
+
+/* An amount to state a price by: the largest power of ten within the supply. */
+static double round_amount(double supply)
+{
+    return supply > 0.0 ? pow(10.0, floor(log10(supply) + 1e-9)) : 1.0;
+}
+
+static void print_bound_price(FILE *out, const struct mix_optimum *o, size_t j)
+{
+    char amount[16];
+    if (o->binding[j] == MIX_ON_SUPPLY) {
+        const double tokens = round_amount(o->supply[j]);
+        fprintf(out, "  price: %s more tokens of %s would lower the objective by %.2g\n",
+                cli_size(tokens, amount), o->domains[j],
+                o->price[j] * tokens * o->max_epochs / o->n_tokens);
+    } else {
+        fprintf(out, "  price: 0.01 more of %s than its %s would lower the objective by %.2g\n",
+                o->domains[j], o->binding[j] == MIX_ON_SUPPORT ? "largest share seen" : "cap",
+                0.01 * o->price[j]);
+    }
+}
+
+/* Shadow prices of what is used up; floors are in the other formats. */
+static void print_prices(FILE *out, const struct mix_optimum *o)
+{
+    size_t n = 0;
+    for (size_t j = 0; j < o->n_domains; j++)
+        if (o->binding[j] >= MIX_ON_CAP && o->price[j] > 0.0 && n++ < PRICES_SHOWN)
+            print_bound_price(out, o, j);
+    for (size_t m = 0; m < o->n_targets; m++)
+        if (o->guard[m] && o->guard_price[m] > 0.0 && n++ < PRICES_SHOWN)
+            fprintf(out,
+                    "  price: a loss of %s 0.01 above the baseline's %.4f would lower the "
+                    "objective by %.2g\n",
+                    o->targets[m], o->baseline_loss[m], 0.01 * o->guard_price[m]);
+    if (o->near != MIX_DISTANCE_NONE && o->near_price > 0.0)
+        fprintf(out,
+                "  price: 0.01 more than %s=%g from the baseline would lower the objective by "
+                "%.2g\n",
+                o->near == MIX_DISTANCE_TV ? "tv" : "kl", o->near_radius, 0.01 * o->near_price);
+    if (n > PRICES_SHOWN)
+        fprintf(out, "  %zu more prices are in --format json\n", n - PRICES_SHOWN);
+}
+
+static double share_range_on_path(const struct mix_optimum *o, size_t j)
+{
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < o->n_path; i++) {
+        least = fmin(least, o->path_mixture[i * o->n_domains + j]);
+        most = fmax(most, o->path_mixture[i * o->n_domains + j]);
+    }
+    return most - least;
+}
+
+/* The domains whose shares move most along the path, in the order of the file. */
+static size_t choose_moving(const struct mix_optimum *o, size_t chosen[PATH_SHOWN])
+{
+    size_t n = 0;
+    for (size_t j = 0; j < o->n_domains && n < PATH_SHOWN; j++) {
+        size_t n_above = 0;
+        for (size_t i = 0; i < o->n_domains; i++)
+            n_above += share_range_on_path(o, i) > share_range_on_path(o, j) ||
+                       (share_range_on_path(o, i) == share_range_on_path(o, j) && i < j);
+        if (n_above < PATH_SHOWN)
+            chosen[n++] = j;
+    }
+    return n;
+}
+
+static void print_path(FILE *out, const struct mix_optimum *o)
+{
+    char text[CELL], size[16];
+    size_t chosen[PATH_SHOWN];
+    const size_t n = choose_moving(o, chosen);
+    struct cli_table *table = cli_table_create(3 + n);
+    const char *const headings[] = {"parameters", "tokens", "objective"};
+    for (size_t i = 0; i < 3; i++)
+        cli_table_cell(table, "%s", headings[i]);
+    for (size_t c = 0; c < n; c++)
+        cli_table_cell(table, "%s", o->domains[chosen[c]]);
+    for (size_t i = 0; i < o->n_path; i++) {
+        cli_table_cell(table, "%s", cli_size(o->path_n_params[i], size));
+        cli_table_cell(table, "%s", cli_size(o->path_n_tokens[i], size));
+        if (isnan(o->path_value[i]))
+            cli_table_cell(table, "–");
+        else
+            cli_table_cell(table, "%.4f", o->path_value[i]);
+        for (size_t c = 0; c < n; c++)
+            cli_table_cell(table, "%s",
+                           share_text(o->path_mixture[i * o->n_domains + chosen[c]], text));
+    }
+    fprintf(out, "\n");
+    cli_table_print(table, out, "  ");
+    cli_table_destroy(table);
+    if (n < o->n_domains)
+        fprintf(out, "  (the %zu domains that move most)\n", n);
 }
 
 void cli_print_warnings(FILE *out, const char *warnings)
@@ -158,15 +307,21 @@ void cli_print_optimum(FILE *out, const struct mix_optimum *o)
             cli_size(o->n_tokens, tokens));
     if (o->n_draws > 0)
         fprintf(out, ", %zu draws", o->n_draws);
-    fprintf(out, "\n\n");
+    fprintf(out, "\n");
+    if (o->question[0] != '\0')
+        fprintf(out, "           %s\n", o->question);
+    fprintf(out, "\n");
     print_mixture(out, o);
     fprintf(out, "\n");
-    cli_print_loss(out, o->n_targets, o->weight, o->objective, o->objective_wide);
+    print_objective(out, o);
     fprintf(out, "\n");
     print_gains(out, o);
     fprintf(out, "\n");
     print_losses(out, o);
+    if (o->n_path > 0)
+        print_path(out, o);
     fprintf(out, "\n");
+    print_prices(out, o);
     if (isfinite(o->tied_loss))
         fprintf(out,
                 "  nearest tie: of the mixtures that the draws cannot tell from "
@@ -232,9 +387,68 @@ static json_t *json_binding(const struct mix_optimum *o)
     json_t *object = json_object();
     for (size_t j = 0; j < o->n_domains; j++)
         if (o->binding[j] != 0)
-            json_object_set_new(object, o->domains[j],
-                                json_string(o->binding[j] == 1 ? "floor" : "cap"));
+            json_object_set_new(object, o->domains[j], json_string(mix_bound_names[o->binding[j]]));
     return object;
+}
+
+/* Shadow prices: of the bounds that shares are on, of guards and of the distance. */
+static json_t *json_prices(const struct mix_optimum *o)
+{
+    json_t *domains = json_object(), *guards = json_object();
+    for (size_t j = 0; j < o->n_domains; j++) {
+        if (o->binding[j] == MIX_INTERIOR || isnan(o->price[j]))
+            continue;
+        json_t *price = json_pack("{s:o}", "per_share", cli_json_number(o->price[j]));
+        if (o->binding[j] == MIX_ON_SUPPLY)
+            json_object_set_new(price, "per_1e9_tokens",
+                                cli_json_number(o->price[j] * 1e9 * o->max_epochs / o->n_tokens));
+        json_object_set_new(domains, o->domains[j], price);
+    }
+    for (size_t m = 0; m < o->n_targets; m++)
+        if (o->guard[m])
+            json_object_set_new(guards, o->targets[m],
+                                json_pack("{s:o, s:o}", "baseline_loss",
+                                          cli_json_number(o->baseline_loss[m]), "per_loss",
+                                          cli_json_number(o->guard_price[m])));
+    return json_pack("{s:o, s:o, s:o}", "domains", domains, "guards", guards, "near",
+                     cli_json_number(o->near_price));
+}
+
+static json_t *json_path(const struct mix_optimum *o)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < o->n_path; i++)
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "n_params",
+                                              cli_json_number(o->path_n_params[i]), "n_tokens",
+                                              cli_json_number(o->path_n_tokens[i]), "objective",
+                                              cli_json_number(o->path_value[i]), "mixture",
+                                              json_shares(o, o->path_mixture + i * o->n_domains)));
+    return list;
+}
+
+static json_t *json_lattice(const struct mix_optimum *o)
+{
+    if (o->lattice == 0)
+        return json_null();
+    return json_pack("{s:I, s:o, s:o}", "steps", (json_int_t)o->lattice, "mixture",
+                     json_shares(o, o->lattice_mixture), "objective",
+                     cli_json_number(o->lattice_value));
+}
+
+/* What an optimum is asked for beyond weights, floors, caps and baseline. */
+static void add_deployment(json_t *root, const struct mix_optimum *o)
+{
+    json_object_set_new(root, "question", json_string(o->question));
+    json_object_set_new(root, "objective_kind", json_string(mix_goal_names[o->goal]));
+    json_object_set_new(root, "max_epochs",
+                        o->max_epochs > 0.0 ? cli_json_number(o->max_epochs) : json_null());
+    json_object_set_new(root, "supply", json_shares(o, o->supply));
+    json_object_set_new(root, "limit", json_shares(o, o->limit));
+    json_object_set_new(root, "prices", json_prices(o));
+    json_object_set_new(root, "gain_bias", cli_json_number(o->gain_bias));
+    json_object_set_new(root, "gain_corrected", cli_json_number(o->gain[0].value - o->gain_bias));
+    json_object_set_new(root, "lattice", json_lattice(o));
+    json_object_set_new(root, "path", json_path(o));
 }
 
 json_t *cli_json_optimum(const struct mix_optimum *o)
@@ -246,7 +460,7 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
         json_object_set_new(gain, mix_gain_names[i], cli_json_interval(o->gain[i]));
         json_object_set_new(p_better, mix_gain_names[i], cli_json_number(o->p_better[i]));
     }
-    return json_pack(
+    json_t *root = json_pack(
         "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, "
         "s:s, s:o, s:o, "
         "s:o, s:o, s:o, s:{s:o, s:I, s:I}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
@@ -264,6 +478,9 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
         "warnings", cli_json_lines(o->warnings), "weights",
         cli_json_by_name(o->n_targets, (const char(*)[MIX_NAME_MAX])o->targets, o->weight), "lower",
         json_shares(o, o->lower), "upper", json_shares(o, o->upper));
+    if (root != NULL)
+        add_deployment(root, o);
+    return root;
 }
 
 /* YAML is a superset of JSON: scalars are printed as JSON, which quotes what

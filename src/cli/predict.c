@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mixsweep/csv.h"
+#include "mixsweep/interval.h"
 #include "mixsweep/predict.h"
 #include "mixsweep/store.h"
 
@@ -37,8 +38,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          &a->n_params, 1, INFINITY},
         {"tokens", 0, "D", "with --mixture: tokens it is trained on", CLI_NUMBER, &a->n_tokens, 1,
          INFINITY},
-        {"level", 0, "P", "with --mixture: level of the intervals (0.9)", CLI_NUMBER, &a->level,
-         0.01, 0.999},
+        {"level", 0, "P", "level of the intervals (0.9)", CLI_NUMBER, &a->level, 0.01, 0.999},
         {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &a->format, 0, 0},
         {.name = NULL}};
     const char *words[2];
@@ -208,8 +208,25 @@ static json_t *json_metrics(const struct mix_metrics *metrics)
                      cli_json_number(metrics->skill));
 }
 
+static void print_coverage(const struct asked *a, const struct mix_prediction_intervals *i)
+{
+    if (i->mean == NULL || i->n == 0)
+        return;
+    printf("  the %g%% interval of the mean loss (draws and residual noise) covers %.0f%% of %zu "
+           "runs\n",
+           100.0 * a->level, 100.0 * (double)i->n_covered / (double)i->n, i->n);
+}
+
+static json_t *json_coverage(const struct asked *a, const struct mix_prediction_intervals *i)
+{
+    return json_pack("{s:o, s:I, s:I, s:o}", "level", cli_json_number(a->level), "n",
+                     (json_int_t)i->n, "covered", (json_int_t)i->n_covered, "share",
+                     cli_json_number((double)i->n_covered / (double)i->n));
+}
+
 static json_t *json_predictions(const struct mix_fit *fit, const struct mix_table *table,
-                                const struct mix_prediction *p)
+                                const struct mix_prediction *p,
+                                const struct mix_prediction_intervals *intervals)
 {
     json_t *list = json_array();
     for (size_t r = 0; r < p->n_rows; r++) {
@@ -217,9 +234,12 @@ static json_t *json_predictions(const struct mix_fit *fit, const struct mix_tabl
         for (size_t m = 0; m < p->n_targets; m++)
             json_object_set_new(losses, fit->targets[m],
                                 cli_json_number(p->predicted[r * p->n_targets + m]));
-        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:o}", "run", table->runs[r].run,
-                                              "n_params", table->runs[r].n_params, "n_tokens",
-                                              table->runs[r].n_tokens, "loss", losses));
+        json_t *row =
+            json_pack("{s:s, s:f, s:f, s:o}", "run", table->runs[r].run, "n_params",
+                      table->runs[r].n_params, "n_tokens", table->runs[r].n_tokens, "loss", losses);
+        if (intervals->mean != NULL)
+            json_object_set_new(row, "mean", cli_json_interval(intervals->mean[r]));
+        json_array_append_new(list, row);
     }
     return list;
 }
@@ -253,12 +273,16 @@ static enum mix_status print_json(json_t *root, const struct asked *a, struct mi
 
 static enum mix_status print_table_json(const struct asked *a, const struct mix_fit *fit,
                                         const struct mix_table *table,
-                                        const struct mix_prediction *p, struct mix_error *err)
+                                        const struct mix_prediction *p,
+                                        const struct mix_prediction_intervals *intervals,
+                                        struct mix_error *err)
 {
     const bool scored = p->n_scored > 0;
     json_t *root = scored ? json_score(fit, p) : json_pack("{s:i}", "n", 0);
     if (!scored)
-        json_object_set_new(root, "predictions", json_predictions(fit, table, p));
+        json_object_set_new(root, "predictions", json_predictions(fit, table, p, intervals));
+    if (intervals->n > 0)
+        json_object_set_new(root, "interval", json_coverage(a, intervals));
     json_object_set_new(root, "law", json_string(fit->spec.law));
     json_object_set_new(root, "fit", json_string(fit->name));
     json_object_set_new(root, "runs", json_integer((json_int_t)p->n_rows));
@@ -267,7 +291,7 @@ static enum mix_status print_table_json(const struct asked *a, const struct mix_
 }
 
 static enum mix_status predict_table(const struct asked *a, const struct mix_fit *fit,
-                                     struct mix_error *err)
+                                     const struct mix_draws *draws, struct mix_error *err)
 {
     const struct mix_import import = {.path = a->table,
                                       .n_params = NAN,
@@ -281,26 +305,31 @@ static enum mix_status predict_table(const struct asked *a, const struct mix_fit
                                       .without_losses_ok = true};
     struct mix_table *table = NULL;
     struct mix_prediction *p = NULL;
+    struct mix_prediction_intervals intervals = {.mean = NULL};
     enum mix_status status = mix_csv_import(&import, &table, NULL, err);
     if (status == MIX_OK && table->n_rows == 0)
         status = mix_fail(err, MIX_EINVAL, "%s: no row is left to predict.", a->table);
     if (status == MIX_OK)
         status = mix_predict_table(fit, table, &p, err);
+    if (status == MIX_OK && draws != NULL)
+        status = mix_predict_intervals(fit, draws, table, a->level, &intervals, err);
     if (status == MIX_OK && a->output != NULL)
         status = write_file(a, fit, table, p, err);
     if (status == MIX_OK && a->json)
-        status = print_table_json(a, fit, table, p, err);
-    else if (status == MIX_OK && p->n_scored > 0)
+        status = print_table_json(a, fit, table, p, &intervals, err);
+    else if (status == MIX_OK && p->n_scored > 0) {
         print_score(a, fit, p);
-    else if (status == MIX_OK && a->output == NULL)
+        print_coverage(a, &intervals);
+    } else if (status == MIX_OK && a->output == NULL)
         write_predictions(stdout, fit, table, p);
+    mix_prediction_intervals_clear(&intervals);
     mix_prediction_destroy(p);
     mix_table_destroy(table);
     return status;
 }
 
 static void print_forecast(const struct asked *a, const struct mix_fit *fit,
-                           const struct mix_forecast *f)
+                           const struct mix_forecast *f, const struct mix_error_budget *budget)
 {
     char size[16], tokens[16];
     struct cli_table *lines = cli_table_create(3);
@@ -322,6 +351,8 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
     }
     cli_table_print(lines, stdout, "  ");
     cli_table_destroy(lines);
+    printf("\n");
+    cli_print_budget(stdout, budget);
     printf("\n  %.3g times the largest fitted size, %.3g times the most tokens\n",
            a->n_params / fit->max_n_params, a->n_tokens / fit->max_n_tokens);
     if (f->n_draws == 0)
@@ -331,25 +362,29 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
 }
 
 static json_t *json_forecast(const struct asked *a, const struct mix_fit *fit,
-                             const double *mixture, const struct mix_forecast *f)
+                             const double *mixture, const struct mix_forecast *f,
+                             const struct mix_error_budget *budget)
 {
     json_t *loss = json_object();
     for (size_t m = 0; m < fit->spec.n_targets; m++)
         json_object_set_new(loss, fit->targets[m], cli_json_interval(f->loss[m]));
     return json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:{s:o, s:o}}", "law", fit->spec.law,
-        "fit", fit->name, "n_params", cli_json_number(a->n_params), "n_tokens",
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:{s:o, s:o}}", "law",
+        fit->spec.law, "fit", fit->name, "n_params", cli_json_number(a->n_params), "n_tokens",
         cli_json_number(a->n_tokens), "mixture",
         cli_json_by_name(fit->spec.n_domains, (const char(*)[MIX_NAME_MAX])fit->domains, mixture),
         "level", cli_json_number(a->level), "draws", (json_int_t)f->n_draws, "objective",
         cli_json_interval(f->objective), "objective_wide", cli_json_interval(f->objective_wide),
-        "loss", loss, "extrapolation", "n_params", cli_json_number(a->n_params / fit->max_n_params),
-        "n_tokens", cli_json_number(a->n_tokens / fit->max_n_tokens));
+        "loss", loss, "error", cli_json_budget(budget), "extrapolation", "n_params",
+        cli_json_number(a->n_params / fit->max_n_params), "n_tokens",
+        cli_json_number(a->n_tokens / fit->max_n_tokens));
 }
 
-static enum mix_status predict_mixture(const struct asked *a, const struct mix_fit *fit,
-                                       const struct mix_draws *draws, struct mix_error *err)
+static enum mix_status predict_mixture(const struct asked *a, struct mix_store *store,
+                                       const struct mix_fit *fit, const struct mix_draws *draws,
+                                       struct mix_error *err)
 {
+    struct mix_error_budget budget;
     struct mix_forecast forecast = {0};
     double *mixture = malloc(fit->spec.n_domains * sizeof *mixture);
     if (mixture == NULL)
@@ -360,10 +395,13 @@ static enum mix_status predict_mixture(const struct asked *a, const struct mix_f
     if (status == MIX_OK)
         status = mix_predict_mixture(fit, draws, mixture, a->n_params, a->n_tokens, a->level,
                                      &forecast, err);
+    if (status == MIX_OK)
+        status =
+            cli_budget(store, fit, draws, NULL, mixture, a->n_params, a->n_tokens, &budget, err);
     if (status == MIX_OK && a->json)
-        status = print_json(json_forecast(a, fit, mixture, &forecast), a, err);
+        status = print_json(json_forecast(a, fit, mixture, &forecast, &budget), a, err);
     else if (status == MIX_OK)
-        print_forecast(a, fit, &forecast);
+        print_forecast(a, fit, &forecast, &budget);
     mix_forecast_clear(&forecast);
     free(mixture);
     return status;
@@ -388,8 +426,8 @@ static enum mix_status run_predict(struct mix_ranks *ranks, int argc, char **arg
     if (status == MIX_OK)
         status = cli_read_fit(store, asked.fit, &fit, &draws, err);
     if (status == MIX_OK)
-        status = asked.mixture != NULL ? predict_mixture(&asked, fit, draws, err)
-                                       : predict_table(&asked, fit, err);
+        status = asked.mixture != NULL ? predict_mixture(&asked, store, fit, draws, err)
+                                       : predict_table(&asked, fit, draws, err);
     mix_draws_destroy(draws);
     mix_fit_destroy(fit);
     mix_store_close(store);

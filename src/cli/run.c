@@ -76,8 +76,7 @@ static void print_opening(const struct show *show)
     fflush(show->out);
 }
 
-/* "300s", "5m", "1h" or "90" in seconds; "none" is NaN. */
-static enum mix_status parse_margin(const char *text, double *seconds, struct mix_error *err)
+enum mix_status cli_parse_margin(const char *text, double *seconds, struct mix_error *err)
 {
     static const char units[] = "smh";
     static const double factors[] = {1, 60, 3600};
@@ -152,7 +151,7 @@ static enum mix_status open_job(struct mix_ranks *ranks, const struct cli_verb *
     if (status == MIX_OK && !help)
         status = cli_parse_format(format, &show->json, err);
     if (status == MIX_OK && !help)
-        status = parse_margin(margin, &sweep->stop_before_s, err);
+        status = cli_parse_margin(margin, &sweep->stop_before_s, err);
     if (status == MIX_OK && !help)
         status = parse_shard(shard, &sweep->shard, &sweep->n_shards, err);
     if (status != MIX_OK || help)
@@ -324,7 +323,7 @@ static void print_next(const struct mix_pipeline *pipeline)
 {
     char n_params[16], n_tokens[16];
     const struct mix_job *job = pipeline->job;
-    printf("\nnext: mixsweep status %s\n", job->file);
+    printf("\nnext: mixsweep report %s -o report\n", job->file);
     printf("      mixsweep export %s runs -o runs.csv\n", job->file);
     if (pipeline->optimum)
         printf("      mixsweep optimum %s --fit %s --params %s --tokens %s --name larger\n",

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static void free_overview(struct overview *o)
 {
@@ -17,6 +18,9 @@ static void free_overview(struct overview *o)
         mix_draws_destroy(*draws);
     for (struct mix_optimum **optimum = o->optima; optimum != NULL && *optimum != NULL; optimum++)
         mix_optimum_destroy(*optimum);
+    for (struct mix_online **online = o->online; online != NULL && *online != NULL; online++)
+        mix_online_destroy(*online);
+    free(o->online);
     free(o->fits);
     free(o->draws);
     free(o->optima);
@@ -83,6 +87,22 @@ static enum mix_status read_optima(struct mix_store *store, struct overview *o,
     return status;
 }
 
+static enum mix_status read_online(struct mix_store *store, struct overview *o,
+                                   struct mix_error *err)
+{
+    struct mix_names names = {0};
+    enum mix_status status = mix_store_list(store, "online", &names, err);
+    if (status != MIX_OK)
+        return status;
+    o->online = calloc(names.n + 1, sizeof(struct mix_online *));
+    if (o->online == NULL)
+        status = mix_fail(err, MIX_ENOMEM, "out of memory for the online runs in %s.", o->path);
+    for (size_t i = 0; status == MIX_OK && i < names.n; i++)
+        status = mix_store_read_online(store, names.name[i], &o->online[i], err);
+    mix_names_destroy(&names);
+    return status;
+}
+
 /* Results can wait for a file that is not there yet. */
 static enum mix_status say_what_waits(const char *path, enum mix_status status,
                                       struct mix_error *err)
@@ -123,6 +143,8 @@ static enum mix_status read_overview(struct overview *o, struct mix_error *err)
         status = read_draws(store, o, err);
     if (status == MIX_OK)
         status = read_optima(store, o, err);
+    if (status == MIX_OK)
+        status = read_online(store, o, err);
     mix_store_close(store);
     return status == MIX_OK ? status_measure(o, err) : status;
 }
@@ -322,13 +344,16 @@ static enum mix_status print_text(const struct overview *o, struct mix_error *er
     print_failures(o);
     if (o->fits[0] != NULL)
         print_fits(o);
-    if (o->draws[0] != NULL || o->optima[0] != NULL)
+    if (o->draws[0] != NULL || o->optima[0] != NULL || o->online[0] != NULL)
         putchar('\n');
     for (size_t i = 0; o->draws[i] != NULL; i++)
         printf("bootstrap  %s: %zu/%zu draws\n", o->draws[i]->fit, mix_draws_count(o->draws[i]),
                o->draws[i]->n_draws);
     for (size_t i = 0; o->optima[i] != NULL; i++)
         print_optimum(o->optima[i]);
+    for (size_t i = 0; o->online[i] != NULL; i++)
+        printf("online     %s: %zu runs, trainer %s\n", o->online[i]->name, o->online[i]->n_runs,
+               o->online[i]->trainer);
     if (o->warning[0] != '\0')
         printf("\nwarning: %s\n", o->warning);
     if (o->n_logs > 0)
@@ -338,37 +363,64 @@ static enum mix_status print_text(const struct overview *o, struct mix_error *er
     return MIX_OK;
 }
 
+static enum mix_status say(const char *path, bool json, bool *has_writer, struct mix_error *err)
+{
+    struct overview overview = {.path = path};
+    enum mix_status status = read_overview(&overview, err);
+    if (status == MIX_OK)
+        status = json ? status_print_json(&overview, err) : print_text(&overview, err);
+    *has_writer = overview.has_writer;
+    free_overview(&overview);
+    return status;
+}
+
+/* Draw the screen anew until nobody writes the file; what it says last stays. */
+static enum mix_status watch(const char *path, struct mix_error *err)
+{
+    const struct timespec pause = {.tv_sec = 2};
+    bool has_writer = true;
+    enum mix_status status = MIX_OK;
+    if (!isatty(STDOUT_FILENO))
+        return mix_fail(err, MIX_EUSAGE,
+                        "--watch redraws a terminal, and standard output is none.");
+    setvbuf(stdout, NULL, _IOFBF, BUFSIZ); /* a screen at once */
+    while (status == MIX_OK && has_writer) {
+        fputs("\033[H\033[2J", stdout);
+        status = say(path, false, &has_writer, err);
+        fflush(stdout);
+        if (status == MIX_OK && has_writer)
+            nanosleep(&pause, NULL);
+    }
+    return status;
+}
+
 static enum mix_status run_status(struct mix_ranks *ranks, int argc, char **argv,
                                   struct mix_error *err)
 {
     (void)ranks;
     const char *format = NULL, *path = NULL;
-    bool help = false, json = false;
-    const struct cli_option options[] = {{.name = "format",
-                                          .value = "FORMAT",
-                                          .help = "text or json (text)",
-                                          .kind = CLI_TEXT,
-                                          .target = &format},
-                                         {.name = NULL}};
+    bool help = false, json = false, again = false, has_writer = false;
+    const struct cli_option options[] = {
+        {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &format, 0, 0},
+        {"watch", 0, NULL, "redraw every two seconds until nobody writes the file", CLI_FLAG,
+         &again, 0, 0},
+        {0},
+    };
     enum mix_status status =
         cli_parse(&cli_verb_status, options, argc, argv, 1, 1, &path, &help, err);
     if (status == MIX_OK && !help)
         status = cli_parse_format(format, &json, err);
+    if (status == MIX_OK && json && again)
+        status = mix_fail(err, MIX_EUSAGE, "--watch is for people: not with --format json.");
     if (status != MIX_OK || help)
         return status;
-
-    struct overview overview = {.path = path};
-    status = read_overview(&overview, err);
-    if (status == MIX_OK)
-        status = json ? status_print_json(&overview, err) : print_text(&overview, err);
-    free_overview(&overview);
-    return status;
+    return again ? watch(path, err) : say(path, json, &has_writer, err);
 }
 
 const struct cli_verb cli_verb_status = {
     .name = "status",
     .summary = "say what a sweep file holds, what is missing, what failed",
-    .synopsis = "S.h5 [--format json]",
+    .synopsis = "S.h5 [--watch | --format json]",
     .details =
         "Reads the file and the logs of a job that is still at work (or was stopped), so it\n"
         "can be asked at any time, on a login node too. Says who writes the file and how fast,\n"

@@ -47,6 +47,7 @@ struct overview {
     struct mix_fit **fits;
     struct mix_draws **draws;
     struct mix_optimum **optima;
+    struct mix_online **online;
     char *job;     /* text of the job, may be empty */
     size_t n_logs; /* log files that are not folded in yet */
     char warning[MIX_ERROR_MAX];

@@ -95,6 +95,19 @@ static json_t *json_optima(const struct overview *o)
     return list;
 }
 
+static json_t *json_online(const struct overview *o)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; o->online[i] != NULL; i++) {
+        const struct mix_online *online = o->online[i];
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:I, s:I}", "name", online->name, "trainer",
+                                        online->trainer, "n_steps", (json_int_t)online->n_steps,
+                                        "n_runs", (json_int_t)online->n_runs));
+    }
+    return list;
+}
+
 static json_t *json_job(const struct overview *o)
 {
     const struct work *work = &o->work;
@@ -157,12 +170,12 @@ static json_t *json_writer(const struct overview *o)
 enum mix_status status_print_json(const struct overview *o, struct mix_error *err)
 {
     json_t *root =
-        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "file",
-                  o->path, "job", json_job(o), "writer", json_writer(o), "runs", json_runs(o),
-                  "failures", json_failures(o), "hosts", json_hosts(o), "sizes", json_sizes(o),
-                  "domains", json_domains(o), "targets", json_targets(o), "fits", json_fits(o),
-                  "bootstrap", json_draws(o), "optimum", json_optima(o), "logs",
-                  (json_int_t)o->n_logs, "warning", o->warning);
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s}",
+                  "file", o->path, "job", json_job(o), "writer", json_writer(o), "runs",
+                  json_runs(o), "failures", json_failures(o), "hosts", json_hosts(o), "sizes",
+                  json_sizes(o), "domains", json_domains(o), "targets", json_targets(o), "fits",
+                  json_fits(o), "bootstrap", json_draws(o), "optimum", json_optima(o), "online",
+                  json_online(o), "logs", (json_int_t)o->n_logs, "warning", o->warning);
     if (root == NULL)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", o->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* bootstrap.c - refits on resampled mixtures, each a task; see fit.h.
+/* bootstrap.c - refits on resampled mixtures and without each mixture, each a task; see fit.h.
  *
  * A draw weighs every mixture (or run) by how often it was drawn, or by Dirichlet weights, and
  * refits from the distinct good optima of the fit. Its stream depends on (seed, number of the draw)
@@ -15,6 +15,8 @@
 enum { SCREEN_STEPS = 12, REFINED = 2, DRAW_STEPS = 400 };
 enum { SEPARABLE_STEPS = 150 }; /* joint creeps on for hundreds, by 0.1% of its objective */
 static const double DRAW_TOLERANCE = 1e-7;
+/* Of the ln of a pulled exponent: published ones lie within a factor of 2 of the usual. */
+static const double CENTRE_SD_MAX = 0.4;
 
 bool mix_draws_match(const struct mix_draws *draws, const struct mix_fit *fit,
                      const struct mix_bootstrap_options *options)
@@ -44,6 +46,10 @@ struct mix_draws *mix_draws_plan(const struct mix_fit *fit,
         memcpy(draws->objective, old->objective, n_old * sizeof *old->objective);
         memcpy(draws->params, old->params, n_old * old->n_params * sizeof *old->params);
         memcpy(draws->done, old->done, n_old);
+        if (!mix_draws_copy_left(draws, old)) {
+            mix_draws_destroy(draws);
+            return NULL;
+        }
     }
     return draws;
 }
@@ -56,6 +62,14 @@ size_t mix_draws_count(const struct mix_draws *draws)
     return n;
 }
 
+size_t mix_jackknife_count(const struct mix_draws *draws)
+{
+    size_t n = 0;
+    for (size_t g = 0; g < draws->n_left; g++)
+        n += draws->left_done[g] != 0;
+    return n;
+}
+
 struct resampler {
     const struct mix_fit *fit;
     const struct mix_draws *draws; /* options only */
@@ -63,6 +77,7 @@ struct resampler {
     struct fit_names names;
     struct lsq *lsq;
     size_t n_units;      /* mixtures or runs */
+    size_t n_groups;     /* of the jackknife: unit u is in group u % n_groups */
     size_t *unit;        /* (R) */
     double *unit_weight; /* (n_units) */
     double *row_weight;  /* (R) */
@@ -72,6 +87,8 @@ struct resampler {
     double *reached;     /* (n_optima) */
     size_t *order;       /* (n_optima) */
     double *lambda;      /* (M,L) */
+    double *centre;      /* (Q) where the law pulls parameters to, NULL where it does not */
+    double *centre_sd;   /* (Q) how far off that may be; 0 = not pulled */
 };
 
 static void destroy_resampler(struct resampler *s)
@@ -88,6 +105,8 @@ static void destroy_resampler(struct resampler *s)
     free(s->reached);
     free(s->order);
     free(s->lambda);
+    free(s->centre);
+    free(s->centre_sd);
     mix_data_destroy(s->data);
 }
 
@@ -123,6 +142,41 @@ static enum mix_status select_again(const struct mix_table *table, struct resamp
                         "the runs have changed since fit %s was made; fit again with --replace",
                         s->fit->name);
     return MIX_OK;
+}
+
+/* A pull of strength k on the mean squared residual of n entries is a prior of variance s^2 / (n
+ * k), s^2 the variance of the residuals. Draws that all are pulled to one centre would know the
+ * pulled parameters better than the runs do: each draws its own centre from that prior, which for
+ * linear Gaussian problems makes it a draw of the posterior. */
+static enum mix_status keep_centres(struct resampler *s, struct mix_error *err)
+{
+    const struct mix_model *model = lsq_model(s->lsq);
+    const double n_each = (double)s->fit->n_params / (double)model->spec.n_targets;
+    if (model->pull == NULL)
+        return MIX_OK;
+    s->centre = calloc(model->n_theta + 1, sizeof *s->centre);
+    s->centre_sd = calloc(model->n_theta + 1, sizeof *s->centre_sd);
+    if (s->centre == NULL || s->centre_sd == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap");
+    memcpy(s->centre, model->centre, model->n_theta * sizeof *s->centre);
+    for (size_t i = 0; i < model->n_theta; i++) {
+        const struct mix_metrics *target = &s->fit->train_by_target[i / model->n_own];
+        const double n = (double)target->n;
+        if (model->pull[i] > 0.0 && isfinite(target->mse) && n > 0.0)
+            s->centre_sd[i] =
+                fmin(CENTRE_SD_MAX, sqrt(target->mse / (fmax(n - n_each, 1.0) * model->pull[i])));
+    }
+    return MIX_OK;
+}
+
+/* The centres of a draw; without a stream those of the law. */
+static void set_centres(struct resampler *s, gsl_rng *rng)
+{
+    const struct mix_model *model = lsq_model(s->lsq);
+    for (size_t i = 0; s->centre != NULL && i < model->n_theta; i++)
+        model->centre[i] = s->centre[i] + (rng != NULL && s->centre_sd[i] > 0.0
+                                               ? gsl_ran_gaussian_ziggurat(rng, s->centre_sd[i])
+                                               : 0.0);
 }
 
 static enum mix_status create_resampler(const struct mix_table *table, struct resampler *s,
@@ -164,7 +218,7 @@ static enum mix_status create_resampler(const struct mix_table *table, struct re
         for (size_t k = 0; k < n_theta; k++)
             theta[k] = fmin(fmax(theta[k], model->lower[k]), model->upper[k]);
     }
-    return MIX_OK;
+    return keep_centres(s, err);
 }
 
 static enum mix_status resample(struct resampler *s, uint64_t draw, struct mix_error *err)
@@ -180,6 +234,7 @@ static enum mix_status resample(struct resampler *s, uint64_t draw, struct mix_e
         else
             s->unit_weight[gsl_rng_uniform_int(rng, s->n_units)] += 1.0;
     }
+    set_centres(s, rng);
     gsl_rng_free(rng);
     for (size_t r = 0; r < s->data->n_rows; r++) {
         const double w = s->unit_weight[s->unit[r]];
@@ -187,6 +242,15 @@ static enum mix_status resample(struct resampler *s, uint64_t draw, struct mix_e
     }
     lsq_weigh_rows(s->lsq, s->row_weight);
     return MIX_OK;
+}
+
+/* All rows but those of one group of units. */
+static void leave_out(struct resampler *s, size_t group)
+{
+    for (size_t r = 0; r < s->data->n_rows; r++)
+        s->row_weight[r] = s->unit[r] % s->n_groups != group;
+    lsq_weigh_rows(s->lsq, s->row_weight);
+    set_centres(s, NULL);
 }
 
 /* A few steps from every kept optimum; the points reached and their numbers ordered by how well,
@@ -224,20 +288,16 @@ static enum mix_status screen(struct resampler *s, struct mix_poll *poll, size_t
     return status;
 }
 
-/* Refit from the kept optima that look best on this draw; all NaN where none has a finite loss. */
-static enum mix_status run_draw(void *context, size_t task, void *record, struct mix_poll *poll,
-                                struct mix_error *err)
+/* Refit from the kept optima that look best with the weights of now; all NaN where none has a
+ * finite loss. */
+static enum mix_status refit(struct resampler *s, struct mix_poll *poll, double *objective,
+                             double *params, struct mix_error *err)
 {
-    struct resampler *s = context;
     struct mix_model *model = lsq_model(s->lsq);
-    struct mix_draw_body body = {.draw = task, .objective = NAN};
-    double *params = (double *)((char *)record + sizeof body);
     const size_t n_point = lsq_point_doubles(s->lsq);
     const int steps = model->separable ? SEPARABLE_STEPS : DRAW_STEPS;
     size_t n_good = 0;
-    enum mix_status status = resample(s, task, err);
-    if (status == MIX_OK)
-        status = screen(s, poll, &n_good, err);
+    enum mix_status status = screen(s, poll, &n_good, err);
     for (size_t i = 0; status == MIX_OK && i < n_good && i < REFINED; i++) {
         struct lsq_result result;
         double *point = s->screened + s->order[i] * n_point;
@@ -252,21 +312,43 @@ static enum mix_status run_draw(void *context, size_t task, void *record, struct
     }
     if (status != MIX_OK)
         return status;
+    *objective = NAN;
+    for (size_t p = 0; p < model->n_params; p++)
+        params[p] = NAN;
     if (n_good > 0) {
-        body.objective = lsq_point_objective(s->lsq, s->best);
+        *objective = lsq_point_objective(s->lsq, s->best);
         lsq_evaluate(s->lsq, s->best, s->lambda);
         model->law->to_natural(model, s->best, s->lambda, params);
-    } else {
-        for (size_t p = 0; p < model->n_params; p++)
-            params[p] = NAN;
     }
-    memcpy(record, &body, sizeof body);
     return MIX_OK;
 }
 
+static enum mix_status run_draw(void *context, size_t task, void *record, struct mix_poll *poll,
+                                struct mix_error *err)
+{
+    struct resampler *s = context;
+    struct mix_draw_body body = {.draw = task};
+    enum mix_status status = resample(s, task, err);
+    if (status == MIX_OK)
+        status = refit(s, poll, &body.objective, (double *)((char *)record + sizeof body), err);
+    memcpy(record, &body, sizeof body);
+    return status;
+}
+
+static enum mix_status run_left(void *context, size_t task, void *record, struct mix_poll *poll,
+                                struct mix_error *err)
+{
+    struct resampler *s = context;
+    const struct mix_left_body body = {.group = task, .n_groups = s->n_groups};
+    double objective;
+    memcpy(record, &body, sizeof body);
+    leave_out(s, task);
+    return refit(s, poll, &objective, (double *)((char *)record + sizeof body), err);
+}
+
 /* Copy finished records into the draws of rank 0. */
-static void keep_records(const uint8_t *records, const uint8_t *finished, size_t record_bytes,
-                         struct mix_draws *draws)
+static void keep_draws(const uint8_t *records, const uint8_t *finished, size_t record_bytes,
+                       struct mix_draws *draws)
 {
     for (size_t b = 0; b < draws->n_draws; b++) {
         if (!finished[b])
@@ -278,6 +360,19 @@ static void keep_records(const uint8_t *records, const uint8_t *finished, size_t
         memcpy(draws->params + b * draws->n_params, record + sizeof body,
                draws->n_params * sizeof(double));
         draws->done[b] = 1;
+    }
+}
+
+static void keep_left(const uint8_t *records, const uint8_t *finished, size_t record_bytes,
+                      struct mix_draws *draws)
+{
+    for (size_t g = 0; g < draws->n_left; g++) {
+        if (!finished[g])
+            continue;
+        memcpy(draws->left + g * draws->n_params,
+               records + g * record_bytes + sizeof(struct mix_left_body),
+               draws->n_params * sizeof(double));
+        draws->left_done[g] = 1;
     }
 }
 
@@ -298,6 +393,35 @@ static struct mix_draws share_options(struct mix_ranks *ranks, const struct mix_
                               .n_draws = (size_t)what[3]};
 }
 
+static void fill_head(const struct mix_fit *fit, const struct mix_draws *draws,
+                      struct mix_draw_head *head)
+{
+    memset(head, 0, sizeof *head);
+    memcpy(head->fit, fit->name, sizeof head->fit);
+    head->fit_key = mix_fit_key(fit);
+    head->seed = draws->seed;
+    head->cluster_run = draws->cluster_run;
+    head->bayesian = draws->bayesian;
+}
+
+/* Where rank 0 gathers the records of a stage; NULLs elsewhere. */
+struct gathered {
+    uint8_t *records, *finished;
+};
+
+static enum mix_status gather_into(struct mix_ranks *ranks, size_t n, size_t record_bytes,
+                                   struct gathered *out, enum mix_status status,
+                                   struct mix_error *err)
+{
+    if (status == MIX_OK && mix_ranks_rank(ranks) == 0) {
+        out->records = calloc(n + 1, record_bytes);
+        out->finished = calloc(n + 1, 1);
+        if (out->records == NULL || out->finished == NULL)
+            status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", n);
+    }
+    return mix_ranks_agree(ranks, status, err);
+}
+
 enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_table *table,
                                   const struct mix_fit *fit, struct mix_draws *draws,
                                   const char *log_dir, mix_progress_fn progress,
@@ -305,44 +429,77 @@ enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_tabl
 {
     const struct mix_draws shared = share_options(ranks, draws);
     struct resampler resampler = {.fit = fit, .draws = &shared};
-    const size_t record_bytes = sizeof(struct mix_draw_body) + fit->n_params * sizeof(double);
-    uint8_t *records = NULL, *finished = NULL;
+    struct gathered got = {NULL, NULL};
+    struct mix_draw_head head;
+    struct mix_stage stage = {.name = "bootstrap",
+                              .n_tasks = shared.n_draws,
+                              .record_bytes =
+                                  sizeof(struct mix_draw_body) + fit->n_params * sizeof(double),
+                              .run = run_draw,
+                              .context = &resampler,
+                              .done = draws != NULL ? draws->done : NULL,
+                              .log_kind = MIX_LOG_DRAW,
+                              .log_head = &head,
+                              .log_head_bytes = sizeof head,
+                              .log_dir = log_dir,
+                              .progress = progress,
+                              .progress_context = progress_context};
     enum mix_status status = create_resampler(table, &resampler, err);
-    if (status == MIX_OK && mix_ranks_rank(ranks) == 0) {
-        records = calloc(shared.n_draws, record_bytes);
-        finished = calloc(shared.n_draws + 1, 1);
-        if (records == NULL || finished == NULL)
-            status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", shared.n_draws);
-    }
-    status = mix_ranks_agree(ranks, status, err);
+    status = gather_into(ranks, stage.n_tasks, stage.record_bytes, &got, status, err);
     if (status == MIX_OK) {
-        struct mix_draw_head head;
-        memset(&head, 0, sizeof head);
-        memcpy(head.fit, fit->name, sizeof head.fit);
-        head.fit_key = mix_fit_key(fit);
-        head.seed = shared.seed;
-        head.cluster_run = shared.cluster_run;
-        head.bayesian = shared.bayesian;
-        const struct mix_stage stage = {.name = "bootstrap",
-                                        .n_tasks = shared.n_draws,
-                                        .record_bytes = record_bytes,
-                                        .run = run_draw,
-                                        .context = &resampler,
-                                        .done = draws != NULL ? draws->done : NULL,
-                                        .records = records,
-                                        .finished = finished,
-                                        .log_kind = MIX_LOG_DRAW,
-                                        .log_head = &head,
-                                        .log_head_bytes = sizeof head,
-                                        .log_dir = log_dir,
-                                        .progress = progress,
-                                        .progress_context = progress_context};
+        fill_head(fit, &shared, &head);
+        stage.records = got.records;
+        stage.finished = got.finished;
         status = mix_stage_run(ranks, &stage, err);
-        if (draws != NULL && finished != NULL)
-            keep_records(records, finished, record_bytes, draws);
+        if (draws != NULL && got.finished != NULL)
+            keep_draws(got.records, got.finished, stage.record_bytes, draws);
     }
-    free(records);
-    free(finished);
+    free(got.records);
+    free(got.finished);
+    destroy_resampler(&resampler);
+    return status;
+}
+
+enum mix_status mix_jackknife_run(struct mix_ranks *ranks, const struct mix_table *table,
+                                  const struct mix_fit *fit, struct mix_draws *draws,
+                                  const char *log_dir, mix_progress_fn progress,
+                                  void *progress_context, struct mix_error *err)
+{
+    const struct mix_draws shared = share_options(ranks, draws);
+    struct resampler resampler = {.fit = fit, .draws = &shared};
+    struct gathered got = {NULL, NULL};
+    struct mix_draw_head head;
+    struct mix_stage stage = {.name = "jackknife",
+                              .record_bytes =
+                                  sizeof(struct mix_left_body) + fit->n_params * sizeof(double),
+                              .run = run_left,
+                              .context = &resampler,
+                              .log_kind = MIX_LOG_JACKKNIFE,
+                              .log_head = &head,
+                              .log_head_bytes = sizeof head,
+                              .log_dir = log_dir,
+                              .progress = progress,
+                              .progress_context = progress_context};
+    enum mix_status status = create_resampler(table, &resampler, err);
+    if (status == MIX_OK) {
+        resampler.n_groups = resampler.n_units < MIX_LEFT_MAX ? resampler.n_units : MIX_LEFT_MAX;
+        stage.n_tasks = resampler.n_groups;
+        if (draws != NULL && draws->n_left != resampler.n_groups &&
+            !mix_draws_hold_left(draws, resampler.n_groups))
+            status = mix_fail(err, MIX_ENOMEM, "out of memory for a jackknife");
+    }
+    status = gather_into(ranks, stage.n_tasks, stage.record_bytes, &got, status, err);
+    if (status == MIX_OK) {
+        fill_head(fit, &shared, &head);
+        stage.done = draws != NULL ? draws->left_done : NULL;
+        stage.records = got.records;
+        stage.finished = got.finished;
+        status = mix_stage_run(ranks, &stage, err);
+        if (draws != NULL && got.finished != NULL)
+            keep_left(got.records, got.finished, stage.record_bytes, draws);
+    }
+    free(got.records);
+    free(got.finished);
     destroy_resampler(&resampler);
     return status;
 }

@@ -20,10 +20,6 @@ enum { HOPS = 12, HOP_STEPS = 80, POLISH_STEPS = 2000, HOLDOUT_SHARE = 4, HOLDOU
 enum { SEPARABLE_HOPS = 4, SEPARABLE_STEPS = 300 };
 static const double TOLERANCE = 1e-9, NUDGE = 0.01, NUDGE_RANGE = 10.0;
 
-/* What a start leaves: objective, gradient, then the point: theta (Q) and the objectives of its
- * blocks. */
-enum { RECORD_OBJECTIVE, RECORD_GRADIENT, RECORD_POINT };
-
 struct mix_fit_options mix_fit_options_default(void)
 {
     return (struct mix_fit_options){.law = "transfer",
@@ -75,9 +71,9 @@ static enum mix_status hop(const struct subfit *subfit, gsl_rng *rng, int number
     return MIX_OK;
 }
 
-static enum mix_status run_chain(const struct subfit *subfit, gsl_rng *rng, double *point,
-                                 struct mix_poll *poll, struct lsq_result *result,
-                                 struct mix_error *err)
+enum mix_status fit_run_chain(const struct subfit *subfit, gsl_rng *rng, double *point,
+                              struct mix_poll *poll, struct lsq_result *result,
+                              struct mix_error *err)
 {
     struct lsq *lsq = subfit->lsq;
     const struct mix_model *model = lsq_model(lsq);
@@ -124,7 +120,8 @@ static enum mix_status run_start(void *context, size_t task, void *record, struc
         return mix_fail(err, MIX_ENOMEM, "out of memory for a random stream");
     double *out = record;
     struct lsq_result result = {0};
-    const enum mix_status status = run_chain(subfit, rng, out + RECORD_POINT, poll, &result, err);
+    const enum mix_status status =
+        fit_run_chain(subfit, rng, out + RECORD_POINT, poll, &result, err);
     gsl_rng_free(rng);
     out[RECORD_OBJECTIVE] = result.objective;
     out[RECORD_GRADIENT] = result.gradient;
@@ -172,9 +169,8 @@ static enum mix_status add_subfit(struct fit_plan *plan, const struct mix_fit_op
     return MIX_OK;
 }
 
-/* Laws describe losses, and a mean over targets needs one unit. */
-static enum mix_status check_targets(const struct mix_table *table, const struct mix_data *data,
-                                     struct mix_error *err)
+enum mix_status fit_check_targets(const struct mix_table *table, const struct mix_data *data,
+                                  struct mix_error *err)
 {
     const struct mix_target *first = &table->targets[data->target[0]];
     for (size_t m = 0; m < data->n_targets; m++) {
@@ -201,7 +197,7 @@ static enum mix_status make_plan(const struct mix_table *table,
     plan->seed = options->seed;
     enum mix_status status = mix_table_select(table, &options->selection, &plan->data, err);
     if (status == MIX_OK)
-        status = check_targets(table, plan->data, err);
+        status = fit_check_targets(table, plan->data, err);
     if (status == MIX_OK)
         status = fit_names(table, plan->data, &plan->names, err);
     if (status == MIX_OK)
@@ -267,21 +263,15 @@ const double *fit_best_theta(const struct fit_plan *plan, const struct subfit *s
     return best + RECORD_POINT;
 }
 
-/* Where targets are fitted apart, start k becomes the k-th best of every target. */
-static enum mix_status sort_starts(struct fit_plan *plan, struct mix_error *err)
+enum mix_status fit_sort_starts(const struct fit_plan *plan, const struct subfit *subfit,
+                                struct mix_error *err)
 {
-    enum mix_status status = MIX_OK;
-    for (size_t i = 0; status == MIX_OK && i < plan->n_subfits; i++) {
-        const struct subfit *subfit = &plan->subfit[i];
-        if (subfit->lsq == NULL)
-            continue;
-        double *first = plan->records + subfit->first_task * plan->record_doubles;
-        status = lsq_sort_blocks(subfit->lsq, subfit->n_starts, plan->record_doubles,
-                                 first + RECORD_POINT, err);
-        for (size_t k = 0; k < subfit->n_starts; k++) {
-            double *record = first + k * plan->record_doubles;
-            record[RECORD_OBJECTIVE] = lsq_point_objective(subfit->lsq, record + RECORD_POINT);
-        }
+    double *first = plan->records + subfit->first_task * plan->record_doubles;
+    const enum mix_status status = lsq_sort_blocks(subfit->lsq, subfit->n_starts,
+                                                   plan->record_doubles, first + RECORD_POINT, err);
+    for (size_t k = 0; k < subfit->n_starts; k++) {
+        double *record = first + k * plan->record_doubles;
+        record[RECORD_OBJECTIVE] = lsq_point_objective(subfit->lsq, record + RECORD_POINT);
     }
     return status;
 }
@@ -309,8 +299,9 @@ static enum mix_status run_starts(struct mix_ranks *ranks, struct fit_plan *plan
                                     .progress = progress,
                                     .progress_context = progress_context};
     status = mix_stage_run(ranks, &stage, err);
-    if (status == MIX_OK && plan->records != NULL)
-        status = sort_starts(plan, err);
+    for (size_t i = 0; status == MIX_OK && plan->records != NULL && i < plan->n_subfits; i++)
+        if (plan->subfit[i].lsq != NULL)
+            status = fit_sort_starts(plan, &plan->subfit[i], err);
     if (status == MIX_EINTERRUPTED)
         return mix_fail(
             err, status,

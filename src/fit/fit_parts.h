@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* fit_parts.h - what fit.c, summary.c and bootstrap.c share. Private to src/fit/. */
+/* fit_parts.h - what fit.c, summary.c, bootstrap.c and compare.c share. Private to src/fit/. */
 #ifndef MIXSWEEP_FIT_PARTS_H
 #define MIXSWEEP_FIT_PARTS_H
 
@@ -49,8 +49,28 @@ void fit_note(char *notes, size_t size, const char *format, ...)
 double fit_mean_loss(const struct mix_data *data, const double *weight, const double *loss,
                      int target);
 
-/** Record of a start: objective, gradient, then the point. */
+/** Laws describe losses, and a mean over targets needs one unit. */
+enum mix_status fit_check_targets(const struct mix_table *table, const struct mix_data *data,
+                                  struct mix_error *err);
+
+/** What a start leaves: objective; gradient, or in a comparison processor time; then the point. */
+enum { RECORD_OBJECTIVE, RECORD_GRADIENT, RECORD_SECONDS = RECORD_GRADIENT, RECORD_POINT };
 const double *fit_record(const struct fit_plan *plan, const struct subfit *subfit, size_t start);
+
+/** A start: a chain of searches from a random point, see fit.c; point (lsq_point_doubles()) out.
+ * MIX_OK also where it finds no finite loss: the objective is then infinite. */
+enum mix_status fit_run_chain(const struct subfit *subfit, gsl_rng *rng, double *point,
+                              struct mix_poll *poll, struct lsq_result *result,
+                              struct mix_error *err);
+
+/** Where targets are fitted apart, start k of a fit becomes the k-th best of every target. */
+enum mix_status fit_sort_starts(const struct fit_plan *plan, const struct subfit *subfit,
+                                struct mix_error *err);
+
+/** Predict the rows marked in `test` (R) by the best start of a subfit; losses of a model too small
+ * for the law are NaN. */
+enum mix_status fit_predict_rows(const struct fit_plan *plan, const struct subfit *subfit,
+                                 const uint8_t *test, double *predicted, struct mix_error *err);
 
 /** theta (Q) of the best start, or NULL where none has a finite loss. */
 const double *fit_best_theta(const struct fit_plan *plan, const struct subfit *subfit,

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* An empty array is one byte, so that NULL means out of memory. calloc() sees the overflow of n *
  * size. */
@@ -79,6 +80,7 @@ struct mix_draws *mix_draws_create(size_t n_draws, size_t n_params)
         return NULL;
     draws->n_draws = n_draws;
     draws->n_params = n_params;
+    draws->residual = NAN;
     draws->objective = zeros(n_draws, sizeof *draws->objective);
     draws->params = zeros(n_draws, n_params * sizeof *draws->params);
     draws->done = zeros(n_draws, sizeof *draws->done);
@@ -96,5 +98,48 @@ void mix_draws_destroy(struct mix_draws *draws)
     free(draws->objective);
     free(draws->params);
     free(draws->done);
+    free(draws->left);
+    free(draws->left_done);
+    free(draws->origins);
     free(draws);
+}
+
+bool mix_draws_hold_left(struct mix_draws *draws, size_t n_left)
+{
+    free(draws->left);
+    free(draws->left_done);
+    draws->n_left = n_left;
+    draws->left = n_left > 0 ? zeros(n_left, draws->n_params * sizeof *draws->left) : NULL;
+    draws->left_done = n_left > 0 ? zeros(n_left, sizeof *draws->left_done) : NULL;
+    const bool held = n_left == 0 || (draws->left != NULL && draws->left_done != NULL);
+    if (!held) {
+        free(draws->left);
+        free(draws->left_done);
+        draws->n_left = 0;
+        draws->left = NULL;
+        draws->left_done = NULL;
+    }
+    return held;
+}
+
+bool mix_draws_hold_origins(struct mix_draws *draws, size_t n_origins)
+{
+    free(draws->origins);
+    draws->origins = n_origins > 0 ? calloc(n_origins, sizeof *draws->origins) : NULL;
+    draws->n_origins = draws->origins != NULL ? n_origins : 0;
+    return draws->n_origins == n_origins;
+}
+
+bool mix_draws_copy_left(struct mix_draws *to, const struct mix_draws *from)
+{
+    to->residual = from->residual;
+    if (!mix_draws_hold_left(to, from->n_left) || !mix_draws_hold_origins(to, from->n_origins))
+        return false;
+    if (from->n_left > 0) {
+        memcpy(to->left, from->left, from->n_left * from->n_params * sizeof *from->left);
+        memcpy(to->left_done, from->left_done, from->n_left);
+    }
+    if (from->n_origins > 0)
+        memcpy(to->origins, from->origins, from->n_origins * sizeof *from->origins);
+    return true;
 }

@@ -2,10 +2,13 @@
 /* predict.c - see predict.h. */
 #include "mixsweep/predict.h"
 
+#include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "mixsweep/interval.h"
 
 static const double SAME_SIZE = 1e-9; /* relative */
 
@@ -282,6 +285,179 @@ out:
     return status;
 }
 
+/* Weighted mean loss (R) by a set of parameters; all NaN where a row has no answer. */
+struct means {
+    struct mix_model *model;
+    const struct mix_table *aligned;
+    double *sizes, *tokens; /* (R) */
+    double *weight;         /* (M) of the fit's targets; 0 = not measured */
+    double *losses;         /* (R,M) */
+};
+
+static void clear_means(struct means *means)
+{
+    mix_model_destroy(means->model);
+    free(means->sizes);
+    free(means->tokens);
+    free(means->weight);
+    free(means->losses);
+}
+
+static enum mix_status make_means(const struct mix_fit *fit, const struct mix_table *aligned,
+                                  size_t n_pairs, const struct pair *pairs, struct means *out,
+                                  struct mix_error *err)
+{
+    const size_t n = aligned->n_rows, n_m = fit->spec.n_targets;
+    *out = (struct means){.aligned = aligned,
+                          .sizes = malloc((n + 1) * sizeof(double)),
+                          .tokens = malloc((n + 1) * sizeof(double)),
+                          .weight = calloc(n_m, sizeof(double)),
+                          .losses = malloc((n * n_m + 1) * sizeof(double))};
+    if (out->sizes == NULL || out->tokens == NULL || out->weight == NULL || out->losses == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", n);
+    for (size_t r = 0; r < n; r++) {
+        out->sizes[r] = aligned->runs[r].n_params / 1e6;
+        out->tokens[r] = aligned->runs[r].n_tokens / 1e9;
+    }
+    for (size_t i = 0; i < n_pairs; i++)
+        out->weight[pairs[i].of_fit] = fit->target_weight[pairs[i].of_fit];
+    if (n_pairs == 0)
+        memcpy(out->weight, fit->target_weight, n_m * sizeof *out->weight);
+    return mix_fit_model(fit, &out->model, err);
+}
+
+static void mean_losses(const struct means *means, const double *params, double *mean)
+{
+    const struct mix_table *aligned = means->aligned;
+    const size_t n_m = mix_model_spec(means->model)->n_targets;
+    const bool ok = mix_model_predict(means->model, params, aligned->n_rows, aligned->mixture,
+                                      means->sizes, means->tokens, means->losses, NULL) == MIX_OK;
+    for (size_t r = 0; r < aligned->n_rows; r++) {
+        double sum = 0.0, weights = 0.0;
+        for (size_t m = 0; m < n_m; m++) {
+            sum += means->weight[m] > 0.0 ? means->weight[m] * means->losses[r * n_m + m] : 0.0;
+            weights += means->weight[m];
+        }
+        mean[r] = ok ? sum / weights : NAN;
+    }
+}
+
+/* The same of what was observed; NaN where a target is missing, or the run does not count. */
+static double observed_mean(const struct means *means, size_t row, size_t n_pairs,
+                            const struct pair *pairs)
+{
+    const struct mix_run *run = &means->aligned->runs[row];
+    double sum = 0.0, weights = 0.0;
+    for (size_t i = 0; i < n_pairs; i++) {
+        const double w = means->weight[pairs[i].of_fit];
+        sum += w > 0.0 ? w * means->aligned->loss[row * n_pairs + i] : 0.0;
+        weights += w;
+    }
+    return run->excluded || run->status != MIX_RUN_DONE ? NAN : sum / weights;
+}
+
+static void widen_by(double other, struct mix_interval *interval)
+{
+    const double value = interval->value;
+    interval->lo = value - hypot(fmax(0.0, value - interval->lo), other);
+    interval->hi = value + hypot(fmax(0.0, interval->hi - value), other);
+}
+
+/* columns (R,B): the mean losses of each run by the draws. */
+static enum mix_status means_of_draws(const struct means *means, const struct mix_draws *draws,
+                                      double **out, struct mix_error *err)
+{
+    const size_t n = draws->n_draws, n_rows = means->aligned->n_rows;
+    double *columns = malloc((n_rows * n + 1) * sizeof *columns);
+    double *mean = malloc((n_rows + 1) * sizeof *mean);
+    if (columns == NULL || mean == NULL) {
+        free(columns);
+        free(mean);
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", n);
+    }
+    for (size_t b = 0; b < n; b++) {
+        if (draws->done[b])
+            mean_losses(means, draws->params + b * draws->n_params, mean);
+        for (size_t r = 0; r < n_rows; r++)
+            columns[r * n + b] = draws->done[b] ? mean[r] : NAN;
+    }
+    free(mean);
+    *out = columns;
+    return MIX_OK;
+}
+
+static enum mix_status intervals_of_rows(const struct means *means, const struct mix_fit *fit,
+                                         const struct mix_draws *draws, size_t n_pairs,
+                                         const struct pair *pairs, double level,
+                                         struct mix_prediction_intervals *out,
+                                         struct mix_error *err)
+{
+    const size_t n_rows = means->aligned->n_rows, n = draws->n_draws;
+    const double z = gsl_cdf_ugaussian_Pinv(0.5 * (1.0 + level));
+    double *columns = NULL, *point = malloc((n_rows + 1) * sizeof *point);
+    out->mean = malloc((n_rows + 1) * sizeof *out->mean);
+    enum mix_status status = point == NULL || out->mean == NULL
+                                 ? mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", n_rows)
+                                 : means_of_draws(means, draws, &columns, err);
+    if (status == MIX_OK)
+        mean_losses(means, fit->params, point);
+    for (size_t r = 0; status == MIX_OK && r < n_rows; r++) {
+        out->mean[r] = mix_interval_over_draws(point[r], n, columns + r * n, level);
+        if (isfinite(draws->residual))
+            widen_by(z * draws->residual * fabs(point[r]), &out->mean[r]);
+        const double observed = observed_mean(means, r, n_pairs, pairs);
+        if (n_pairs == 0 || !isfinite(observed) || !isfinite(out->mean[r].lo))
+            continue;
+        out->n++;
+        out->n_covered += observed >= out->mean[r].lo && observed <= out->mean[r].hi;
+    }
+    free(columns);
+    free(point);
+    return status;
+}
+
+enum mix_status mix_predict_intervals(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      const struct mix_table *table, double level,
+                                      struct mix_prediction_intervals *out, struct mix_error *err)
+{
+    struct mix_prediction *prediction = create(0, fit->spec.n_targets); /* which are measured */
+    size_t *position = malloc(fit->spec.n_domains * sizeof *position);
+    struct pair *pairs = calloc(fit->spec.n_targets, sizeof *pairs);
+    struct mix_table *aligned = NULL;
+    struct means means = {0};
+    enum mix_status status = MIX_OK;
+    *out = (struct mix_prediction_intervals){.mean = NULL};
+    if (prediction == NULL || position == NULL || pairs == NULL)
+        status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", table->n_rows);
+    if (status == MIX_OK)
+        status = mix_draws_check(fit, draws, err);
+    if (status == MIX_OK)
+        status = match_domains(fit, table, position, err);
+    if (status == MIX_OK) {
+        const size_t n_pairs = match_targets(fit, table, pairs, prediction);
+        aligned = align(fit, table, position, n_pairs, pairs);
+        status = aligned == NULL
+                     ? mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", table->n_rows)
+                     : make_means(fit, aligned, n_pairs, pairs, &means, err);
+        if (status == MIX_OK)
+            status = intervals_of_rows(&means, fit, draws, n_pairs, pairs, level, out, err);
+    }
+    if (status != MIX_OK)
+        mix_prediction_intervals_clear(out);
+    clear_means(&means);
+    mix_table_destroy(aligned);
+    mix_prediction_destroy(prediction);
+    free(position);
+    free(pairs);
+    return status;
+}
+
+void mix_prediction_intervals_clear(struct mix_prediction_intervals *intervals)
+{
+    free(intervals->mean);
+    *intervals = (struct mix_prediction_intervals){.mean = NULL};
+}
+
 /* Losses (M) and behind them their weighted mean. */
 static enum mix_status forecast_one(struct mix_model *model, const struct mix_fit *fit,
                                     const double *params, const double *mixture, double n_params,
@@ -324,13 +500,8 @@ enum mix_status mix_predict_mixture(const struct mix_fit *fit, const struct mix_
                                     double level, struct mix_forecast *out, struct mix_error *err)
 {
     const size_t n_targets = fit->spec.n_targets, n_draws = draws != NULL ? draws->n_draws : 0;
-    const struct mix_key key = mix_fit_key(fit);
-    if (draws != NULL && (draws->n_params != fit->n_params || draws->fit_key.hi != key.hi ||
-                          draws->fit_key.lo != key.lo))
-        return mix_fail(err, MIX_EINVAL,
-                        "the bootstrap draws belong to an earlier fit %s: run mixsweep bootstrap "
-                        "again",
-                        fit->name);
+    if (draws != NULL && mix_draws_check(fit, draws, err) != MIX_OK)
+        return MIX_EINVAL;
     struct mix_model *model = NULL;
     double *point = malloc(2 * (n_targets + 1) * sizeof *point);
     double *columns = malloc((n_targets + 1) * (n_draws + 1) * sizeof *columns);

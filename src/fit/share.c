@@ -138,7 +138,10 @@ static void wire_fit(struct wire *wire, void **out)
 #define DRAWS_ARRAYS(X)                                                                            \
     X(objective, n_draws)                                                                          \
     X(params, n_draws *n_params)                                                                   \
-    X(done, n_draws)
+    X(done, n_draws)                                                                               \
+    X(left, n_left *n_params)                                                                      \
+    X(left_done, n_left)                                                                           \
+    X(origins, n_origins)
 
 static void wire_draws(struct wire *wire, void **out)
 {
@@ -148,10 +151,12 @@ static void wire_draws(struct wire *wire, void **out)
         plain = *object;
     wire_bytes(wire, &plain, sizeof plain);
     size_t n_draws = plain.n_draws, n_params = plain.n_params;
+    size_t n_left = plain.n_left, n_origins = plain.n_origins;
     if (wire->mode == WIRE_READ) {
         *out = object = mix_draws_create(n_draws, n_params);
-        wire->no_memory = !object;
-        if (!object)
+        wire->no_memory = !object || !mix_draws_hold_left(object, n_left) ||
+                          !mix_draws_hold_origins(object, n_origins);
+        if (wire->no_memory)
             return;
         DRAWS_ARRAYS(KEEP_POINTER)
         *object = plain;
@@ -255,5 +260,23 @@ enum mix_status mix_share_text(struct mix_ranks *ranks, char **text, struct mix_
     void *object = *text;
     enum mix_status status = share(ranks, &object, wire_text, free, "a text", err);
     *text = object;
+    return status;
+}
+
+enum mix_status mix_share_isa(struct mix_ranks *ranks, enum mix_isa *out, struct mix_error *err)
+{
+    const int n_ranks = mix_ranks_count(ranks);
+    int *all = calloc((size_t)n_ranks, sizeof *all), least = mix_isa_best();
+    enum mix_status status =
+        all != NULL ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory for %d ranks", n_ranks);
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK) {
+        mix_ranks_gather(ranks, &least, sizeof least, all);
+        for (int r = 0; r < n_ranks && mix_ranks_rank(ranks) == 0; r++)
+            least = all[r] < least ? all[r] : least;
+        mix_ranks_broadcast(ranks, &least, sizeof least);
+        *out = (enum mix_isa)least;
+    }
+    free(all);
     return status;
 }

@@ -288,9 +288,8 @@ static enum mix_status judge_training(const struct fit_plan *plan, struct mix_fi
     return status;
 }
 
-/* Predict the test rows of one fold by the law fitted on its training rows. */
-static enum mix_status predict_fold(const struct fit_plan *plan, const struct subfit *subfit,
-                                    const uint8_t *test, double *predicted, struct mix_error *err)
+enum mix_status fit_predict_rows(const struct fit_plan *plan, const struct subfit *subfit,
+                                 const uint8_t *test, double *predicted, struct mix_error *err)
 {
     const struct mix_data *data = plan->data;
     double objective;
@@ -346,7 +345,7 @@ static enum mix_status predict_split(const struct fit_plan *plan, const struct s
     for (size_t f = 0; status == MIX_OK && f < split->n_folds; f++) {
         const uint8_t *test = split->test + f * data->n_rows;
         if (floor == SIZE_MAX) {
-            status = predict_fold(plan, &plan->subfit[first_subfit + f], test, predicted, err);
+            status = fit_predict_rows(plan, &plan->subfit[first_subfit + f], test, predicted, err);
             continue;
         }
         status =

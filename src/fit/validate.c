@@ -128,30 +128,70 @@ static enum mix_status add_mixtures(struct splits *splits, const struct mix_data
     return status;
 }
 
+/* Deal the mixtures that have a run of this size or a larger one out to folds, in a seeded order;
+ * the fold (G) of all others is n_folds. */
+static enum mix_status deal(const struct mix_data *data, double size, size_t n_folds, uint64_t seed,
+                            const char *stage, size_t **fold, size_t *n_dealt,
+                            struct mix_error *err)
+{
+    size_t *order;
+    *n_dealt = 0;
+    *fold = calloc(data->n_clusters, sizeof **fold);
+    if (*fold == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a split of %zu rows", data->n_rows);
+    const enum mix_status status = shuffled(data->n_clusters, seed, stage, &order, err);
+    if (status != MIX_OK)
+        return status;
+    for (size_t i = 0; i < data->n_clusters; i++) {
+        (*fold)[order[i]] = n_folds;
+        for (size_t r = 0; r < data->n_rows; r++)
+            if (data->cluster[r] == order[i] && at_size(data, r, size)) {
+                (*fold)[order[i]] = (*n_dealt)++ % n_folds;
+                break;
+            }
+    }
+    free(order);
+    return MIX_OK;
+}
+
+/* Every mixture is in one fold. */
+static enum mix_status add_folds(struct splits *splits, const struct mix_data *data, size_t n_folds,
+                                 uint64_t seed, struct mix_error *err)
+{
+    size_t *fold, n_mixtures;
+    struct split *split = NULL;
+    enum mix_status status =
+        deal(data, 0.0, n_folds, seed, "holdout folds", &fold, &n_mixtures, err);
+    if (status == MIX_OK && n_mixtures < n_folds)
+        status = mix_fail(err, MIX_EINVAL,
+                          "--holdout mixture:%zu-fold needs as many mixtures, and the selection "
+                          "has %zu",
+                          n_folds, n_mixtures);
+    if (status == MIX_OK)
+        status = new_split(splits, data, n_folds, &split, err);
+    if (status == MIX_OK && split != NULL) {
+        snprintf(split->kind, sizeof split->kind, "mixture, %zu folds", n_folds);
+        for (size_t f = 0; f < n_folds; f++)
+            for (size_t r = 0; r < data->n_rows; r++) {
+                split->test[f * data->n_rows + r] = fold[data->cluster[r]] == f;
+                split->train[f * data->n_rows + r] = fold[data->cluster[r]] != f;
+            }
+    }
+    free(fold);
+    return status;
+}
+
 /* Unseen mixtures at the unseen size: the mixtures of the largest size in four folds. */
 static enum mix_status add_both(struct splits *splits, const struct mix_data *data, uint64_t seed,
                                 struct mix_error *err)
 {
     const double top = largest_size(data);
-    size_t *order, *fold = calloc(data->n_clusters, sizeof *fold);
-    if (fold == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for a split of %zu rows", data->n_rows);
-    enum mix_status status = shuffled(data->n_clusters, seed, "holdout both", &order, err);
-    if (status != MIX_OK) {
-        free(fold);
-        return status;
-    }
-    size_t n = 0; /* mixtures of the largest size, dealt out to the folds in turn */
-    for (size_t i = 0; i < data->n_clusters; i++) {
-        fold[order[i]] = VALIDATE_FOLDS;
-        for (size_t r = 0; r < data->n_rows; r++)
-            if (data->cluster[r] == order[i] && at_size(data, r, top)) {
-                fold[order[i]] = n++ % VALIDATE_FOLDS;
-                break;
-            }
-    }
+    size_t *fold, n_mixtures;
     struct split *split = NULL;
-    status = new_split(splits, data, VALIDATE_FOLDS, &split, err);
+    enum mix_status status =
+        deal(data, top, VALIDATE_FOLDS, seed, "holdout both", &fold, &n_mixtures, err);
+    if (status == MIX_OK)
+        status = new_split(splits, data, VALIDATE_FOLDS, &split, err);
     if (status == MIX_OK) {
         char size[16];
         size_text(top, size);
@@ -164,7 +204,6 @@ static enum mix_status add_both(struct splits *splits, const struct mix_data *da
                 split->train[f * data->n_rows + r] = !mine && !at_size(data, r, top);
             }
     }
-    free(order);
     free(fold);
     return status;
 }
@@ -191,6 +230,7 @@ enum mix_status validate_splits(const char *option, const struct mix_data *data,
     *out = (struct splits){0};
     const size_t n_sizes = count_sizes(data);
     double share;
+    int n_folds, length = 0;
     char rest;
     if (strcmp(option, "none") == 0)
         return MIX_OK;
@@ -219,10 +259,13 @@ enum mix_status validate_splits(const char *option, const struct mix_data *data,
     }
     if (sscanf(option, "mixture:%lf%c", &share, &rest) == 1 && share > 0.0 && share < 1.0)
         return add_mixtures(out, data, share, seed, err);
+    if (sscanf(option, "mixture:%4d-fold%n", &n_folds, &length) == 1 && n_folds >= 2 &&
+        length > 0 && option[length] == '\0')
+        return add_folds(out, data, (size_t)n_folds, seed, err);
     return mix_fail(
         err, MIX_EINVAL,
         "--holdout %s is unknown; allowed are auto, none, scale, both and mixture:F with F "
-        "between 0 and 1",
+        "between 0 and 1, or mixture:K-fold with K of 2 or more",
         option);
 }
 

@@ -28,9 +28,9 @@ struct splits {
 };
 
 /**
- * Make the splits that `option` asks for: "none", "scale", "mixture:F", "both", or "auto": the
- * largest size where there are three sizes or more, and unseen mixtures at that size; else 30% of
- * the mixtures.
+ * Make the splits that `option` asks for: "none", "scale", "mixture:F", "mixture:K-fold",
+ * "both", or "auto": the largest size where there are three sizes or more, and unseen mixtures at
+ * that size; else 30% of the mixtures.
  *
  * @return MIX_OK; MIX_EINVAL unknown option, or the table cannot be split so
  */

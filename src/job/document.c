@@ -404,10 +404,15 @@ static enum mix_status check_free(struct job_document *self, const yaml_node_t *
 {
     static const cyaml_schema_value_t texts = {
         .type = CYAML_SEQUENCE, .sequence = {.entry = &job_text_schema, .max = JOB_ITEMS_MAX}};
+    static const cyaml_schema_value_t list = {.type = CYAML_IGNORE, .data_size = JOB_FREE_LIST};
+    static const cyaml_schema_value_t lists = {
+        .type = CYAML_SEQUENCE, .sequence = {.entry = &list, .min = 1, .max = JOB_ITEMS_MAX}};
     const bool is_single = node->type == YAML_SCALAR_NODE;
     switch ((enum job_free)schema->data_size) {
     case JOB_FREE_LIST:
         return is_single ? MIX_OK : check_sequence(self, node, &texts, key, err);
+    case JOB_FREE_LISTS:
+        return check_sequence(self, node, &lists, key, err);
     case JOB_FREE_SECTION:
         return is_single ? MIX_OK : check_mapping(self, node, schema->mapping.fields, key, err);
     default:

@@ -21,6 +21,7 @@ enum { JOB_KEY_MAX = 160, JOB_ITEMS_MAX = 4096 };
 enum job_free {
     JOB_FREE_MAPPING = 0, /* names of the user's own, each with a single value */
     JOB_FREE_LIST,        /* a single value, or a list of them */
+    JOB_FREE_LISTS,       /* a list of these */
     JOB_FREE_SECTION      /* a single value, or a mapping with the fields of the schema */
 };
 

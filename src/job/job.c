@@ -190,6 +190,7 @@ static void take_job(struct reader *in, const struct raw_job *raw)
     take_bootstrap(in, raw->bootstrap);
     take_optimum(in, raw->optimum);
     take_confirm(in, raw);
+    take_online(in, raw);
 }
 
 enum mix_status mix_job_text(const char *path, char **out, struct mix_error *err)
@@ -315,6 +316,7 @@ void mix_job_destroy(struct mix_job *job)
     free(command->environment);
     free(job->listed);
     free(job->confirm.scales);
+    job_free_online(&job->online);
     free(job->domains);
     free(job->targets);
     free(job->scales);
@@ -324,6 +326,7 @@ void mix_job_destroy(struct mix_job *job)
     free_const(job->fit.name);
     free_const(job->fit.holdout);
     free_const(job->optimum.weight);
+    free_const(job->optimum.no_worse);
     free_const(job->optimum.lower);
     free_const(job->optimum.upper);
     free_const(job->optimum.baseline);

@@ -34,11 +34,11 @@ static void check_holdout(struct reader *in, const char *text)
         FAIL(in, "fit.holdout", "the share in \"%.40s\" is not between 0 and 1.", text);
 }
 
-/* "domains", "all", or names of targets joined by commas. */
-static void check_fit_targets(struct reader *in, const char *text)
+/* "all", or names of targets joined by commas. */
+static void check_targets(struct reader *in, const char *key, const char *text)
 {
     const struct mix_job *job = in->job;
-    if (in->status != MIX_OK || strcmp(text, "all") == 0 || strcmp(text, "domains") == 0)
+    if (in->status != MIX_OK || strcmp(text, "all") == 0)
         return;
     for (const char *name = text; in->status == MIX_OK; name++) {
         size_t n = strcspn(name, ",");
@@ -46,10 +46,8 @@ static void check_fit_targets(struct reader *in, const char *text)
         for (size_t m = 0; m < job->n_targets; m++)
             known |= strncmp(job->targets[m].name, name, n) == 0 && !job->targets[m].name[n];
         if (!known)
-            FAIL(in, "fit.targets",
-                 "\"%.*s\" is not a target; allowed are domains, all, or names "
-                 "joined by commas.",
-                 (int)(n < 64 ? n : 64), name);
+            FAIL(in, key, "\"%.*s\" is not a target; allowed are %sall, or names joined by commas.",
+                 (int)(n < 64 ? n : 64), name, strcmp(key, "fit.targets") == 0 ? "domains, " : "");
         name += n;
         if (!*name)
             return;
@@ -137,7 +135,8 @@ void take_fit(struct reader *in, const struct raw_fit *raw)
     fit->seed = in->job->seed;
     take_seed(in, "fit.seed", raw->seed, &fit->seed);
     check_holdout(in, raw->holdout);
-    check_fit_targets(in, fit->selection.targets);
+    if (strcmp(fit->selection.targets, "domains") != 0)
+        check_targets(in, "fit.targets", fit->selection.targets);
     check_where(in);
     take_copy(in, law, &fit->law);
     take_copy(in, raw->name ? name : law, &fit->name);
@@ -231,6 +230,45 @@ static void take_weights(struct reader *in)
         FAIL(in, "optimum.weights", "all weights are 0; at least one must be larger.");
 }
 
+/* "1/2048" or 2048. */
+static void take_lattice(struct reader *in, const char *text, size_t *out)
+{
+    if (text != NULL && strncmp(text, "1/", 2) == 0)
+        text += 2;
+    take_count(in, "optimum.lattice", text, 2, MIX_LATTICE_MAX, out);
+}
+
+static void check_supply(struct reader *in)
+{
+    bool known = false;
+    for (size_t k = 0; k < in->job->n_domains; k++)
+        known = known || !isnan(in->job->domains[k].supply_tokens);
+    if (in->status == MIX_OK && !known)
+        FAIL(in, "optimum.max_epochs", "no domain has supply_tokens.");
+}
+
+/* What an optimum is asked for beyond weights, floors, caps and baseline. */
+static void take_constraints(struct reader *in, const struct raw_optimum *raw)
+{
+    struct mix_optimum_options *optimum = &in->job->optimum;
+    int goal = MIX_GOAL_MEAN;
+    take_word(in, "optimum.objective", raw->objective, mix_goal_names, MIX_GOALS, &goal);
+    optimum->goal = (enum mix_goal)goal;
+    take_number(in, "optimum.max_epochs", raw->max_epochs, 1e-6, 1e6, &optimum->max_epochs);
+    if (raw->max_epochs != NULL)
+        check_supply(in);
+    take_bool(in, "optimum.within_support", raw->within_support, &optimum->within_support);
+    take_bool(in, "optimum.path", raw->path, &optimum->path);
+    take_lattice(in, raw->lattice, &optimum->lattice);
+    if (raw->no_worse != NULL)
+        check_targets(in, "optimum.no_worse", raw->no_worse);
+    take_copy(in, raw->no_worse, &optimum->no_worse);
+    if (in->status == MIX_OK && raw->near != NULL &&
+        !mix_near_parse(raw->near, &optimum->distance, &optimum->radius))
+        FAIL(in, "optimum.near",
+             "\"%.40s\" is not baseline:tv=X or baseline:kl=X with a positive X.", raw->near);
+}
+
 void take_optimum(struct reader *in, const struct raw_optimum *raw)
 {
     static const char *const baselines[] = {"uniform", "prior"};
@@ -263,6 +301,7 @@ void take_optimum(struct reader *in, const struct raw_optimum *raw)
         upper[k] = 1;
         prior[k] = baseline ? job->domains[k].prior : 1.0 / (double)job->n_domains;
     }
+    take_constraints(in, raw);
     take_named(in, "optimum.caps", job->domains->name, sizeof *job->domains, job->n_domains, 0, 1,
                upper);
     check_bounds(in);

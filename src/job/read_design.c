@@ -198,8 +198,12 @@ static void take_counts(struct reader *in, const struct raw_scale *raw)
 
 void take_design(struct reader *in, const struct raw_job *raw_job)
 {
-    const struct raw_design *raw = raw_job->design;
+    static char one[] = "1"; /* a job for online mixing alone: of a sweep, the prior */
+    static const struct raw_design prior = {.mixtures = one};
+    const struct raw_design *raw = raw_job->design ? raw_job->design : &prior;
     struct mix_job *job = in->job;
+    if (in->status == MIX_OK && !raw_job->design && !raw_job->online)
+        FAIL(in, "", "the key design is missing.");
     if (in->status != MIX_OK)
         return;
     take_method(in, raw);

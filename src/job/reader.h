@@ -80,6 +80,10 @@ void take_bootstrap(struct reader *in, const struct raw_bootstrap *raw);
 void take_optimum(struct reader *in, const struct raw_optimum *raw);
 /** After the sweep: the trainer of its scales is the sweep's. */
 void take_confirm(struct reader *in, const struct raw_job *raw);
+/** After the sweep: the text is the sweep's, the shape that of the first scale. */
+void take_online(struct reader *in, const struct raw_job *raw);
+
+void job_free_online(struct mix_job_online *online);
 
 /** The trainer of each scale that has a shape, from the section embedded (NULL = its defaults). */
 void take_trainers(struct reader *in, const struct raw_embedded *raw, const char *list, size_t n,

@@ -204,6 +204,13 @@ static const cyaml_schema_field_t optimum_fields[] = {
     MAY(raw_optimum, floor),
     MAY(raw_optimum, baseline),
     MAY(raw_optimum, level),
+    MAY(raw_optimum, max_epochs),
+    MAY(raw_optimum, within_support),
+    MAY(raw_optimum, objective),
+    MAY(raw_optimum, no_worse),
+    MAY(raw_optimum, near),
+    MAY(raw_optimum, lattice),
+    MAY(raw_optimum, path),
     FREE("weights", JOB_FREE_MAPPING, CYAML_FLAG_OPTIONAL),
     FREE("caps", JOB_FREE_MAPPING, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
@@ -213,6 +220,63 @@ static const cyaml_schema_field_t confirm_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("scales", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                struct raw_confirm, scales, n_scales, &scale_entry, 1, SCALES_MAX),
     MAY(raw_confirm, seeds),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t online_simulate_fields[] = {
+    FREE("loss", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    FREE("gain", JOB_FREE_LISTS, CYAML_FLAG_OPTIONAL),
+    FREE("floor", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    MAY(raw_online_simulate, noise),
+    MAY(raw_online_simulate, decay),
+    MAY(raw_online_simulate, curvature),
+    MAY(raw_online_simulate, seed),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t online_command_fields[] = {
+    FREE("argv", JOB_FREE_LIST, CYAML_FLAG_DEFAULT),
+    MAY(raw_online_command, time_limit),
+    MAY(raw_online_command, grace),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t online_options_fields[] = {
+    MAY(raw_online_options, rounds),
+    MAY(raw_online_options, interval),
+    MAY(raw_online_options, sweeps),
+    MAY(raw_online_options, smoothing),
+    MAY(raw_online_options, eta),
+    MAY(raw_online_options, ema),
+    MAY(raw_online_options, skillit_eta),
+    MAY(raw_online_options, skillit_window),
+    MAY(raw_online_options, skillit_updates),
+    MAY(raw_online_options, doremi_rate),
+    MAY(raw_online_options, doremi_smoothing),
+    MAY(raw_online_options, doge_mu),
+    MAY(raw_online_options, doge_smoothing),
+    MAY(raw_online_options, proxy_every),
+    MAY(raw_online_options, static_runs),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t online_fields[] = {
+    MAY(raw_online, name),
+    FREE("methods", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    FREE("settings", JOB_FREE_LISTS, CYAML_FLAG_OPTIONAL),
+    MAY(raw_online, seeds),
+    MAY(raw_online, steps),
+    MAY(raw_online, trainer),
+    MAY(raw_online, validation_bytes),
+    MAY(raw_online, test_bytes),
+    MAY(raw_online, test_share),
+    MAY(raw_online, restricted),
+    CYAML_FIELD_MAPPING_PTR("simulate", CYAML_FLAG_OPTIONAL, struct raw_online, simulate,
+                            online_simulate_fields),
+    CYAML_FIELD_MAPPING_PTR("command", CYAML_FLAG_OPTIONAL, struct raw_online, command,
+                            online_command_fields),
+    CYAML_FIELD_MAPPING_PTR("options", CYAML_FLAG_OPTIONAL, struct raw_online, options,
+                            online_options_fields),
     CYAML_FIELD_END,
 };
 
@@ -226,7 +290,7 @@ static const cyaml_schema_field_t job_fields[] = {
                                &domain_entry, 1, MIX_DOMAINS_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("targets", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_job,
                                targets, n_targets, &target_entry, 1, MIX_DOMAINS_MAX),
-    SECTION(raw_job, design, CYAML_FLAG_DEFAULT),
+    SECTION(raw_job, design, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_SEQUENCE_COUNT("scales", CYAML_FLAG_POINTER, struct raw_job, scales, n_scales,
                                &scale_entry, 1, SCALES_MAX),
     SECTION(raw_job, sweep, CYAML_FLAG_DEFAULT),
@@ -234,6 +298,7 @@ static const cyaml_schema_field_t job_fields[] = {
     SECTION(raw_job, bootstrap, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, optimum, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, confirm, CYAML_FLAG_OPTIONAL),
+    SECTION(raw_job, online, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
 };
 

@@ -84,13 +84,35 @@ struct raw_bootstrap {
 };
 
 struct raw_optimum {
-    char *n_params, *n_tokens, *floor, *baseline, *level; /* free: weights and caps */
+    char *n_params, *n_tokens, *floor, *baseline, *level, *max_epochs, *within_support, *objective,
+        *no_worse, *near, *lattice, *path; /* free: weights and caps */
 };
 
 struct raw_confirm {
     char *seeds;
     struct raw_scale *scales;
     unsigned n_scales;
+};
+
+struct raw_online_simulate { /* free: loss, gain, floor */
+    char *noise, *decay, *curvature, *seed;
+};
+
+struct raw_online_command { /* free: argv */
+    char *time_limit, *grace;
+};
+
+struct raw_online_options {
+    char *rounds, *interval, *sweeps, *smoothing, *eta, *ema, *skillit_eta, *skillit_window,
+        *skillit_updates, *doremi_rate, *doremi_smoothing, *doge_mu, *doge_smoothing, *proxy_every,
+        *static_runs;
+};
+
+struct raw_online { /* free: methods, settings */
+    char *name, *seeds, *steps, *trainer, *validation_bytes, *test_bytes, *test_share, *restricted;
+    struct raw_online_simulate *simulate;
+    struct raw_online_command *command;
+    struct raw_online_options *options;
 };
 
 struct raw_job {
@@ -107,6 +129,7 @@ struct raw_job {
     struct raw_bootstrap *bootstrap;
     struct raw_optimum *optimum;
     struct raw_confirm *confirm;
+    struct raw_online *online;
 };
 
 extern const cyaml_schema_value_t job_schema;

@@ -113,15 +113,6 @@ void mixing_natural_jacobian(const struct mix_model *model, const double *theta,
     }
 }
 
-static enum mix_status check(const struct mix_data *data, const char *const *domains,
-                             const char *const *targets, struct mix_law_spec *spec,
-                             char notes[MIX_TEXT_MAX], struct mix_error *err)
-{
-    (void)domains;
-    (void)targets;
-    return separable_check_terms(data, spec, notes, err);
-}
-
 static struct separable_symbols symbols_of(const struct mix_model *model)
 {
     struct separable_symbols s = {0};
@@ -162,134 +153,87 @@ static void start(const struct mix_model *model, const struct law_scales *scales
     separable_clip(model, theta);
 }
 
-static double *kept_of(const struct mix_model *model, size_t r, size_t m)
+static double value(const struct mix_model *model, const struct separable_entry *at, double *phi)
 {
-    return model->cache + r * model->cache_row + 1 + m * (model->spec.n_domains + 1);
+    const double *scale = at->theta + 2 * model->spec.n_domains;
+    phi[0] = 1.0;
+    for (size_t k = 0; k < separable_n_scales(model); k++)
+        phi[(1 + k) * at->stride] = exp(-exp(scale[k]) * separable_ln_scale(model, k, at));
+    return mixing_value(model, at->theta, at->ln_h, at->kept);
 }
 
-static void eval(struct mix_model *model, const double *theta, const struct law_points *points,
-                 double *g, double *phi)
+static void derivatives(const struct mix_model *model, const struct separable_entry *at,
+                        double *own)
 {
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    const size_t n_e = points->n_rows * n_targets;
-    for (size_t r = 0; r < points->n_rows; r++)
-        for (size_t m = 0; m < n_targets; m++) {
-            const size_t e = r * n_targets + m;
-            if (model->idle[m])
-                continue;
-            const double *own = theta + m * model->n_own;
-            g[e] = mixing_value(model, own, points->ln_h + r * n_domains, kept_of(model, r, m));
-            phi[e] = 1.0;
-            for (size_t k = 0; k < separable_n_scales(model); k++)
-                phi[(1 + k) * n_e + e] =
-                    exp(-exp(own[2 * n_domains + k]) * separable_ln_scale(model, k, points, r));
-        }
+    const size_t n_mixing = 2 * model->spec.n_domains;
+    mixing_derivatives(model, at->theta, at->ln_h, at->kept, own, at->stride);
+    for (size_t k = 0; k < separable_n_scales(model); k++)
+        own[(n_mixing + k) * at->stride] = -at->linear[1 + k] * at->phi[(1 + k) * at->stride] *
+                                           exp(at->theta[n_mixing + k]) *
+                                           separable_ln_scale(model, k, at);
 }
 
-static void jacobian(struct mix_model *model, const double *theta, const struct law_points *points,
-                     const double *lambda, const double *phi, double *own, double *u, double *v)
+static void slopes(const struct mix_model *model, const struct separable_entry *at, double *slope)
 {
-    (void)v;
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    const size_t n_e = points->n_rows * n_targets;
-    memset(u, 0, n_e * sizeof *u);
-    for (size_t r = 0; r < points->n_rows; r++)
-        for (size_t m = 0; m < n_targets; m++) {
-            const size_t e = r * n_targets + m;
-            if (model->idle[m])
-                continue;
-            const double *at = theta + m * model->n_own;
-            mixing_derivatives(model, at, points->ln_h + r * n_domains, kept_of(model, r, m),
-                               own + e, n_e);
-            for (size_t k = 0; k < separable_n_scales(model); k++)
-                own[(2 * n_domains + k) * n_e + e] =
-                    -lambda[m * model->n_linear + 1 + k] * phi[(1 + k) * n_e + e] *
-                    exp(at[2 * n_domains + k]) * separable_ln_scale(model, k, points, r);
-        }
+    mixing_slopes(model, at->theta, at->h, at->kept, slope);
 }
 
-static void mixture_gradient(struct mix_model *model, const double *theta,
-                             const struct law_points *points, const double *lambda,
-                             const double *phi, double *dloss_dh)
-{
-    (void)lambda;
-    (void)phi;
-    const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++)
-        mixing_slopes(model, theta + m * model->n_own, points->h, kept_of(model, 0, m),
-                      dloss_dh + m * n_domains);
-}
-
-static void to_natural(const struct mix_model *model, const double *theta, const double *lambda,
+static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
                        double *params)
 {
-    const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        const double *own = theta + m * model->n_own;
-        *params++ = lambda[m * model->n_linear];
-        mixing_to_natural(model, own, params);
-        params += 2 * n_domains;
-        for (size_t k = 0; k < separable_n_scales(model); k++) {
-            *params++ = lambda[m * model->n_linear + 1 + k];
-            *params++ = exp(own[2 * n_domains + k]);
-        }
+    const size_t n_mixing = 2 * model->spec.n_domains;
+    *params++ = linear[0];
+    mixing_to_natural(model, theta, params);
+    params += n_mixing;
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        *params++ = linear[1 + k];
+        *params++ = exp(theta[n_mixing + k]);
     }
 }
 
 static void from_natural(const struct mix_model *model, const double *params, double *theta,
-                         double *lambda)
+                         double *linear)
 {
-    const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        double *own = theta + m * model->n_own;
-        lambda[m * model->n_linear] = *params++;
-        mixing_from_natural(model, params, own);
-        params += 2 * n_domains;
-        for (size_t k = 0; k < separable_n_scales(model); k++) {
-            lambda[m * model->n_linear + 1 + k] = *params++;
-            own[2 * n_domains + k] = log(fmax(*params++, 1e-300));
-        }
+    const size_t n_mixing = 2 * model->spec.n_domains;
+    linear[0] = *params++;
+    mixing_from_natural(model, params, theta);
+    params += n_mixing;
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        linear[1 + k] = *params++;
+        theta[n_mixing + k] = log(fmax(*params++, 1e-300));
     }
 }
 
-static void natural_jacobian(const struct mix_model *model, const double *theta, double *jac)
+static void natural_rows(const struct mix_model *model, const double *theta, size_t own,
+                         size_t linear, double *jac, size_t n_columns)
 {
-    const size_t n_domains = model->spec.n_domains, n_targets = model->spec.n_targets;
-    const size_t n_columns = model->n_theta + n_targets * model->n_linear;
-    for (size_t m = 0; m < n_targets; m++) {
-        const size_t own = m * model->n_own, linear = model->n_theta + m * model->n_linear;
-        jac[linear] = 1.0;
-        jac += n_columns;
-        mixing_natural_jacobian(model, theta + own, own, jac, n_columns);
-        jac += 2 * n_domains * n_columns;
-        for (size_t k = 0; k < separable_n_scales(model); k++, jac += 2 * n_columns) {
-            const size_t at = own + 2 * n_domains + k;
-            jac[linear + 1 + k] = 1.0;
-            jac[n_columns + at] = exp(theta[at]);
-        }
+    const size_t n_mixing = 2 * model->spec.n_domains;
+    jac[linear] = 1.0;
+    jac += n_columns;
+    mixing_natural_jacobian(model, theta, own, jac, n_columns);
+    jac += n_mixing * n_columns;
+    for (size_t k = 0; k < separable_n_scales(model); k++, jac += 2 * n_columns) {
+        jac[linear + 1 + k] = 1.0;
+        jac[n_columns + own + n_mixing + k] = exp(theta[n_mixing + k]);
     }
 }
 
-static void param_name(const struct mix_model *model, size_t p, const char *const *domains,
-                       const char *const *targets, char *name, char *unit)
-{
-    const struct separable_symbols symbols = symbols_of(model);
-    separable_name(model, &symbols, p, domains, targets, name, unit);
-}
+static const struct separable_law target = {
+    .value = value,
+    .derivatives = derivatives,
+    .slopes = slopes,
+    .to_natural = to_natural,
+    .from_natural = from_natural,
+    .natural_rows = natural_rows,
+};
 
 const struct mix_law mix_law_additive = {
     .name = "additive",
     .summary = "mixture and scale add up (Shukor et al.), M(2K+5) parameters",
     .targets = LAW_ANY_TARGET,
-    .check = check,
+    .separable = &target,
+    .check = separable_check_terms,
     .layout = layout,
     .start = start,
-    .eval = eval,
-    .jacobian = jacobian,
-    .mixture_gradient = mixture_gradient,
-    .to_natural = to_natural,
-    .from_natural = from_natural,
-    .natural_jacobian = natural_jacobian,
-    .param_name = param_name,
-    .least_size = separable_least_size,
+    SEPARABLE_FUNCTIONS,
 };

@@ -28,7 +28,7 @@ static enum mix_status check(const struct mix_data *data, const char *const *dom
                 "law bimix knows a target by the share of its own domain, and target "
                 "%s is no training domain; select --targets domains or use law additive",
                 targets[m]);
-    return separable_check_one_scale(data, spec, true, notes, err);
+    return separable_check_one_size(data, spec, notes, err);
 }
 
 static struct separable_symbols symbols_of(const struct mix_model *model)
@@ -67,129 +67,97 @@ static void start(const struct mix_model *model, const struct law_scales *scales
     separable_clip(model, theta);
 }
 
-static double ln_share(const struct mix_model *model, const struct law_points *points, size_t r,
-                       size_t m)
+static size_t domain_of(const struct mix_model *model, const struct separable_entry *at)
 {
-    const size_t domain = (size_t)model->target_domain[m];
-    return fmax(points->ln_h[r * model->spec.n_domains + domain], model->ln_h_min);
+    return (size_t)model->target_domain[at->m];
 }
 
-static void eval(struct mix_model *model, const double *theta, const struct law_points *points,
-                 double *g, double *phi)
+static double ln_share(const struct mix_model *model, const struct separable_entry *at)
 {
-    const size_t n_targets = model->spec.n_targets, n_e = points->n_rows * n_targets;
-    for (size_t r = 0; r < points->n_rows; r++)
-        for (size_t m = 0; m < n_targets; m++) {
-            const double *own = theta + m * model->n_own;
-            const double ln_mixing = -exp(own[0]) * ln_share(model, points, r, m);
-            const size_t e = r * n_targets + m;
-            g[e] = 0.0;
-            phi[e] = exp(ln_mixing);
-            if (model->n_own == 2)
-                phi[n_e + e] = exp(ln_mixing - exp(own[1]) * points->ln_d[r]);
-        }
+    return fmax(at->ln_h[domain_of(model, at)], model->ln_h_min);
 }
 
-static void jacobian(struct mix_model *model, const double *theta, const struct law_points *points,
-                     const double *lambda, const double *phi, double *own, double *u, double *v)
+static double value(const struct mix_model *model, const struct separable_entry *at, double *phi)
 {
-    (void)v;
-    const size_t n_targets = model->spec.n_targets, n_e = points->n_rows * n_targets;
-    memset(u, 0, n_e * sizeof *u);
-    for (size_t r = 0; r < points->n_rows; r++)
-        for (size_t m = 0; m < n_targets; m++) {
-            const double *at = theta + m * model->n_own, *linear = lambda + m * model->n_linear;
-            const size_t e = r * n_targets + m;
-            double loss = linear[0] * phi[e];
-            if (model->n_own == 2) {
-                const double term = linear[1] * phi[n_e + e];
-                own[n_e + e] = -term * exp(at[1]) * points->ln_d[r];
-                loss += term;
-            }
-            own[e] = -loss * exp(at[0]) * ln_share(model, points, r, m);
-        }
+    const double ln_mixing = -exp(at->theta[0]) * ln_share(model, at);
+    phi[0] = exp(ln_mixing);
+    if (model->n_own == 2)
+        phi[at->stride] = exp(ln_mixing - exp(at->theta[1]) * at->points->ln_d[at->r]);
+    return 0.0;
 }
 
-static void mixture_gradient(struct mix_model *model, const double *theta,
-                             const struct law_points *points, const double *lambda,
-                             const double *phi, double *dloss_dh)
+static void derivatives(const struct mix_model *model, const struct separable_entry *at,
+                        double *own)
 {
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    memset(dloss_dh, 0, n_targets * n_domains * sizeof *dloss_dh);
-    for (size_t m = 0; m < n_targets; m++) {
-        const size_t domain = (size_t)model->target_domain[m];
-        const double h = points->h[domain], *linear = lambda + m * model->n_linear;
-        double loss = linear[0] * phi[m];
-        if (model->n_own == 2)
-            loss += linear[1] * phi[n_targets + m];
-        if (h >= model->spec.h_min)
-            dloss_dh[m * n_domains + domain] = -loss * exp(theta[m * model->n_own]) / h;
+    double loss = at->linear[0] * at->phi[0];
+    if (model->n_own == 2) {
+        const double term = at->linear[1] * at->phi[at->stride];
+        own[at->stride] = -term * exp(at->theta[1]) * at->points->ln_d[at->r];
+        loss += term;
     }
+    own[0] = -loss * exp(at->theta[0]) * ln_share(model, at);
 }
 
-static void to_natural(const struct mix_model *model, const double *theta, const double *lambda,
+static void slopes(const struct mix_model *model, const struct separable_entry *at, double *slope)
+{
+    const size_t domain = domain_of(model, at);
+    double loss = at->linear[0] * at->phi[0];
+    if (model->n_own == 2)
+        loss += at->linear[1] * at->phi[at->stride];
+    memset(slope, 0, model->spec.n_domains * sizeof *slope);
+    if (at->h[domain] >= model->spec.h_min)
+        slope[domain] = -loss * exp(at->theta[0]) / at->h[domain];
+}
+
+static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
                        double *params)
 {
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        const double *own = theta + m * model->n_own, *linear = lambda + m * model->n_linear;
-        *params++ = exp(own[0]);
-        *params++ = linear[0];
-        if (model->n_own == 2) {
-            *params++ = linear[1];
-            *params++ = exp(own[1]);
-        }
+    params[0] = exp(theta[0]);
+    params[1] = linear[0];
+    if (model->n_own == 2) {
+        params[2] = linear[1];
+        params[3] = exp(theta[1]);
     }
 }
 
 static void from_natural(const struct mix_model *model, const double *params, double *theta,
-                         double *lambda)
+                         double *linear)
 {
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        double *own = theta + m * model->n_own, *linear = lambda + m * model->n_linear;
-        own[0] = log(fmax(*params++, 1e-300));
-        linear[0] = *params++;
-        if (model->n_own == 2) {
-            linear[1] = *params++;
-            own[1] = log(fmax(*params++, 1e-300));
-        }
+    theta[0] = log(fmax(params[0], 1e-300));
+    linear[0] = params[1];
+    if (model->n_own == 2) {
+        linear[1] = params[2];
+        theta[1] = log(fmax(params[3], 1e-300));
     }
 }
 
-static void natural_jacobian(const struct mix_model *model, const double *theta, double *jac)
+static void natural_rows(const struct mix_model *model, const double *theta, size_t own,
+                         size_t linear, double *jac, size_t n_columns)
 {
-    const size_t n = model->n_own, n_targets = model->spec.n_targets;
-    const size_t n_columns = model->n_theta + n_targets * model->n_linear;
-    for (size_t m = 0; m < n_targets; m++, jac += 2 * n * n_columns) {
-        const size_t own = m * n, linear = model->n_theta + m * n;
-        jac[own] = exp(theta[own]);
-        jac[n_columns + linear] = 1.0;
-        if (n == 2) {
-            jac[2 * n_columns + linear + 1] = 1.0;
-            jac[3 * n_columns + own + 1] = exp(theta[own + 1]);
-        }
+    jac[own] = exp(theta[0]);
+    jac[n_columns + linear] = 1.0;
+    if (model->n_own == 2) {
+        jac[2 * n_columns + linear + 1] = 1.0;
+        jac[3 * n_columns + own + 1] = exp(theta[1]);
     }
 }
 
-static void param_name(const struct mix_model *model, size_t p, const char *const *domains,
-                       const char *const *targets, char *name, char *unit)
-{
-    const struct separable_symbols symbols = symbols_of(model);
-    separable_name(model, &symbols, p, domains, targets, name, unit);
-}
+static const struct separable_law target = {
+    .value = value,
+    .derivatives = derivatives,
+    .slopes = slopes,
+    .to_natural = to_natural,
+    .from_natural = from_natural,
+    .natural_rows = natural_rows,
+};
 
 const struct mix_law mix_law_bimix = {
     .name = "bimix",
     .summary = "powers of the own share and of the tokens at one size (BiMix), 2M to 4M parameters",
     .targets = LAW_OWN_DOMAIN,
+    .separable = &target,
     .check = check,
     .layout = layout,
     .start = start,
-    .eval = eval,
-    .jacobian = jacobian,
-    .mixture_gradient = mixture_gradient,
-    .to_natural = to_natural,
-    .from_natural = from_natural,
-    .natural_jacobian = natural_jacobian,
-    .param_name = param_name,
-    .least_size = separable_least_size,
+    SEPARABLE_FUNCTIONS,
 };

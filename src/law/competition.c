@@ -20,6 +20,8 @@ static const double LN_SCALE_MAX = 40.0; /* ln of the capacity term at x_ref */
 static const double ETA_MAX = 18.0;      /* H between 1.5e-8 and 1 - 1.5e-8 of n_min */
 static const double LOGIT_MAX = 25.0;
 static const double TRANSFER_MAX = 50.0;
+static const double GAMMA_MIN = 0.1,
+                    GAMMA_MAX = 1.0; /* beyond 1 more of one domain helps ever more */
 
 enum competition_kind competition_kind_of(const struct mix_model *model)
 {
@@ -65,6 +67,8 @@ static enum mix_status layout_columns(struct mix_model *model, struct mix_error 
             *own++ = at[AT_NOISE] + m;
         for (size_t j = 0; at[AT_TRANSFER] != SIZE_MAX && j + 1 < n_domains; j++)
             *own++ = at[AT_TRANSFER] + m * (n_domains - 1) + j;
+        if (at[AT_GAMMA] != SIZE_MAX)
+            *own++ = at[AT_GAMMA] + m;
         if (at[AT_SIZE] != SIZE_MAX)
             *own++ = at[AT_SIZE];
         if (at[AT_TOKEN] != SIZE_MAX)
@@ -103,10 +107,13 @@ static void layout_blocks(struct mix_model *model)
     at[AT_C] = block(model, 1, n_targets, 1);
     at[AT_H] = block(model, model->spec.form == 0, 1, 1);
     at[AT_DEMAND] = block(model, kind == COMPETITION_DEMAND, n_targets * n_domains, n_domains);
+    at[AT_GAMMA] = block(model, kind == COMPETITION_DEMAND && n_domains > 1, n_targets, 1);
     model->n_v = model->n_theta;
     at[AT_NOISE] = block(model, model->spec.form != 1, n_targets, 1);
     at[AT_TRANSFER] =
         block(model, kind == COMPETITION_TRANSFER, n_targets * (n_domains - 1), n_domains - 1);
+    if (kind == COMPETITION_TRANSFER)
+        at[AT_GAMMA] = block(model, n_domains > 1, n_targets, 1);
     at[AT_SIZE] = block(model, model->spec.has_size_term, 1, 1);
     at[AT_TOKEN] = block(model, model->spec.has_token_term, 1, 1);
 }
@@ -125,8 +132,8 @@ enum mix_status competition_layout(struct mix_model *model, struct mix_error *er
     model->n_params = model->n_theta + model->n_linear * n_targets;
     model->n_gauge = at[AT_DEMAND] != SIZE_MAX ? n_targets : 0; /* rows of T sum to 1 */
     model->ln_x_ref = log(model->spec.n_min / (double)n_targets);
-    model->cache_row = 1 + 5 * n_targets; /* struct point */
-    model->scratch = calloc(7 * n_targets + n_targets * n_domains, sizeof *model->scratch);
+    model->cache_row = 1 + 4 * n_targets + n_targets * n_domains; /* struct point */
+    model->scratch = calloc(8 * n_targets + n_targets * n_domains, sizeof *model->scratch);
     model->lower = calloc(model->n_theta, sizeof *model->lower);
     model->upper = calloc(model->n_theta, sizeof *model->upper);
     if (model->scratch == NULL || model->lower == NULL || model->upper == NULL)
@@ -137,6 +144,7 @@ enum mix_status competition_layout(struct mix_model *model, struct mix_error *er
     set_box(model, at[AT_DEMAND], n_targets * n_domains, -LOGIT_MAX, LOGIT_MAX);
     set_box(model, at[AT_NOISE], n_targets, log(EXPONENT_MIN), log(EXPONENT_MAX));
     set_box(model, at[AT_TRANSFER], n_targets * (n_domains - 1), 0.0, TRANSFER_MAX);
+    set_box(model, at[AT_GAMMA], n_targets, log(GAMMA_MIN), log(GAMMA_MAX));
     set_box(model, at[AT_SIZE], 1, log(EXPONENT_MIN), log(SIZE_EXPONENT_MAX));
     set_box(model, at[AT_TOKEN], 1, log(EXPONENT_MIN), log(EXPONENT_MAX));
     return layout_columns(model, err);
@@ -171,6 +179,9 @@ void competition_start(const struct mix_model *model, const struct law_scales *s
     if (at[AT_TRANSFER] != SIZE_MAX)
         for (size_t i = 0; i < n_targets * (n_domains - 1); i++)
             theta[at[AT_TRANSFER] + i] = 0.3 * gsl_rng_uniform(rng) * gsl_rng_uniform(rng);
+    if (at[AT_GAMMA] != SIZE_MAX)
+        for (size_t m = 0; m < n_targets; m++)
+            theta[at[AT_GAMMA] + m] = log(log_uniform(rng, 0.3, GAMMA_MAX));
     if (at[AT_SIZE] != SIZE_MAX)
         theta[at[AT_SIZE]] = log(log_uniform(rng, 0.05, SIZE_EXPONENT_MAX));
     if (at[AT_TOKEN] != SIZE_MAX)
@@ -220,7 +231,8 @@ struct competition_values competition_unpack(const struct mix_model *model, cons
                                    .a = s + 4 * n_targets,
                                    .q = s + 5 * n_targets,
                                    .share = s + 6 * n_targets,
-                                   .transfer = s + 7 * n_targets,
+                                   .gamma = s + 7 * n_targets,
+                                   .transfer = s + 8 * n_targets,
                                    .h_low = competition_fixed_h(model)};
     for (size_t m = 0; m < n_targets; m++) {
         const double ln_b = theta[at[AT_B] + m];
@@ -229,6 +241,7 @@ struct competition_values competition_unpack(const struct mix_model *model, cons
         k.ln_c[m] = theta[at[AT_C] + m] + k.b[m] * model->ln_x_ref;
         k.ln_bc[m] = ln_b + k.ln_c[m];
         k.a[m] = at[AT_NOISE] != SIZE_MAX ? exp(theta[at[AT_NOISE] + m]) : 0.0;
+        k.gamma[m] = at[AT_GAMMA] != SIZE_MAX ? exp(theta[at[AT_GAMMA] + m]) : 1.0;
     }
     if (at[AT_H] != SIZE_MAX) {
         k.h_low = logistic(theta[at[AT_H]]) * model->spec.n_min;
@@ -245,11 +258,11 @@ struct competition_values competition_unpack(const struct mix_model *model, cons
 /* What eval leaves of a point for the derivatives: a row of model->cache. */
 struct point {
     double *mu;
-    double *ln_x;        /* (M) */
-    double *term;        /* (M) c x^-b */
-    double *skill_share; /* (M) s */
-    double *noise_share; /* (M) n */
-    double *ln_noise;    /* (M) ln max(n, h_min) */
+    double *ln_x;     /* (M) */
+    double *term;     /* (M) c x^-b */
+    double *ln_noise; /* (M) ln max(n, h_min) */
+    double *sum;      /* (M) t^gamma */
+    double *power;    /* (M,K) h_j^gamma */
 };
 
 static struct point point_of(const struct mix_model *model, size_t r)
@@ -268,28 +281,29 @@ static double dot(size_t n, const double *x, const double *y)
     return sum;
 }
 
-/* The shares s and n of a point, and q (M). */
-static void set_shares(const struct mix_model *model, const struct competition_values *k,
-                       const double *h, const double *ln_h, const struct point *p)
+/* What target m makes of the mixture: returns ln t, and leaves power and sum for the derivatives.
+ */
+static double made_share(const struct mix_model *model, const struct competition_values *k,
+                         size_t m, const double *ln_h, const struct point *p)
 {
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
+    const size_t n_domains = model->spec.n_domains;
+    double *power = p->power + m * n_domains;
+    for (size_t j = 0; j < n_domains; j++)
+        power[j] = exp(k->gamma[m] * (ln_h[j] > model->ln_h_min ? ln_h[j] : model->ln_h_min));
+    p->sum[m] = dot(n_domains, k->transfer + m * n_domains, power);
+    return log(p->sum[m]) / k->gamma[m];
+}
+
+/* The shares s and n of a point: q (M) and ln n. */
+static void set_shares(const struct mix_model *model, const struct competition_values *k,
+                       const double *ln_h, const struct point *p)
+{
     const enum competition_kind kind = competition_kind_of(model);
-    const double ln_h_min = log(model->spec.h_min);
-    for (size_t m = 0; m < n_targets; m++) {
-        double ln_s, ln_n;
-        if (kind == COMPETITION_DEMAND) {
-            p->skill_share[m] = p->noise_share[m] = dot(n_domains, k->transfer + m * n_domains, h);
-            ln_s = ln_n = log(p->skill_share[m]);
-        } else {
-            const size_t self = (size_t)model->target_domain[m];
-            p->skill_share[m] = p->noise_share[m] = h[self];
-            ln_s = ln_n = ln_h[self];
-            if (kind == COMPETITION_TRANSFER) {
-                p->noise_share[m] = dot(n_domains, k->transfer + m * n_domains, h);
-                ln_n = log(p->noise_share[m]);
-            }
-        }
-        p->ln_noise[m] = ln_n > ln_h_min ? ln_n : ln_h_min;
+    for (size_t m = 0; m < model->spec.n_targets; m++) {
+        const double ln_t = kind != COMPETITION_PLAIN ? made_share(model, k, m, ln_h, p) : 0.0;
+        const double ln_s = kind == COMPETITION_DEMAND ? ln_t : ln_h[model->target_domain[m]];
+        const double ln_n = kind == COMPETITION_PLAIN ? ln_s : ln_t;
+        p->ln_noise[m] = ln_n > model->ln_h_min ? ln_n : model->ln_h_min;
         k->q[m] = ln_s + k->ln_bc[m];
     }
 }
@@ -325,7 +339,7 @@ void competition_eval(struct mix_model *model, const double *theta, const struct
     for (size_t r = 0; r < points->n_rows; r++) {
         const struct point p = point_of(model, r);
         double *at = phi + r * n_targets;
-        set_shares(model, &k, points->h + r * n_domains, points->ln_h + r * n_domains, &p);
+        set_shares(model, &k, points->ln_h + r * n_domains, &p);
         set_capacities(model, &k, points->n[r], points->ln_n[r], &p);
         memcpy(g + r * n_targets, p.term, n_targets * sizeof *g);
         for (size_t m = 0; term.noise > 0 && m < n_targets; m++)
@@ -352,9 +366,32 @@ static double set_multiplier_shares(const struct competition_values *k, size_t n
     return weight;
 }
 
+/* factor d ln t_m by the logits (K) of demand's T, `stride` apart. */
+static void made_by_logits(const struct mix_model *model, const struct competition_values *k,
+                           const struct point *p, size_t m, double factor, double *slope,
+                           size_t stride)
+{
+    const size_t n_domains = model->spec.n_domains;
+    const double *transfer = k->transfer + m * n_domains, *power = p->power + m * n_domains;
+    for (size_t j = 0; j < n_domains; j++)
+        slope[j * stride] = factor * transfer[j] * (power[j] / p->sum[m] - 1.0) / k->gamma[m];
+}
+
+/* d ln t_m by ln gamma_m. */
+static double made_by_gamma(const struct mix_model *model, const struct competition_values *k,
+                            const struct point *p, size_t m, const double *ln_h)
+{
+    const size_t n_domains = model->spec.n_domains;
+    const double *transfer = k->transfer + m * n_domains, *power = p->power + m * n_domains;
+    double mean = 0.0;
+    for (size_t j = 0; j < n_domains; j++)
+        mean += transfer[j] * power[j] * (ln_h[j] > model->ln_h_min ? ln_h[j] : model->ln_h_min);
+    return mean / p->sum[m] - log(p->sum[m]) / k->gamma[m];
+}
+
 /* v (n_v) = d mu / d theta at one point. */
 static void multiplier_gradient(const struct mix_model *model, const struct competition_values *k,
-                                const struct point *p, const double *h, double *v)
+                                const struct point *p, const double *ln_h, double *v)
 {
     const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
     const size_t *at = model->offset;
@@ -368,9 +405,10 @@ static void multiplier_gradient(const struct mix_model *model, const struct comp
         n_active += 1.0;
         v[at[AT_C] + m] = share;
         v[at[AT_B] + m] = share * (1.0 + k->b[m] * (model->ln_x_ref - p->ln_x[m]));
-        for (size_t j = 0; at[AT_DEMAND] != SIZE_MAX && j < n_domains; j++)
-            v[at[AT_DEMAND] + m * n_domains + j] =
-                share * k->transfer[m * n_domains + j] * (h[j] / p->skill_share[m] - 1.0);
+        if (at[AT_DEMAND] != SIZE_MAX)
+            made_by_logits(model, k, p, m, share, v + at[AT_DEMAND] + m * n_domains, 1);
+        if (at[AT_DEMAND] != SIZE_MAX && at[AT_GAMMA] != SIZE_MAX)
+            v[at[AT_GAMMA] + m] = share * made_by_gamma(model, k, p, m, ln_h);
     }
     if (at[AT_H] != SIZE_MAX && n_active > 0.0)
         v[at[AT_H]] = -(n_active - 1.0) * k->h_low / weight * k->d_ln_h;
@@ -387,32 +425,37 @@ struct residual {
 /* The own entries of one residual in the order of own_column, `stride` apart: d loss / d theta at
  * fixed mu. An active skill has ln x = e (ln (s b c) - mu), the others stay on H. */
 static void own_entries(const struct mix_model *model, const struct competition_values *k,
-                        const struct point *p, const double *h, double ln_n, double ln_d,
+                        const struct point *p, const struct law_points *points, size_t r,
                         const struct residual *residual, double *own, size_t stride)
 {
     const size_t n_domains = model->spec.n_domains, m = residual->m;
     const size_t *at = model->offset;
-    const double *transfer = k->transfer + m * n_domains;
-    const double b = k->b[m], term = p->term[m], share = p->noise_share[m];
+    const double *ln_h = points->ln_h + r * n_domains, *power = p->power + m * n_domains;
+    const double b = k->b[m], term = p->term[m];
     const double by_ln_c = residual->active ? term * k->e[m] : term;
-    const double by_ln_n = share > model->spec.h_min ? -residual->noise * k->a[m] : 0.0;
+    const double by_ln_n = -residual->noise * k->a[m];
+    const double by_ln_t = by_ln_n - (at[AT_DEMAND] != SIZE_MAX ? residual->by_mu : 0.0);
     size_t i = 0;
     own[stride * i++] =
         by_ln_c * b * (model->ln_x_ref - p->ln_x[m] - (residual->active ? 1.0 : 0.0));
     own[stride * i++] = by_ln_c;
     if (at[AT_H] != SIZE_MAX)
         own[stride * i++] = residual->active ? 0.0 : -term * b * k->d_ln_h;
-    for (size_t j = 0; at[AT_DEMAND] != SIZE_MAX && j < n_domains; j++)
-        own[stride * i++] = (by_ln_n - residual->by_mu) * transfer[j] * (h[j] / share - 1.0);
+    if (at[AT_DEMAND] != SIZE_MAX) {
+        made_by_logits(model, k, p, m, by_ln_t, own + stride * i, stride);
+        i += n_domains;
+    }
     if (at[AT_NOISE] != SIZE_MAX)
-        own[stride * i++] = -residual->noise * k->a[m] * (ln_d + p->ln_noise[m]);
+        own[stride * i++] = by_ln_n * (points->ln_d[r] + p->ln_noise[m]);
     for (size_t j = 0; at[AT_TRANSFER] != SIZE_MAX && j < n_domains; j++)
         if (j != (size_t)model->target_domain[m])
-            own[stride * i++] = by_ln_n != 0.0 ? by_ln_n * h[j] / share : 0.0; /* share may be 0 */
+            own[stride * i++] = by_ln_t * power[j] / (k->gamma[m] * p->sum[m]);
+    if (at[AT_GAMMA] != SIZE_MAX)
+        own[stride * i++] = by_ln_t * made_by_gamma(model, k, p, m, ln_h);
     if (at[AT_SIZE] != SIZE_MAX)
-        own[stride * i++] = -residual->size * k->p_size * ln_n;
+        own[stride * i++] = -residual->size * k->p_size * points->ln_n[r];
     if (at[AT_TOKEN] != SIZE_MAX)
-        own[stride * i] = -residual->token * k->p_token * ln_d;
+        own[stride * i] = -residual->token * k->p_token * points->ln_d[r];
 }
 
 void competition_jacobian(struct mix_model *model, const double *theta,
@@ -425,8 +468,7 @@ void competition_jacobian(struct mix_model *model, const double *theta,
     const struct competition_terms term = competition_terms_of(model);
     for (size_t r = 0; r < points->n_rows; r++) {
         const struct point p = point_of(model, r);
-        const double *h = points->h + r * n_domains;
-        multiplier_gradient(model, &k, &p, h, v + r * model->n_v);
+        multiplier_gradient(model, &k, &p, points->ln_h + r * n_domains, v + r * model->n_v);
         for (size_t m = 0; m < n_targets; m++) {
             const size_t at = r * n_targets + m;
             const double *linear = lambda + m * model->n_linear;
@@ -439,27 +481,29 @@ void competition_jacobian(struct mix_model *model, const double *theta,
             if (term.token > 0)
                 residual.token = linear[term.token] * phi[(size_t)term.token * stride + at];
             u[at] = residual.by_mu;
-            own_entries(model, &k, &p, h, points->ln_n[r], points->ln_d[r], &residual, own + at,
-                        stride);
+            own_entries(model, &k, &p, points, r, &residual, own + at, stride);
         }
     }
 }
 
-/* d s_m / d h_j and, where `noise` is set, d n_m / d h_j. */
+/* d ln s_m / d h_j and, where `noise` is set, d ln n_m / d h_j. */
 static double share_slope(const struct mix_model *model, const struct competition_values *k,
-                          size_t m, size_t j, bool noise)
+                          const struct point *p, const double *h, size_t m, size_t j, bool noise)
 {
     const enum competition_kind kind = competition_kind_of(model);
+    const size_t at = m * model->spec.n_domains + j;
     if (kind == COMPETITION_DEMAND || (kind == COMPETITION_TRANSFER && noise))
-        return k->transfer[m * model->spec.n_domains + j];
-    return j == (size_t)model->target_domain[m] ? 1.0 : 0.0;
+        return h[j] >= model->spec.h_min ? k->transfer[at] * p->power[at] / (p->sum[m] * h[j])
+                                         : 0.0;
+    if (j != (size_t)model->target_domain[m] || (noise && !(h[j] > model->spec.h_min)))
+        return 0.0;
+    return 1.0 / h[j];
 }
 
 void competition_mixture_gradient(struct mix_model *model, const double *theta,
                                   const struct law_points *points, const double *lambda,
                                   const double *phi, double *dloss_dh)
 {
-    (void)points;
     const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
     const struct competition_values k = competition_unpack(model, theta);
     const struct competition_terms term = competition_terms_of(model);
@@ -469,17 +513,16 @@ void competition_mixture_gradient(struct mix_model *model, const double *theta,
         double d_mu = 0.0;
         for (size_t m = 0; m < n_targets; m++)
             if (k.share[m] > 0.0)
-                d_mu += k.share[m] * share_slope(model, &k, m, j, false) / p.skill_share[m];
+                d_mu += k.share[m] * share_slope(model, &k, &p, points->h, m, j, false);
         for (size_t m = 0; m < n_targets; m++) {
             double slope = 0.0;
-            if (k.share[m] > 0.0) {
-                const double d_ln_s = share_slope(model, &k, m, j, false) / p.skill_share[m];
-                slope -= p.term[m] * k.b[m] * k.e[m] * (d_ln_s - d_mu);
-            }
-            if (term.noise > 0 && p.noise_share[m] > model->spec.h_min)
+            if (k.share[m] > 0.0)
+                slope -= p.term[m] * k.b[m] * k.e[m] *
+                         (share_slope(model, &k, &p, points->h, m, j, false) - d_mu);
+            if (term.noise > 0)
                 slope -= lambda[m * model->n_linear + (size_t)term.noise] *
-                         phi[(size_t)term.noise * n_targets + m] * k.a[m] / p.noise_share[m] *
-                         share_slope(model, &k, m, j, true);
+                         phi[(size_t)term.noise * n_targets + m] * k.a[m] *
+                         share_slope(model, &k, &p, points->h, m, j, true);
             dloss_dh[m * n_domains + j] = slope;
         }
     }

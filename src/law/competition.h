@@ -4,10 +4,18 @@
  *     L_m = E_m + c_m x_m*^(-b_m) + A_m (D n_m(h))^(-a_m) + P_m N^(-p) + Q_m D^(-q)
  *     x*  = argmin sum_m s_m(h) c_m x_m^(-b_m)   s.t.  sum_m x_m = C,  x_m >= H,   C = N + (M-1) H
  *
- *     law        s_m              n_m                     T
- *     capacity   h_m              h_m                     -
- *     transfer   h_m              sum_j T_mj h_j          T_mm = 1, T_mj >= 0
- *     demand     sum_j T_mj h_j   s_m                     rows sum to 1
+ *     law        s_m    n_m    T
+ *     capacity   h_m    h_m    -
+ *     transfer   h_m    t_m    T_mm = 1, T_mj >= 0
+ *     demand     t_m    t_m    rows sum to 1
+ *
+ *     t_m = (sum_j T_mj h_j^gamma_m)^(1/gamma_m)
+ *
+ * t is what the mixture holds of target m. Domains stand in for each other with constant elasticity
+ * 1 / (1 - gamma) (Arrow, Chenery, Minhas & Solow 1961): at gamma = 1 a token is worth the same
+ * whatever there is of its domain, below it the first ones are worth most, as in the powers of the
+ * shares in arXiv 2507.09404. On three public tables it ranks unseen mixtures at an unseen size
+ * better than the plain sum. h_j stands for max(h_j, h_min) in t, so that slopes stay finite.
  *
  * Source: Dai & Zheng, "Explaining Data Mixing Scaling Laws", arXiv 2606.08167, for s = n = h.
  *
@@ -16,11 +24,11 @@
  * convex and decreasing: Newton from the left converges monotonically. F is flatter than sum x - C
  * itself, which saves half of the steps.
  *
- * Box: b, a, q in [1e-3, 8], p in [1e-3, 0.5], 0 < H < n_min.
+ * Box: b, a, q in [1e-3, 8], p in [1e-3, 0.5], gamma in [0.1, 1], 0 < H < n_min.
  *
  * theta: ln b (M), gamma (M) = ln c - b ln x_ref, eta (H = n_min / (1 + exp(-eta))), then T of
- * demand (logits), ln a (M), T of transfer (off-diagonal values), ln p, ln q. The first n_v entries
- * move mu.
+ * demand (logits), ln gamma (M) of demand, ln a (M), T of transfer (off-diagonal values), ln gamma
+ * (M) of transfer, ln p, ln q. The first n_v entries move mu. One domain has no gamma.
  */
 #ifndef MIXSWEEP_COMPETITION_H
 #define MIXSWEEP_COMPETITION_H
@@ -54,6 +62,7 @@ enum competition_block {
     AT_DEMAND,
     AT_NOISE,
     AT_TRANSFER,
+    AT_GAMMA,
     AT_SIZE,
     AT_TOKEN,
     N_BLOCKS
@@ -67,6 +76,7 @@ struct competition_terms {
 /** The parameters that a theta stands for, and room for one point; all in model->scratch. */
 struct competition_values {
     double *b, *e, *ln_c, *ln_bc, *a; /* (M) */
+    double *gamma;                    /* (M) 1 where the law has none */
     double *transfer;                 /* (M,K) T; unused by capacity */
     double *q;                        /* (M) of one point */
     double *share;                    /* (M) of one point: d mu / d ln s */

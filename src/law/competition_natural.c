@@ -2,8 +2,8 @@
 /* competition_natural.c - the natural parameters of the competition laws: their order, their names,
  * and the way from and to theta.
  *
- * Order: b (M), c (M), A (M), a (M), E (M), H, T (rows of targets), P (M), p, Q (M), q; a law has
- * those that it needs.
+ * Order: b (M), c (M), A (M), a (M), E (M), H, T (rows of targets), gamma (M), P (M), p, Q (M), q;
+ * a law has those that it needs.
  */
 #include "competition.h"
 
@@ -14,7 +14,7 @@
 
 /* Where the blocks of natural parameters begin; SIZE_MAX where a model has none. */
 struct natural {
-    size_t b, c, noise, a, irreducible, h_low, transfer, n_transfer, size, p, token, q;
+    size_t b, c, noise, a, irreducible, h_low, transfer, n_transfer, gamma, size, p, token, q;
 };
 
 static struct natural natural_layout(const struct mix_model *model)
@@ -28,6 +28,7 @@ static struct natural natural_layout(const struct mix_model *model)
                         .a = none,
                         .h_low = none,
                         .transfer = none,
+                        .gamma = none,
                         .size = none,
                         .p = none,
                         .token = none,
@@ -46,6 +47,10 @@ static struct natural natural_layout(const struct mix_model *model)
         n.transfer = next;
         n.n_transfer = n_targets * (at[AT_DEMAND] != SIZE_MAX ? n_domains : n_domains - 1);
         next += n.n_transfer;
+    }
+    if (at[AT_GAMMA] != SIZE_MAX) {
+        n.gamma = next;
+        next += n_targets;
     }
     if (at[AT_SIZE] != SIZE_MAX) {
         n.size = next;
@@ -78,6 +83,8 @@ void competition_to_natural(const struct mix_model *model, const double *theta,
             params[n.noise + m] = linear[term.noise];
             params[n.a + m] = k.a[m];
         }
+        if (n.gamma != SIZE_MAX)
+            params[n.gamma + m] = k.gamma[m];
         if (n.size != SIZE_MAX)
             params[n.size + m] = linear[term.size];
         if (n.token != SIZE_MAX)
@@ -116,6 +123,8 @@ void competition_from_natural(const struct mix_model *model, const double *param
             linear[term.noise] = params[n.noise + m];
             theta[at[AT_NOISE] + m] = safe_log(params[n.a + m]);
         }
+        if (n.gamma != SIZE_MAX)
+            theta[at[AT_GAMMA] + m] = safe_log(params[n.gamma + m]);
         if (n.size != SIZE_MAX)
             linear[term.size] = params[n.size + m];
         if (n.token != SIZE_MAX)
@@ -174,6 +183,8 @@ void competition_natural_jacobian(const struct mix_model *model, const double *t
             *entry(&view, n.noise + m, linear + (size_t)term.noise) = 1.0;
             *entry(&view, n.a + m, at[AT_NOISE] + m) = k.a[m];
         }
+        if (n.gamma != SIZE_MAX)
+            *entry(&view, n.gamma + m, at[AT_GAMMA] + m) = k.gamma[m];
         if (n.size != SIZE_MAX)
             *entry(&view, n.size + m, linear + (size_t)term.size) = 1.0;
         if (n.token != SIZE_MAX)
@@ -228,8 +239,8 @@ void competition_param_name(const struct mix_model *model, size_t p, const char 
         size_t at;
         const char *symbol, *unit;
     } blocks[] = {{n.b, "b", "1"},       {n.c, "c", "loss"},           {n.noise, "A", "loss"},
-                  {n.a, "a", "1"},       {n.irreducible, "E", "loss"}, {n.size, "P", "loss"},
-                  {n.token, "Q", "loss"}};
+                  {n.a, "a", "1"},       {n.irreducible, "E", "loss"}, {n.gamma, "gamma", "1"},
+                  {n.size, "P", "loss"}, {n.token, "Q", "loss"}};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
         if (blocks[i].at != SIZE_MAX && p >= blocks[i].at && p < blocks[i].at + n_targets) {
             name_param(name, unit, blocks[i].symbol, targets[p - blocks[i].at], blocks[i].unit);

@@ -17,7 +17,7 @@ static enum mix_status check(const struct mix_data *data, const char *const *dom
 
 const struct mix_law mix_law_demand = {
     .name = "demand",
-    .summary = "capacity + noise for targets that are no training domain, M(K+6)+3 parameters",
+    .summary = "capacity + noise for targets that are no training domain, M(K+7)+3 parameters",
     .targets = LAW_ANY_TARGET,
     .check = check,
     COMPETITION_FUNCTIONS,

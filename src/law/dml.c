@@ -28,15 +28,6 @@ static const double SPREAD_MAX = 2.0; /* box of u and v */
 /* A loss that falls steeply with the first percent of a domain has t of some hundreds. */
 static const double SLOPE_MAX = 1e4;
 
-static enum mix_status check(const struct mix_data *data, const char *const *domains,
-                             const char *const *targets, struct mix_law_spec *spec,
-                             char notes[MIX_TEXT_MAX], struct mix_error *err)
-{
-    (void)domains;
-    (void)targets;
-    return separable_check_terms(data, spec, notes, err);
-}
-
 static struct separable_symbols symbols_of(const struct mix_model *model)
 {
     struct separable_symbols s = {0};
@@ -93,162 +84,130 @@ static void start(const struct mix_model *model, const struct law_scales *scales
     separable_clip(model, theta);
 }
 
-/* t (M,K) of all targets, in model->scratch. */
-static double *unpack(const struct mix_model *model, const double *theta)
+/* t (M,K) of all targets, in model->scratch; behind it the contrasts of h. */
+static void unpack(const struct mix_model *model, const double *theta)
 {
     const size_t n_domains = model->spec.n_domains;
     for (size_t m = 0; m < model->spec.n_targets; m++)
         separable_from_contrasts(n_domains, theta + m * model->n_own,
                                  model->scratch + m * n_domains);
-    return model->scratch;
 }
 
-static void eval(struct mix_model *model, const double *theta, const struct law_points *points,
-                 double *g, double *phi)
+static double *contrasts_of(const struct mix_model *model)
 {
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    const size_t n_e = points->n_rows * n_targets;
-    const double *t = unpack(model, theta);
-    for (size_t r = 0; r < points->n_rows; r++)
-        for (size_t m = 0; m < n_targets; m++) {
-            const size_t e = r * n_targets + m;
-            const double *own = theta + m * model->n_own, *h = points->h + r * n_domains;
-            if (model->idle[m])
-                continue;
-            double ln_mixing = separable_dot(n_domains, t + m * n_domains, h);
-            for (size_t k = 0; k < separable_n_scales(model); k++) {
-                const double *scale = own + at_scale(model, k);
-                const double ln_size = separable_ln_scale(model, k, points, r);
-                phi[(2 + k) * n_e + e] = exp(-exp(scale[0]) * ln_size);
-                ln_mixing -= scale[1] * ln_size;
-            }
-            g[e] = 0.0;
-            phi[e] = 1.0;
-            phi[n_e + e] = exp(ln_mixing);
-        }
+    return model->scratch + model->spec.n_targets * model->spec.n_domains;
 }
 
-static void jacobian(struct mix_model *model, const double *theta, const struct law_points *points,
-                     const double *lambda, const double *phi, double *own, double *u, double *v)
+static void at_point(const struct mix_model *model, const struct law_points *points, size_t r)
 {
-    (void)v;
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    const size_t n_e = points->n_rows * n_targets;
-    double *contrasts = model->scratch + n_targets * n_domains; /* of h */
-    memset(u, 0, n_e * sizeof *u);
-    for (size_t r = 0; r < points->n_rows; r++) {
-        separable_contrasts(n_domains, points->h + r * n_domains, contrasts);
-        for (size_t m = 0; m < n_targets; m++) {
-            const size_t e = r * n_targets + m;
-            const double *linear = lambda + m * model->n_linear;
-            const double mixing = linear[1] * phi[n_e + e];
-            if (model->idle[m])
-                continue;
-            for (size_t j = 0; j + 1 < n_domains; j++)
-                own[j * n_e + e] = mixing * contrasts[j];
-            for (size_t k = 0; k < separable_n_scales(model); k++) {
-                const size_t at = at_scale(model, k);
-                const double ln_size = separable_ln_scale(model, k, points, r);
-                own[at * n_e + e] = -linear[2 + k] * phi[(2 + k) * n_e + e] *
-                                    exp(theta[m * model->n_own + at]) * ln_size;
-                own[(at + 1) * n_e + e] = -mixing * ln_size;
-            }
-        }
+    separable_contrasts(model->spec.n_domains, points->h + r * model->spec.n_domains,
+                        contrasts_of(model));
+}
+
+static double value(const struct mix_model *model, const struct separable_entry *at, double *phi)
+{
+    const size_t n_domains = model->spec.n_domains;
+    double ln_mixing = separable_dot(n_domains, model->scratch + at->m * n_domains, at->h);
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        const double *scale = at->theta + at_scale(model, k);
+        const double ln_size = separable_ln_scale(model, k, at);
+        phi[(2 + k) * at->stride] = exp(-exp(scale[0]) * ln_size);
+        ln_mixing -= scale[1] * ln_size;
+    }
+    phi[0] = 1.0;
+    phi[at->stride] = exp(ln_mixing);
+    return 0.0;
+}
+
+static void derivatives(const struct mix_model *model, const struct separable_entry *at,
+                        double *own)
+{
+    const double mixing = at->linear[1] * at->phi[at->stride], *contrasts = contrasts_of(model);
+    for (size_t j = 0; j + 1 < model->spec.n_domains; j++)
+        own[j * at->stride] = mixing * contrasts[j];
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        const size_t i = at_scale(model, k);
+        const double ln_size = separable_ln_scale(model, k, at);
+        own[i * at->stride] =
+            -at->linear[2 + k] * at->phi[(2 + k) * at->stride] * exp(at->theta[i]) * ln_size;
+        own[(i + 1) * at->stride] = -mixing * ln_size;
     }
 }
 
-static void mixture_gradient(struct mix_model *model, const double *theta,
-                             const struct law_points *points, const double *lambda,
-                             const double *phi, double *dloss_dh)
-{
-    (void)points;
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    const double *t = unpack(model, theta);
-    for (size_t m = 0; m < n_targets; m++)
-        for (size_t j = 0; j < n_domains; j++)
-            dloss_dh[m * n_domains + j] =
-                lambda[m * model->n_linear + 1] * phi[n_targets + m] * t[m * n_domains + j];
-}
-
-static void to_natural(const struct mix_model *model, const double *theta, const double *lambda,
-                       double *params)
+static void slopes(const struct mix_model *model, const struct separable_entry *at, double *slope)
 {
     const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        const double *own = theta + m * model->n_own, *linear = lambda + m * model->n_linear;
-        *params++ = linear[0];
-        *params++ = linear[1];
-        separable_from_contrasts(n_domains, own, params);
-        params += n_domains;
-        for (size_t k = 0; k < separable_n_scales(model); k++) {
-            *params++ = linear[2 + k];
-            *params++ = exp(own[at_scale(model, k)]);
-            *params++ = own[at_scale(model, k) + 1];
-        }
+    for (size_t j = 0; j < n_domains; j++)
+        slope[j] = at->linear[1] * at->phi[at->stride] * model->scratch[at->m * n_domains + j];
+}
+
+static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
+                       double *params)
+{
+    *params++ = linear[0];
+    *params++ = linear[1];
+    separable_from_contrasts(model->spec.n_domains, theta, params);
+    params += model->spec.n_domains;
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        *params++ = linear[2 + k];
+        *params++ = exp(theta[at_scale(model, k)]);
+        *params++ = theta[at_scale(model, k) + 1];
     }
 }
 
 static void from_natural(const struct mix_model *model, const double *params, double *theta,
-                         double *lambda)
+                         double *linear)
 {
     const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        double *own = theta + m * model->n_own, *linear = lambda + m * model->n_linear, mean = 0.0;
-        for (size_t j = 0; j < n_domains; j++)
-            mean += params[2 + j] / (double)n_domains;
-        linear[0] = params[0];
-        linear[1] = params[1] * exp(mean);
-        separable_contrasts(n_domains, params + 2, own);
-        params += 2 + n_domains;
-        for (size_t k = 0; k < separable_n_scales(model); k++, params += 3) {
-            linear[2 + k] = params[0];
-            own[at_scale(model, k)] = log(fmax(params[1], 1e-300));
-            own[at_scale(model, k) + 1] = params[2];
-        }
+    double mean = 0.0;
+    for (size_t j = 0; j < n_domains; j++)
+        mean += params[2 + j] / (double)n_domains;
+    linear[0] = params[0];
+    linear[1] = params[1] * exp(mean);
+    separable_contrasts(n_domains, params + 2, theta);
+    params += 2 + n_domains;
+    for (size_t k = 0; k < separable_n_scales(model); k++, params += 3) {
+        linear[2 + k] = params[0];
+        theta[at_scale(model, k)] = log(fmax(params[1], 1e-300));
+        theta[at_scale(model, k) + 1] = params[2];
     }
 }
 
-static void natural_jacobian(const struct mix_model *model, const double *theta, double *jac)
+static void natural_rows(const struct mix_model *model, const double *theta, size_t own,
+                         size_t linear, double *jac, size_t n_columns)
 {
-    const size_t n_domains = model->spec.n_domains, n_targets = model->spec.n_targets;
-    const size_t n_columns = model->n_theta + n_targets * model->n_linear;
-    for (size_t m = 0; m < n_targets; m++) {
-        const size_t own = m * model->n_own, linear = model->n_theta + m * model->n_linear;
-        jac[linear] = 1.0;
-        jac[n_columns + linear + 1] = 1.0;
-        jac += 2 * n_columns;
-        separable_contrasts_jacobian(n_domains, jac + own, n_columns);
-        jac += n_domains * n_columns;
-        for (size_t k = 0; k < separable_n_scales(model); k++, jac += 3 * n_columns) {
-            const size_t at = own + at_scale(model, k);
-            jac[linear + 2 + k] = 1.0;
-            jac[n_columns + at] = exp(theta[at]);
-            jac[2 * n_columns + at + 1] = 1.0;
-        }
+    jac[linear] = 1.0;
+    jac[n_columns + linear + 1] = 1.0;
+    jac += 2 * n_columns;
+    separable_contrasts_jacobian(model->spec.n_domains, jac + own, n_columns);
+    jac += model->spec.n_domains * n_columns;
+    for (size_t k = 0; k < separable_n_scales(model); k++, jac += 3 * n_columns) {
+        const size_t i = at_scale(model, k);
+        jac[linear + 2 + k] = 1.0;
+        jac[n_columns + own + i] = exp(theta[i]);
+        jac[2 * n_columns + own + i + 1] = 1.0;
     }
 }
 
-static void param_name(const struct mix_model *model, size_t p, const char *const *domains,
-                       const char *const *targets, char *name, char *unit)
-{
-    const struct separable_symbols symbols = symbols_of(model);
-    separable_name(model, &symbols, p, domains, targets, name, unit);
-}
+static const struct separable_law target = {
+    .unpack = unpack,
+    .at_point = at_point,
+    .value = value,
+    .derivatives = derivatives,
+    .slopes = slopes,
+    .to_natural = to_natural,
+    .from_natural = from_natural,
+    .natural_rows = natural_rows,
+};
 
 const struct mix_law mix_law_dml = {
     .name = "dml",
     .summary =
         "exponential in the mixture, nested in scale (Ye et al.), M(K+2) to M(K+8) parameters",
     .targets = LAW_ANY_TARGET,
-    .check = check,
+    .separable = &target,
+    .check = separable_check_terms,
     .layout = layout,
     .start = start,
-    .eval = eval,
-    .jacobian = jacobian,
-    .mixture_gradient = mixture_gradient,
-    .to_natural = to_natural,
-    .from_natural = from_natural,
-    .natural_jacobian = natural_jacobian,
-    .param_name = param_name,
-    .least_size = separable_least_size,
+    SEPARABLE_FUNCTIONS,
 };

@@ -25,15 +25,6 @@
 
 static const double LN_SCALE_MIN = -10.0, LN_SCALE_MAX = 10.0, POWER_MIN = 0.05, POWER_MAX = 8.0;
 
-static enum mix_status check(const struct mix_data *data, const char *const *domains,
-                             const char *const *targets, struct mix_law_spec *spec,
-                             char notes[MIX_TEXT_MAX], struct mix_error *err)
-{
-    (void)domains;
-    (void)targets;
-    return separable_check_terms(data, spec, notes, err);
-}
-
 static struct separable_symbols symbols_of(const struct mix_model *model)
 {
     struct separable_symbols s = {0};
@@ -104,12 +95,6 @@ static void start(const struct mix_model *model, const struct law_scales *scales
     separable_clip(model, theta);
 }
 
-static double *kept_of(const struct mix_model *model, size_t r, size_t m)
-{
-    const size_t n_each = model->spec.n_domains + 1 + 2 * separable_n_scales(model);
-    return model->cache + r * model->cache_row + 1 + m * n_each;
-}
-
 /* Scale term k of target m as theta has it: A_j^(1/gamma) (K), gamma and exponent, unpacked in
  * model->scratch. */
 static double *values_of(const struct mix_model *model, size_t m, size_t k)
@@ -131,97 +116,65 @@ static void unpack(const struct mix_model *model, const double *theta)
         }
 }
 
-/* Scale term k at point r: sum_j h_j A_j^(1/gamma), and the term itself. */
-static void set_term(const struct mix_model *model, const struct law_points *points, size_t r,
-                     size_t k, const double *values, double *sum, double *term)
+/* Scale term k: sum_j h_j A_j^(1/gamma), and the term itself, behind what the mixing term keeps. */
+static double *sum_and_term(const struct mix_model *model, const struct separable_entry *at,
+                            size_t k)
 {
-    const size_t n_domains = model->spec.n_domains;
-    *sum = separable_dot(n_domains, values, points->h + r * n_domains);
-    *term =
-        exp(values[n_domains] * log(*sum) -
-            values[n_domains + 1] * (separable_ln_scale(model, k, points, r) - ln_unit(model, k)));
+    return at->kept + model->spec.n_domains + 1 + 2 * k;
 }
 
-static void eval(struct mix_model *model, const double *theta, const struct law_points *points,
-                 double *g, double *phi)
-{
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    unpack(model, theta);
-    for (size_t r = 0; r < points->n_rows; r++)
-        for (size_t m = 0; m < n_targets; m++) {
-            const size_t e = r * n_targets + m;
-            double *kept = kept_of(model, r, m), *sum = kept + n_domains + 1;
-            if (model->idle[m])
-                continue;
-            g[e] =
-                mixing_value(model, theta + m * model->n_own, points->ln_h + r * n_domains, kept);
-            phi[e] = 1.0;
-            for (size_t k = 0; k < separable_n_scales(model); k++, sum += 2) {
-                set_term(model, points, r, k, values_of(model, m, k), sum, sum + 1);
-                g[e] += sum[1];
-            }
-        }
-}
-
-/* Derivatives of a scale term by its K+2 entries of theta, `stride` apart. */
-static void term_derivatives(const struct mix_model *model, const struct law_points *points,
-                             size_t r, size_t k, const double *theta, const double *values,
-                             const double *sum, double *own, size_t stride)
+static double value(const struct mix_model *model, const struct separable_entry *at, double *phi)
 {
     const size_t n_domains = model->spec.n_domains;
-    const double *h = points->h + r * n_domains, term = sum[1], power = values[n_domains];
+    double loss = mixing_value(model, at->theta, at->ln_h, at->kept);
+    phi[0] = 1.0;
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        const double *values = values_of(model, at->m, k);
+        double *sum = sum_and_term(model, at, k);
+        sum[0] = separable_dot(n_domains, values, at->h);
+        sum[1] =
+            exp(values[n_domains] * log(sum[0]) -
+                values[n_domains + 1] * (separable_ln_scale(model, k, at) - ln_unit(model, k)));
+        loss += sum[1];
+    }
+    return loss;
+}
+
+/* Derivatives of scale term k by its K+2 entries of theta. */
+static void term_derivatives(const struct mix_model *model, const struct separable_entry *at,
+                             size_t k, double *own)
+{
+    const size_t n_domains = model->spec.n_domains, stride = at->stride;
+    const double *theta = at->theta + at_scale(model, k), *values = values_of(model, at->m, k);
+    const double *h = at->h, *kept = sum_and_term(model, at, k);
+    const double sum = kept[0], term = kept[1], power = values[n_domains];
     double mean = 0.0; /* of ln A_j */
     for (size_t j = 0; j < n_domains; j++) {
-        const double share = values[j] / *sum * h[j];
+        const double share = values[j] / sum * h[j];
         own[j * stride] = term * share;
         mean += share * theta[j];
     }
-    own[n_domains * stride] = term * (log(*sum) - mean / power);
-    own[(n_domains + 1) * stride] = -term * values[n_domains + 1] *
-                                    (separable_ln_scale(model, k, points, r) - ln_unit(model, k));
+    own[n_domains * stride] = term * (log(sum) - mean / power);
+    own[(n_domains + 1) * stride] =
+        -term * values[n_domains + 1] * (separable_ln_scale(model, k, at) - ln_unit(model, k));
 }
 
-static void jacobian(struct mix_model *model, const double *theta, const struct law_points *points,
-                     const double *lambda, const double *phi, double *own, double *u, double *v)
+static void derivatives(const struct mix_model *model, const struct separable_entry *at,
+                        double *own)
 {
-    (void)v;
-    (void)lambda;
-    (void)phi;
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    const size_t n_e = points->n_rows * n_targets;
-    unpack(model, theta);
-    memset(u, 0, n_e * sizeof *u);
-    for (size_t r = 0; r < points->n_rows; r++)
-        for (size_t m = 0; m < n_targets; m++) {
-            const double *at = theta + m * model->n_own, *kept = kept_of(model, r, m);
-            double *of_entry = own + r * n_targets + m;
-            if (model->idle[m])
-                continue;
-            mixing_derivatives(model, at, points->ln_h + r * n_domains, kept, of_entry, n_e);
-            for (size_t k = 0; k < separable_n_scales(model); k++)
-                term_derivatives(model, points, r, k, at + at_scale(model, k),
-                                 values_of(model, m, k), kept + n_domains + 1 + 2 * k,
-                                 of_entry + at_scale(model, k) * n_e, n_e);
-        }
+    mixing_derivatives(model, at->theta, at->ln_h, at->kept, own, at->stride);
+    for (size_t k = 0; k < separable_n_scales(model); k++)
+        term_derivatives(model, at, k, own + at_scale(model, k) * at->stride);
 }
 
-static void mixture_gradient(struct mix_model *model, const double *theta,
-                             const struct law_points *points, const double *lambda,
-                             const double *phi, double *dloss_dh)
+static void slopes(const struct mix_model *model, const struct separable_entry *at, double *slope)
 {
-    (void)lambda;
-    (void)phi;
     const size_t n_domains = model->spec.n_domains;
-    unpack(model, theta);
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        const double *kept = kept_of(model, 0, m), *sum = kept + n_domains + 1;
-        double *slope = dloss_dh + m * n_domains;
-        mixing_slopes(model, theta + m * model->n_own, points->h, kept, slope);
-        for (size_t k = 0; k < separable_n_scales(model); k++, sum += 2) {
-            const double *values = values_of(model, m, k);
-            for (size_t j = 0; j < n_domains; j++)
-                slope[j] += sum[1] * values[n_domains] / sum[0] * values[j];
-        }
+    mixing_slopes(model, at->theta, at->h, at->kept, slope);
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        const double *values = values_of(model, at->m, k), *sum = sum_and_term(model, at, k);
+        for (size_t j = 0; j < n_domains; j++)
+            slope[j] += sum[1] * values[n_domains] / sum[0] * values[j];
     }
 }
 
@@ -231,95 +184,84 @@ static double unit_of(const struct mix_model *model, size_t k, double power, dou
     return exp(exponent / power * ln_unit(model, k));
 }
 
-static void to_natural(const struct mix_model *model, const double *theta, const double *lambda,
+static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
                        double *params)
 {
     const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        const double *own = theta + m * model->n_own;
-        *params++ = lambda[m];
-        mixing_to_natural(model, own, params);
-        params += 2 * n_domains;
-        for (size_t k = 0; k < separable_n_scales(model); k++) {
-            const double *scale = own + at_scale(model, k);
-            const double power = scale[n_domains], exponent = exp(scale[n_domains + 1]);
-            const double unit = unit_of(model, k, power, exponent);
-            for (size_t j = 0; j < n_domains; j++)
-                *params++ = exp(scale[j] / power) * unit;
-            *params++ = power;
-            *params++ = exponent;
-        }
+    *params++ = linear[0];
+    mixing_to_natural(model, theta, params);
+    params += 2 * n_domains;
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        const double *scale = theta + at_scale(model, k);
+        const double power = scale[n_domains], exponent = exp(scale[n_domains + 1]);
+        const double unit = unit_of(model, k, power, exponent);
+        for (size_t j = 0; j < n_domains; j++)
+            *params++ = exp(scale[j] / power) * unit;
+        *params++ = power;
+        *params++ = exponent;
     }
 }
 
 static void from_natural(const struct mix_model *model, const double *params, double *theta,
-                         double *lambda)
+                         double *linear)
 {
     const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++) {
-        double *own = theta + m * model->n_own;
-        lambda[m] = *params++;
-        mixing_from_natural(model, params, own);
-        params += 2 * n_domains;
-        for (size_t k = 0; k < separable_n_scales(model); k++, params += n_domains + 2) {
-            double *scale = own + at_scale(model, k);
-            const double power = params[n_domains], exponent = fmax(params[n_domains + 1], 1e-300);
-            const double unit = unit_of(model, k, power, exponent);
-            for (size_t j = 0; j < n_domains; j++)
-                scale[j] = power * log(fmax(params[j] / unit, 1e-300));
-            scale[n_domains] = power;
-            scale[n_domains + 1] = log(exponent);
-        }
+    linear[0] = *params++;
+    mixing_from_natural(model, params, theta);
+    params += 2 * n_domains;
+    for (size_t k = 0; k < separable_n_scales(model); k++, params += n_domains + 2) {
+        double *scale = theta + at_scale(model, k);
+        const double power = params[n_domains], exponent = fmax(params[n_domains + 1], 1e-300);
+        const double unit = unit_of(model, k, power, exponent);
+        for (size_t j = 0; j < n_domains; j++)
+            scale[j] = power * log(fmax(params[j] / unit, 1e-300));
+        scale[n_domains] = power;
+        scale[n_domains + 1] = log(exponent);
     }
 }
 
-static void natural_jacobian(const struct mix_model *model, const double *theta, double *jac)
+static void natural_rows(const struct mix_model *model, const double *theta, size_t own,
+                         size_t linear, double *jac, size_t n_columns)
 {
-    const size_t n_domains = model->spec.n_domains, n_targets = model->spec.n_targets;
-    const size_t n_columns = model->n_theta + n_targets;
-    for (size_t m = 0; m < n_targets; m++) {
-        const size_t own = m * model->n_own;
-        jac[model->n_theta + m] = 1.0;
-        jac += n_columns;
-        mixing_natural_jacobian(model, theta + own, own, jac, n_columns);
-        jac += 2 * n_domains * n_columns;
-        for (size_t k = 0; k < separable_n_scales(model); k++) {
-            const size_t at = own + at_scale(model, k), at_power = at + n_domains;
-            const double power = theta[at_power], exponent = exp(theta[at_power + 1]);
-            const double unit = unit_of(model, k, power, exponent), ln_s = ln_unit(model, k);
-            for (size_t j = 0; j < n_domains; j++, jac += n_columns) {
-                const double c = exp(theta[at + j] / power) * unit;
-                jac[at + j] = c / power;
-                jac[at_power] = -c * (theta[at + j] + exponent * ln_s) / (power * power);
-                jac[at_power + 1] = c * exponent / power * ln_s;
-            }
-            jac[at_power] = 1.0;
-            jac[n_columns + at_power + 1] = exponent;
-            jac += 2 * n_columns;
+    const size_t n_domains = model->spec.n_domains;
+    jac[linear] = 1.0;
+    jac += n_columns;
+    mixing_natural_jacobian(model, theta, own, jac, n_columns);
+    jac += 2 * n_domains * n_columns;
+    for (size_t k = 0; k < separable_n_scales(model); k++) {
+        const double *scale = theta + at_scale(model, k);
+        const size_t at = own + at_scale(model, k), at_power = at + n_domains;
+        const double power = scale[n_domains], exponent = exp(scale[n_domains + 1]);
+        const double unit = unit_of(model, k, power, exponent), ln_s = ln_unit(model, k);
+        for (size_t j = 0; j < n_domains; j++, jac += n_columns) {
+            const double c = exp(scale[j] / power) * unit;
+            jac[at + j] = c / power;
+            jac[at_power] = -c * (scale[j] + exponent * ln_s) / (power * power);
+            jac[at_power + 1] = c * exponent / power * ln_s;
         }
+        jac[at_power] = 1.0;
+        jac[n_columns + at_power + 1] = exponent;
+        jac += 2 * n_columns;
     }
 }
 
-static void param_name(const struct mix_model *model, size_t p, const char *const *domains,
-                       const char *const *targets, char *name, char *unit)
-{
-    const struct separable_symbols symbols = symbols_of(model);
-    separable_name(model, &symbols, p, domains, targets, name, unit);
-}
+static const struct separable_law target = {
+    .unpack = unpack,
+    .value = value,
+    .derivatives = derivatives,
+    .slopes = slopes,
+    .to_natural = to_natural,
+    .from_natural = from_natural,
+    .natural_rows = natural_rows,
+};
 
 const struct mix_law mix_law_joint = {
     .name = "joint",
     .summary = "the mixture sets the scale terms too (Shukor et al.), M(4K+5) parameters",
     .targets = LAW_ANY_TARGET,
-    .check = check,
+    .separable = &target,
+    .check = separable_check_terms,
     .layout = layout,
     .start = start,
-    .eval = eval,
-    .jacobian = jacobian,
-    .mixture_gradient = mixture_gradient,
-    .to_natural = to_natural,
-    .from_natural = from_natural,
-    .natural_jacobian = natural_jacobian,
-    .param_name = param_name,
-    .least_size = separable_least_size,
+    SEPARABLE_FUNCTIONS,
 };

@@ -190,6 +190,7 @@ void mix_model_destroy(struct mix_model *model)
     free(model->lower);
     free(model->upper);
     free(model->idle);
+    free(model->symbols);
     free(model->pull);
     free(model->centre);
     free(model->scratch);

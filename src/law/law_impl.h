@@ -46,10 +46,11 @@ struct mix_model {
     size_t n_theta;     /* Q */
     size_t n_linear;    /* L per target */
     size_t n_own, n_v;
-    bool separable;  /* targets have no parameter in common; see separable.h */
-    size_t n_params; /* P */
-    size_t n_gauge;  /* natural parameters that others follow from */
-    bool *idle;      /* (M) of a separable law: eval and jacobian may leave these targets out */
+    bool separable;                    /* targets have no parameter in common; see separable.h */
+    struct separable_symbols *symbols; /* of a separable law; else NULL */
+    size_t n_params;                   /* P */
+    size_t n_gauge;                    /* natural parameters that others follow from */
+    bool *idle; /* (M) of a separable law: eval and jacobian may leave these targets out */
     double *pull, *centre; /* (Q) pull (theta - centre)^2 is added to the mean squared residual of a
                               separable law's target; NULL = nothing */
     size_t *own_column;    /* (M, n_own) column of theta */
@@ -64,12 +65,14 @@ struct mix_model {
     struct law_points point_1;
     double *cache; /* (R, cache_row) what eval leaves for jac */
     size_t cache_rows, cache_row;
+    size_t cache_entry; /* of a separable law: numbers of one (row, target) */
 };
 
 struct mix_law {
     const char *name;
     const char *summary;
     enum law_targets targets;
+    const struct separable_law *separable; /* one target of a separable law; else NULL */
     /** See mix_law_spec_from_data(); shapes and n_min are set already. */
     enum mix_status (*check)(const struct mix_data *data, const char *const *domains,
                              const char *const *targets, struct mix_law_spec *spec,

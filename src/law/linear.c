@@ -18,25 +18,10 @@
  * RegMix runs and 10, 20 and 30 of 40 SlimPajama runs at 680M, by the error on the others. */
 static const double RIDGE = 1e-4;
 
-static enum mix_status check(const struct mix_data *data, const char *const *domains,
-                             const char *const *targets, struct mix_law_spec *spec,
-                             char notes[MIX_TEXT_MAX], struct mix_error *err)
-{
-    (void)domains;
-    (void)targets;
-    return separable_check_one_scale(data, spec, false, notes, err);
-}
-
-static struct separable_symbols symbols_of(void)
-{
-    struct separable_symbols s = {0};
-    separable_add(&s, true, "w", "loss", true);
-    return s;
-}
-
 static enum mix_status layout(struct mix_model *model, struct mix_error *err)
 {
-    const struct separable_symbols symbols = symbols_of();
+    struct separable_symbols symbols = {0};
+    separable_add(&symbols, true, "w", "loss", true);
     const size_t n_domains = model->spec.n_domains;
     const enum mix_status status =
         separable_layout(model, n_domains - 1, 1, &symbols, 0, n_domains, err);
@@ -57,107 +42,80 @@ static void start(const struct mix_model *model, const struct law_scales *scales
     memset(theta, 0, model->n_theta * sizeof *theta);
 }
 
-static void eval(struct mix_model *model, const double *theta, const struct law_points *points,
-                 double *g, double *phi)
-{
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    double *contrasts = model->scratch;
-    for (size_t r = 0; r < points->n_rows; r++) {
-        const double *h = points->h + r * n_domains;
-        double sum = 0.0;
-        for (size_t j = 0; j < n_domains; j++)
-            sum += h[j];
-        separable_contrasts(n_domains, h, contrasts);
-        for (size_t m = 0; m < n_targets; m++) {
-            g[r * n_targets + m] =
-                separable_dot(n_domains - 1, theta + m * model->n_own, contrasts);
-            phi[r * n_targets + m] = sum;
-        }
-    }
-}
-
-static void jacobian(struct mix_model *model, const double *theta, const struct law_points *points,
-                     const double *lambda, const double *phi, double *own, double *u, double *v)
-{
-    (void)theta;
-    (void)lambda;
-    (void)phi;
-    (void)v;
-    const size_t n_targets = model->spec.n_targets, n_domains = model->spec.n_domains;
-    const size_t n_e = points->n_rows * n_targets;
-    memset(u, 0, n_e * sizeof *u);
-    for (size_t r = 0; r < points->n_rows; r++) {
-        separable_contrasts(n_domains, points->h + r * n_domains, model->scratch);
-        for (size_t k = 0; k < model->n_own; k++)
-            for (size_t m = 0; m < n_targets; m++)
-                own[k * n_e + r * n_targets + m] = model->scratch[k];
-    }
-}
-
-static void to_natural(const struct mix_model *model, const double *theta, const double *lambda,
-                       double *params)
+/* The contrasts of h (K-1), and its sum. */
+static void at_point(const struct mix_model *model, const struct law_points *points, size_t r)
 {
     const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++, params += n_domains) {
-        separable_from_contrasts(n_domains, theta + m * model->n_own, params);
-        for (size_t j = 0; j < n_domains; j++)
-            params[j] += lambda[m];
-    }
+    const double *h = points->h + r * n_domains;
+    double sum = 0.0;
+    for (size_t j = 0; j < n_domains; j++)
+        sum += h[j];
+    separable_contrasts(n_domains, h, model->scratch);
+    model->scratch[n_domains - 1] = sum;
 }
 
-static void mixture_gradient(struct mix_model *model, const double *theta,
-                             const struct law_points *points, const double *lambda,
-                             const double *phi, double *dloss_dh)
+static double value(const struct mix_model *model, const struct separable_entry *at, double *phi)
 {
-    (void)points;
-    (void)phi;
-    to_natural(model, theta, lambda, dloss_dh);
+    const size_t n_contrasts = model->spec.n_domains - 1;
+    phi[0] = model->scratch[n_contrasts];
+    return separable_dot(n_contrasts, at->theta, model->scratch);
+}
+
+static void derivatives(const struct mix_model *model, const struct separable_entry *at,
+                        double *own)
+{
+    for (size_t k = 0; k < model->n_own; k++)
+        own[k * at->stride] = model->scratch[k];
+}
+
+static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
+                       double *params)
+{
+    separable_from_contrasts(model->spec.n_domains, theta, params);
+    for (size_t j = 0; j < model->spec.n_domains; j++)
+        params[j] += linear[0];
+}
+
+static void slopes(const struct mix_model *model, const struct separable_entry *at, double *slope)
+{
+    to_natural(model, at->theta, at->linear, slope);
 }
 
 static void from_natural(const struct mix_model *model, const double *params, double *theta,
-                         double *lambda)
+                         double *linear)
 {
-    const size_t n_domains = model->spec.n_domains;
-    for (size_t m = 0; m < model->spec.n_targets; m++, params += n_domains) {
-        lambda[m] = 0.0;
-        for (size_t j = 0; j < n_domains; j++)
-            lambda[m] += params[j] / (double)n_domains;
-        separable_contrasts(n_domains, params, theta + m * model->n_own);
-    }
+    linear[0] = 0.0;
+    for (size_t j = 0; j < model->spec.n_domains; j++)
+        linear[0] += params[j] / (double)model->spec.n_domains;
+    separable_contrasts(model->spec.n_domains, params, theta);
 }
 
-static void natural_jacobian(const struct mix_model *model, const double *theta, double *jac)
+static void natural_rows(const struct mix_model *model, const double *theta, size_t own,
+                         size_t linear, double *jac, size_t n_columns)
 {
     (void)theta;
-    const size_t n_domains = model->spec.n_domains;
-    const size_t n_columns = model->n_theta + model->spec.n_targets;
-    for (size_t m = 0; m < model->spec.n_targets; m++, jac += n_domains * n_columns) {
-        separable_contrasts_jacobian(n_domains, jac + m * model->n_own, n_columns);
-        for (size_t j = 0; j < n_domains; j++)
-            jac[j * n_columns + model->n_theta + m] = 1.0;
-    }
+    separable_contrasts_jacobian(model->spec.n_domains, jac + own, n_columns);
+    for (size_t j = 0; j < model->spec.n_domains; j++)
+        jac[j * n_columns + linear] = 1.0;
 }
 
-static void param_name(const struct mix_model *model, size_t p, const char *const *domains,
-                       const char *const *targets, char *name, char *unit)
-{
-    const struct separable_symbols symbols = symbols_of();
-    separable_name(model, &symbols, p, domains, targets, name, unit);
-}
+static const struct separable_law target = {
+    .at_point = at_point,
+    .value = value,
+    .derivatives = derivatives,
+    .slopes = slopes,
+    .to_natural = to_natural,
+    .from_natural = from_natural,
+    .natural_rows = natural_rows,
+};
 
 const struct mix_law mix_law_linear = {
     .name = "linear",
     .summary = "ridge regression on the mixture at one scale (RegMix), MK parameters",
     .targets = LAW_ANY_TARGET,
-    .check = check,
+    .separable = &target,
+    .check = separable_check_one_scale,
     .layout = layout,
     .start = start,
-    .eval = eval,
-    .jacobian = jacobian,
-    .mixture_gradient = mixture_gradient,
-    .to_natural = to_natural,
-    .from_natural = from_natural,
-    .natural_jacobian = natural_jacobian,
-    .param_name = param_name,
-    .least_size = separable_least_size,
+    SEPARABLE_FUNCTIONS,
 };

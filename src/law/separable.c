@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double BOX = 40.0, EXPONENT_MIN = 1e-3, EXPONENT_MAX = 8.0;
 /* On the mean squared residual. At the residual of 0.01 nats that laws leave on 100 runs, this is a
@@ -39,6 +40,7 @@ enum mix_status separable_layout(struct mix_model *model, size_t n_own, size_t n
     model->n_params = 0;
     for (size_t i = 0; i < symbols->n; i++)
         model->n_params += n_targets * width(model, &symbols->symbol[i]);
+    model->cache_entry = n_cache;
     model->cache_row = n_targets * n_cache + 1; /* the first number is law_model_reset()'s */
     model->own_column = calloc(n_theta + 1, sizeof *model->own_column);
     model->lower = calloc(n_theta + 1, sizeof *model->lower);
@@ -47,9 +49,12 @@ enum mix_status separable_layout(struct mix_model *model, size_t n_own, size_t n
     model->pull = calloc(n_theta + 1, sizeof *model->pull);
     model->centre = calloc(n_theta + 1, sizeof *model->centre);
     model->scratch = calloc(n_scratch + 1, sizeof *model->scratch);
-    if (model->own_column == NULL || model->lower == NULL || model->upper == NULL ||
-        model->idle == NULL || model->pull == NULL || model->centre == NULL ||
-        model->scratch == NULL)
+    model->symbols = malloc(sizeof *model->symbols);
+    if (model->symbols != NULL)
+        *model->symbols = *symbols;
+    if (model->symbols == NULL || model->own_column == NULL || model->lower == NULL ||
+        model->upper == NULL || model->idle == NULL || model->pull == NULL ||
+        model->centre == NULL || model->scratch == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a law of %zu targets", n_targets);
     for (size_t i = 0; i < n_theta; i++)
         model->own_column[i] = i;
@@ -72,11 +77,123 @@ void separable_clip(const struct mix_model *model, double *theta)
         theta[i] = fmin(fmax(theta[i], model->lower[i]), model->upper[i]);
 }
 
-void separable_name(const struct mix_model *model, const struct separable_symbols *symbols,
-                    size_t p, const char *const *domains, const char *const *targets, char *name,
-                    char *unit)
+/* What the targets of a point have in common. */
+static struct separable_entry entry_of(const struct mix_model *model,
+                                       const struct law_points *points, size_t r)
 {
-    const size_t n_each = model->n_params / model->spec.n_targets;
+    const size_t n_domains = model->spec.n_domains;
+    return (struct separable_entry){.points = points,
+                                    .r = r,
+                                    .h = points->h + r * n_domains,
+                                    .ln_h = points->ln_h + r * n_domains,
+                                    .stride = points->n_rows * model->spec.n_targets};
+}
+
+static void enter_target(const struct mix_model *model, const double *theta, size_t m,
+                         struct separable_entry *at)
+{
+    at->m = m;
+    at->theta = theta + m * model->n_own;
+    at->kept = model->cache + at->r * model->cache_row + 1 + m * model->cache_entry;
+}
+
+void separable_eval(struct mix_model *model, const double *theta, const struct law_points *points,
+                    double *g, double *phi)
+{
+    const struct separable_law *law = model->law->separable;
+    const size_t n_targets = model->spec.n_targets;
+    if (law->unpack != NULL)
+        law->unpack(model, theta);
+    for (size_t r = 0; r < points->n_rows; r++) {
+        if (law->at_point != NULL)
+            law->at_point(model, points, r);
+        struct separable_entry at = entry_of(model, points, r);
+        for (size_t m = 0; m < n_targets; m++) {
+            if (model->idle[m])
+                continue;
+            enter_target(model, theta, m, &at);
+            g[r * n_targets + m] = law->value(model, &at, phi + r * n_targets + m);
+        }
+    }
+}
+
+void separable_jacobian(struct mix_model *model, const double *theta,
+                        const struct law_points *points, const double *lambda, const double *phi,
+                        double *own, double *u, double *v)
+{
+    (void)v;
+    const struct separable_law *law = model->law->separable;
+    const size_t n_targets = model->spec.n_targets;
+    memset(u, 0, points->n_rows * n_targets * sizeof *u);
+    if (law->unpack != NULL)
+        law->unpack(model, theta);
+    for (size_t r = 0; r < points->n_rows; r++) {
+        if (law->at_point != NULL)
+            law->at_point(model, points, r);
+        struct separable_entry at = entry_of(model, points, r);
+        for (size_t m = 0; m < n_targets; m++) {
+            if (model->idle[m])
+                continue;
+            enter_target(model, theta, m, &at);
+            at.linear = lambda + m * model->n_linear;
+            at.phi = phi + r * n_targets + m;
+            law->derivatives(model, &at, own + r * n_targets + m);
+        }
+    }
+}
+
+void separable_mixture_gradient(struct mix_model *model, const double *theta,
+                                const struct law_points *points, const double *lambda,
+                                const double *phi, double *dloss_dh)
+{
+    const struct separable_law *law = model->law->separable;
+    if (law->unpack != NULL)
+        law->unpack(model, theta);
+    struct separable_entry at = entry_of(model, points, 0);
+    for (size_t m = 0; m < model->spec.n_targets; m++) {
+        enter_target(model, theta, m, &at);
+        at.linear = lambda + m * model->n_linear;
+        at.phi = phi + m;
+        law->slopes(model, &at, dloss_dh + m * model->spec.n_domains);
+    }
+}
+
+static size_t n_natural(const struct mix_model *model)
+{
+    return model->n_params / model->spec.n_targets;
+}
+
+void separable_to_natural(const struct mix_model *model, const double *theta, const double *lambda,
+                          double *params)
+{
+    for (size_t m = 0; m < model->spec.n_targets; m++)
+        model->law->separable->to_natural(model, theta + m * model->n_own,
+                                          lambda + m * model->n_linear,
+                                          params + m * n_natural(model));
+}
+
+void separable_from_natural(const struct mix_model *model, const double *params, double *theta,
+                            double *lambda)
+{
+    for (size_t m = 0; m < model->spec.n_targets; m++)
+        model->law->separable->from_natural(model, params + m * n_natural(model),
+                                            theta + m * model->n_own, lambda + m * model->n_linear);
+}
+
+void separable_natural_jacobian(const struct mix_model *model, const double *theta, double *jac)
+{
+    const size_t n_columns = model->n_theta + model->spec.n_targets * model->n_linear;
+    for (size_t m = 0; m < model->spec.n_targets; m++)
+        model->law->separable->natural_rows(model, theta + m * model->n_own, m * model->n_own,
+                                            model->n_theta + m * model->n_linear,
+                                            jac + m * n_natural(model) * n_columns, n_columns);
+}
+
+void separable_param_name(const struct mix_model *model, size_t p, const char *const *domains,
+                          const char *const *targets, char *name, char *unit)
+{
+    const struct separable_symbols *symbols = model->symbols;
+    const size_t n_each = n_natural(model);
     const char *target = targets[p / n_each];
     size_t at = p % n_each, i = 0;
     while (at >= width(model, &symbols->symbol[i]))
@@ -135,9 +252,12 @@ static struct range range_of(size_t n, const double *x)
     return range;
 }
 
-enum mix_status separable_check_terms(const struct mix_data *data, struct mix_law_spec *spec,
+enum mix_status separable_check_terms(const struct mix_data *data, const char *const *domains,
+                                      const char *const *targets, struct mix_law_spec *spec,
                                       char notes[MIX_TEXT_MAX], struct mix_error *err)
 {
+    (void)domains;
+    (void)targets;
     spec->has_size_term = range_of(data->n_rows, data->n_params).varies;
     spec->has_token_term = range_of(data->n_rows, data->n_tokens).varies;
     snprintf(
@@ -147,28 +267,38 @@ enum mix_status separable_check_terms(const struct mix_data *data, struct mix_la
     return check_form(spec, err);
 }
 
-enum mix_status separable_check_one_scale(const struct mix_data *data, struct mix_law_spec *spec,
-                                          bool tokens, char notes[MIX_TEXT_MAX],
-                                          struct mix_error *err)
+enum mix_status separable_check_one_size(const struct mix_data *data, struct mix_law_spec *spec,
+                                         char notes[MIX_TEXT_MAX], struct mix_error *err)
 {
     const struct range n = range_of(data->n_rows, data->n_params);
-    const struct range d = range_of(data->n_rows, data->n_tokens);
     if (n.varies)
         return mix_fail(err, MIX_EINVAL,
                         "law %s knows nothing of N, and the selected runs have from %.6g to %.6g "
                         "million parameters; select one size by --where n_params=%.10g, or use law "
                         "additive",
                         spec->law, n.low, n.high, n.high * 1e6);
-    if (d.varies && !tokens)
+    spec->has_token_term = range_of(data->n_rows, data->n_tokens).varies;
+    snprintf(notes, MIX_TEXT_MAX, "law %s answers for %s whatever is asked for\n", spec->law,
+             spec->has_token_term ? "the N of the selected runs"
+                                  : "the scale of the selected runs");
+    return check_form(spec, err);
+}
+
+enum mix_status separable_check_one_scale(const struct mix_data *data, const char *const *domains,
+                                          const char *const *targets, struct mix_law_spec *spec,
+                                          char notes[MIX_TEXT_MAX], struct mix_error *err)
+{
+    (void)domains;
+    (void)targets;
+    const struct range d = range_of(data->n_rows, data->n_tokens);
+    const enum mix_status status = separable_check_one_size(data, spec, notes, err);
+    if (status == MIX_OK && d.varies)
         return mix_fail(err, MIX_EINVAL,
                         "law %s knows nothing of D, and the selected runs saw from %.6g to %.6g "
                         "billion tokens; select one length by --where n_tokens=%.10g, or use law "
                         "additive",
                         spec->law, d.low, d.high, d.high * 1e9);
-    spec->has_token_term = d.varies;
-    snprintf(notes, MIX_TEXT_MAX, "law %s answers for %s whatever is asked for\n", spec->law,
-             d.varies ? "the N of the selected runs" : "the scale of the selected runs");
-    return check_form(spec, err);
+    return status;
 }
 
 void separable_contrasts(size_t n, const double *x, double *y)

@@ -29,10 +29,76 @@ struct separable_symbols {
 void separable_add(struct separable_symbols *symbols, bool present, const char *symbol,
                    const char *unit, bool per_domain);
 
+/** A point and a target, as a law sees them. */
+struct separable_entry {
+    const struct law_points *points;
+    size_t r, m;
+    const double *theta;    /* (n_own) of the target */
+    const double *h, *ln_h; /* (K) of the point */
+    double *kept;           /* (n_cache) what value() leaves for the derivatives */
+    size_t stride;          /* from a number of the entry to the next, in phi and own */
+    const double *linear;   /* (L) of the target; NULL in value() */
+    const double *phi;      /* (L); NULL in value() */
+};
+
 /**
- * Counts, columns and a box of +-40 for n_own entries of theta per target and the symbols.
+ * A law as a function of one target. The frames below loop over points and targets, leave out those
+ * that are idle, and find the target's parameters.
+ */
+struct separable_law {
+    /** Unpack theta of all targets into model->scratch; NULL = nothing to do. */
+    void (*unpack)(const struct mix_model *model, const double *theta);
+    /** Numbers of point r that all targets share, into model->scratch; NULL = none. */
+    void (*at_point)(const struct mix_model *model, const struct law_points *points, size_t r);
+    /** The value but for the linear terms, and phi (L) out. */
+    double (*value)(const struct mix_model *model, const struct separable_entry *at, double *phi);
+    /** own (n_own) out, at->stride apart: derivatives of the loss by the target's theta. */
+    void (*derivatives)(const struct mix_model *model, const struct separable_entry *at,
+                        double *own);
+    /** slope (K) out: derivatives of the loss by h. */
+    void (*slopes)(const struct mix_model *model, const struct separable_entry *at, double *slope);
+    /** Natural parameters (P / M) of the target and back. */
+    void (*to_natural)(const struct mix_model *model, const double *theta, const double *linear,
+                       double *params);
+    void (*from_natural)(const struct mix_model *model, const double *params, double *theta,
+                         double *linear);
+    /** Rows of the target's natural parameters; theta (n_own) stands in column `own`, the linear
+     * parameters from column `linear` on. */
+    void (*natural_rows)(const struct mix_model *model, const double *theta, size_t own,
+                         size_t linear, double *jac, size_t n_columns);
+};
+
+/** The functions of struct mix_law, by the law's struct separable_law. */
+void separable_eval(struct mix_model *model, const double *theta, const struct law_points *points,
+                    double *g, double *phi);
+void separable_jacobian(struct mix_model *model, const double *theta,
+                        const struct law_points *points, const double *lambda, const double *phi,
+                        double *own, double *u, double *v);
+void separable_mixture_gradient(struct mix_model *model, const double *theta,
+                                const struct law_points *points, const double *lambda,
+                                const double *phi, double *dloss_dh);
+void separable_to_natural(const struct mix_model *model, const double *theta, const double *lambda,
+                          double *params);
+void separable_from_natural(const struct mix_model *model, const double *params, double *theta,
+                            double *lambda);
+void separable_natural_jacobian(const struct mix_model *model, const double *theta, double *jac);
+void separable_param_name(const struct mix_model *model, size_t p, const char *const *domains,
+                          const char *const *targets, char *name, char *unit);
+/** Any size can be evaluated. */
+double separable_least_size(const struct mix_model *model, const double *params);
+
+/** What is alike in the table entries of separable laws. */
+#define SEPARABLE_FUNCTIONS                                                                        \
+    .eval = separable_eval, .jacobian = separable_jacobian,                                        \
+    .mixture_gradient = separable_mixture_gradient, .to_natural = separable_to_natural,            \
+    .from_natural = separable_from_natural, .natural_jacobian = separable_natural_jacobian,        \
+    .param_name = separable_param_name, .least_size = separable_least_size
+
+/**
+ * Counts, columns and a box of +-40 for n_own entries of theta per target and the symbols, which
+ * are copied.
  *
- * @param n_cache  numbers that eval leaves for each (row, target)
+ * @param n_cache  numbers that value() leaves for each (row, target)
  * @param n_scratch  size of model->scratch
  */
 enum mix_status separable_layout(struct mix_model *model, size_t n_own, size_t n_linear,
@@ -45,13 +111,6 @@ void separable_box(struct mix_model *model, size_t at, size_t n, double lower, d
 /** Bring theta into the box. */
 void separable_clip(const struct mix_model *model, double *theta);
 
-void separable_name(const struct mix_model *model, const struct separable_symbols *symbols,
-                    size_t p, const char *const *domains, const char *const *targets, char *name,
-                    char *unit);
-
-/** Any size can be evaluated. */
-double separable_least_size(const struct mix_model *model, const double *params);
-
 /**
  * Box and pull of entry `at` of every target, the ln of an exponent of N (`is_size`) or D. Few
  * sizes do not identify an exponent beside a constant and a factor, so each is pulled, so weakly
@@ -63,16 +122,20 @@ void separable_exponent(struct mix_model *model, size_t at, bool is_size);
 /** Start of such an entry: ln of a number between 0.05 and 1. */
 double separable_start_exponent(gsl_rng *rng);
 
-/** Refuse forms, set has_size_term and has_token_term by what varies in the table, and note what is
- * dropped. */
-enum mix_status separable_check_terms(const struct mix_data *data, struct mix_law_spec *spec,
+/* Functions `check` of struct mix_law; all refuse forms. */
+
+/** Set has_size_term and has_token_term by what varies in the table, and note what is dropped. */
+enum mix_status separable_check_terms(const struct mix_data *data, const char *const *domains,
+                                      const char *const *targets, struct mix_law_spec *spec,
                                       char notes[MIX_TEXT_MAX], struct mix_error *err);
 
-/** Refuse forms and tables of several N or, where `tokens` is not set, several D; note that the law
- * answers for one scale only. */
-enum mix_status separable_check_one_scale(const struct mix_data *data, struct mix_law_spec *spec,
-                                          bool tokens, char notes[MIX_TEXT_MAX],
-                                          struct mix_error *err);
+/** Refuse tables of several N, and note that the law answers for one size only. */
+enum mix_status separable_check_one_size(const struct mix_data *data, struct mix_law_spec *spec,
+                                         char notes[MIX_TEXT_MAX], struct mix_error *err);
+/** Refuse tables of several N or D, and note that the law answers for one scale only. */
+enum mix_status separable_check_one_scale(const struct mix_data *data, const char *const *domains,
+                                          const char *const *targets, struct mix_law_spec *spec,
+                                          char notes[MIX_TEXT_MAX], struct mix_error *err);
 
 /**
  * Coordinates of vectors (n) whose entries sum to 0 in an orthonormal basis (Helmert's): y (n-1) =
@@ -103,11 +166,11 @@ static inline bool separable_is_size(const struct mix_model *model, size_t k)
     return k == 0 && model->spec.has_size_term;
 }
 
-/** ln N or ln D at point r. */
+/** ln N or ln D at the point. */
 static inline double separable_ln_scale(const struct mix_model *model, size_t k,
-                                        const struct law_points *points, size_t r)
+                                        const struct separable_entry *at)
 {
-    return separable_is_size(model, k) ? points->ln_n[r] : points->ln_d[r];
+    return separable_is_size(model, k) ? at->points->ln_n[at->r] : at->points->ln_d[at->r];
 }
 
 /**

@@ -15,7 +15,7 @@ static enum mix_status check(const struct mix_data *data, const char *const *dom
 
 const struct mix_law mix_law_transfer = {
     .name = "transfer",
-    .summary = "capacity + noise with transfer between domains, K(K-1)+7K+3 parameters",
+    .summary = "capacity + noise with transfer between domains, K^2+7K+3 parameters",
     .check = check,
     COMPETITION_FUNCTIONS,
 };

@@ -40,6 +40,30 @@ static enum mix_status find_own(const struct asking *asking, double *record, str
     return MIX_OK;
 }
 
+/* A start that keeps the constraints is an answer too, where there is hardly another: the baseline
+ * with guards on all losses. */
+static enum mix_status find_among_starts(const struct asking *asking, double *record,
+                                         struct mix_error *err)
+{
+    struct mix_search *s = asking->search;
+    const size_t n = s->n_domains;
+    for (size_t w = 0; w < asking->n_warm && s->has_terms; w++) {
+        double value = INFINITY;
+        memcpy(asking->h, asking->warm + w * n, n * sizeof *asking->h);
+        mix_simplex_project(n, asking->h, s->asked.lower, s->asked.upper);
+        if (!mix_search_keeps(s, asking->h))
+            continue;
+        const enum mix_status status = mix_search_value(s, asking->h, &value, NULL, err);
+        if (status != MIX_OK)
+            return status;
+        if (value < record[MIX_ANSWER_OWN]) {
+            record[MIX_ANSWER_OWN] = value;
+            memcpy(record + MIX_ANSWER_MIXTURE, asking->h, n * sizeof *asking->h);
+        }
+    }
+    return MIX_OK;
+}
+
 static enum mix_status compare(const struct asking *asking, double *record, struct mix_error *err)
 {
     const size_t n = asking->search->n_domains;
@@ -64,8 +88,12 @@ static enum mix_status ask(void *context, size_t task, void *record, struct mix_
     const struct asking *asking = context;
     const struct mix_draws *draws = asking->draws;
     double *answer = record;
-    asking->search->params = draws->params + asking->draw[task] * draws->n_params;
-    enum mix_status status = find_own(asking, answer, poll, err);
+    enum mix_status status =
+        mix_search_aim(asking->search, draws->params + asking->draw[task] * draws->n_params, err);
+    if (status == MIX_OK)
+        status = find_own(asking, answer, poll, err);
+    if (status == MIX_OK)
+        status = find_among_starts(asking, answer, err);
     if (status == MIX_OK)
         status = compare(asking, answer, err);
     const bool failed = status == MIX_EINVAL || status == MIX_ENUMERIC;
@@ -107,7 +135,8 @@ enum mix_status mix_answers_collect(struct mix_ranks *ranks, struct mix_search *
                                         .records = (uint8_t *)out->answer};
         status = mix_stage_run(ranks, &stage, err);
     }
-    search->params = params;
+    if (status == MIX_OK)
+        status = mix_search_aim(search, params, err);
     free(asking.h);
     return status;
 }

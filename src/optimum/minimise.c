@@ -67,6 +67,11 @@ void mix_minimiser_destroy(struct mix_minimiser *m)
     free(m);
 }
 
+const double *mix_minimiser_gradient(const struct mix_minimiser *m)
+{
+    return m->here.gradient;
+}
+
 bool mix_cholesky_factor(size_t n, double *a)
 {
     for (size_t i = 0; i < n; i++) {
@@ -406,12 +411,24 @@ static enum mix_status polish(struct mix_minimiser *m, const struct mix_problem 
     return status;
 }
 
+/* The projection of what lies on a bound may be some 1e-17 off it, and no step would get far. */
+static void snap_to_bounds(struct mix_minimiser *m, const struct mix_problem *p)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (fabs(m->here.h[i] - p->lower[i]) <= ON_BOUND)
+            m->here.h[i] = p->lower[i];
+        else if (fabs(m->here.h[i] - p->upper[i]) <= ON_BOUND)
+            m->here.h[i] = p->upper[i];
+    }
+}
+
 enum mix_status mix_minimise(struct mix_minimiser *m, const struct mix_problem *p, double *h,
                              struct mix_minimum *minimum, struct mix_error *err)
 {
     m->n_evaluations = 0;
     memcpy(m->here.h, h, m->n * sizeof *h);
     mix_simplex_project(m->n, m->here.h, p->lower, p->upper);
+    snap_to_bounds(m, p);
     enum mix_status status = minimise_evaluate(m, p, &m->here, err);
     if (status != MIX_OK)
         return status;
@@ -423,7 +440,7 @@ enum mix_status mix_minimise(struct mix_minimiser *m, const struct mix_problem *
         status = polish(m, p, err);
     if (status != MIX_OK)
         return status;
-    if (m->here.kkt > KINK * m->here.scale)
+    if (m->here.kkt > fmax(KINK * m->here.scale, p->enough))
         status = minimise_on_kink(m, p, err);
     if (status != MIX_OK)
         return status;

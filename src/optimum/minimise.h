@@ -6,7 +6,7 @@
  * on the free shares, the Hessian by differences of the exact gradient, gives the last digits. The
  * laws have kinks (a domain starts to get capacity above H); a minimum that sits on one is found by
  * a bundle of gradients from its sides.
- * Private to src/optimum/ and its tests.
+ * Private to src/optimum/ and its tests; mix_hull_weights() also serves src/fit/compare_judge.c.
  */
 #ifndef MIXSWEEP_OPTIMUM_MINIMISE_H
 #define MIXSWEEP_OPTIMUM_MINIMISE_H
@@ -34,6 +34,7 @@ struct mix_problem {
     const double *upper; /* (n) <= 1 */
     mix_objective_fn objective;
     void *context;
+    double enough; /* KKT residual below which no kink is looked for; 0 = as near as can be */
 };
 
 /** What was reached. */
@@ -61,6 +62,9 @@ void mix_minimiser_destroy(struct mix_minimiser *minimiser);
  */
 enum mix_status mix_minimise(struct mix_minimiser *minimiser, const struct mix_problem *problem,
                              double *h, struct mix_minimum *minimum, struct mix_error *err);
+
+/** Gradient (n) at the minimum that the last search found; on a kink the certifying combination. */
+const double *mix_minimiser_gradient(const struct mix_minimiser *minimiser);
 
 /** Replace the lower triangle of a symmetric positive definite (n,n) by its Cholesky factor L;
  * false where it is not positive definite. Then solve L x = b and L' x = b in place. */

@@ -24,6 +24,8 @@ static const double LATTICE = 1e6;        /* shares are multiples of 1 / LATTICE
 static const double TOWARDS_CORNER = 0.3; /* of the way from the optimum */
 static const double WORTH =
     0.1; /* of the scatter of a measured mean loss: less is not worth a run */
+static const double WILD =
+    20; /* interquartile ranges, and scatters of a loss, beyond the quartiles */
 static const double LEAST_NOISE = 1e-6; /* relative to the loss */
 
 /* What rank 0 tells all. */
@@ -367,16 +369,52 @@ static enum mix_status ask_draw(void *context, size_t task, void *record, struct
     return MIX_OK;
 }
 
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Rank 0: a draw that is far outside what the others say somewhere would be all of the covariance:
+ * it is left out. */
+static enum mix_status leave_out_wild(struct proposing *p, struct mix_error *err)
+{
+    double *column = calloc(p->n_known, sizeof *column);
+    if (!column)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", p->n_known);
+    for (size_t i = 1; i < p->width; i++) {
+        size_t n = 0;
+        for (size_t d = 0; d < p->n_known; d++)
+            if (p->records[d * p->width] != 0)
+                column[n++] = p->records[d * p->width + i];
+        qsort(column, n, sizeof *column, compare);
+        if (n < DRAWS_MIN)
+            break;
+        const double low = column[n / 4], high = column[n - 1 - n / 4];
+        const double reach = WILD * (high - low + p->noise[(i - 1) % p->n_targets]);
+        for (size_t d = 0; d < p->n_known; d++) {
+            const double value = p->records[d * p->width + i];
+            if (!(value >= low - reach && value <= high + reach))
+                p->records[d * p->width] = 0;
+        }
+    }
+    free(column);
+    return MIX_OK;
+}
+
 /* Collective: the answers of draws that have one, on all ranks. */
 static enum mix_status share_answers(struct proposing *p, struct mix_error *err)
 {
     const size_t n_losses = p->ask.n_candidates * p->n_targets, n_goals = p->ask.n_decisions;
+    enum mix_status status =
+        mix_ranks_agree(p->ranks, p->is_first ? leave_out_wild(p, err) : MIX_OK, err);
+    if (status != MIX_OK)
+        return status;
     for (size_t d = 0; p->is_first && d < p->n_known; d++)
         p->n_draws += p->records[d * p->width] != 0;
     mix_ranks_broadcast(p->ranks, &p->n_draws, sizeof p->n_draws);
     p->loss = calloc(p->n_draws * n_losses + 1, sizeof *p->loss);
     p->goal = calloc(p->n_draws * n_goals + 1, sizeof *p->goal);
-    enum mix_status status = MIX_OK;
     if (!p->loss || !p->goal)
         status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", p->n_draws);
     else if (p->n_draws < DRAWS_MIN)

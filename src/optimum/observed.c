@@ -57,8 +57,10 @@ static void find_best(const struct mix_data *data, const double *mean, double *s
 
 static enum mix_status check_targets(const struct mix_table *table, const struct mix_data *data,
                                      const struct mix_fit *fit, const double *weight,
-                                     struct mix_error *err)
+                                     enum mix_goal goal, struct mix_error *err)
 {
+    const bool relative = goal == MIX_GOAL_MEAN_GAIN || goal == MIX_GOAL_WORST_GAIN;
+    const struct mix_target *first = NULL;
     if (data->n_domains != fit->spec.n_domains || data->n_targets != fit->spec.n_targets)
         return mix_fail(err, MIX_EINVAL,
                         "the table has %zu domains and %zu selected targets, the fit %s %zu and "
@@ -72,6 +74,16 @@ static enum mix_status check_targets(const struct mix_table *table, const struct
                             "target %s is better when higher, and the optimum is the least "
                             "weighted loss: give it weight 0 (--weight %s=0)",
                             target->name, target->name);
+        if (!(weight[m] > 0.0))
+            continue;
+        if (first == NULL)
+            first = target;
+        if (!relative && strcmp(first->unit, target->unit) != 0)
+            return mix_fail(err, MIX_EINVAL,
+                            "targets %s (%s) and %s (%s) have different units, which cannot be "
+                            "weighed against each other: ask for --objective mean-gain or "
+                            "worst-gain, relative to the baseline, or give one weight 0",
+                            first->name, first->unit, target->name, target->unit);
     }
     return MIX_OK;
 }
@@ -93,7 +105,10 @@ static enum mix_status read_data(const struct mix_data *data, const double *weig
     }
     for (size_t j = 0; j < n_domains; j++)
         out->best[j] = NAN;
+    out->least_n_params = out->least_n_tokens = INFINITY;
     for (size_t r = 0; r < data->n_rows; r++) {
+        out->least_n_params = fmin(out->least_n_params, 1e6 * data->n_params[r]);
+        out->least_n_tokens = fmin(out->least_n_tokens, 1e9 * data->n_tokens[r]);
         mean[r] = mean_loss(data, r, weight);
         memcpy(out->mixtures + data->cluster[r] * n_domains, data->mixture + r * n_domains,
                n_domains * sizeof *out->mixtures);
@@ -108,13 +123,13 @@ out:
 }
 
 enum mix_status mix_observed_read(const struct mix_table *table, const struct mix_fit *fit,
-                                  const double *weight, struct mix_observed *out,
-                                  struct mix_error *err)
+                                  const double *weight, enum mix_goal goal,
+                                  struct mix_observed *out, struct mix_error *err)
 {
     struct mix_data *data = NULL;
     enum mix_status status = mix_table_select(table, &fit->selection, &data, err);
     if (status == MIX_OK)
-        status = check_targets(table, data, fit, weight, err);
+        status = check_targets(table, data, fit, weight, goal, err);
     if (status == MIX_OK)
         status = read_data(data, weight, out, err);
     mix_data_destroy(data);

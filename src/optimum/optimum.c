@@ -3,6 +3,8 @@
  * draws, rank 0 concludes. */
 #include "mixsweep/optimum.h"
 
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,9 @@
 
 const char *const mix_gain_names[MIX_GAINS] = {"baseline", "uniform", "best_observed"};
 
-static const double DEFAULT_FLOOR = 1e-4;
 static const double ON_BOUND = 1e-12;
-static const double SUM_ERROR = 1e-9; /* of floors, caps and baselines that people add up */
+static const double BIAS_TRIM = 0.05; /* of the draws, at either end */
+static const double SUM_ERROR = 1e-9; /* of baselines that people add up */
 
 /* All of one run of mix_optimum_run(). */
 struct inquiry {
@@ -24,8 +26,12 @@ struct inquiry {
     const struct mix_optimum_options *options;
     size_t n_domains, n_targets;
     double *weight;        /* (M) */
-    double *lower, *upper; /* (K) */
+    uint8_t *guard;        /* (M) */
+    double *lower, *limit; /* (K) */
+    double *supply;        /* (K) */
+    double *gradient;      /* (K) of the Lagrangian at the optimum */
     double *references;    /* (MIX_REFERENCES,K) */
+    struct mix_question question;
     struct mix_search *search;
     struct mix_valleys valleys;
     struct mix_observed observed;
@@ -44,6 +50,14 @@ static enum mix_status check_options(const struct inquiry *q, struct mix_error *
     if (!(o->level > 0.0 && o->level < 1.0))
         return mix_fail(err, MIX_EINVAL, "the level %g of the intervals is not between 0 and 1",
                         o->level);
+    if (!(o->max_epochs >= 0.0 && isfinite(o->max_epochs)))
+        return mix_fail(err, MIX_EINVAL, "%g epochs at most: not a positive number", o->max_epochs);
+    if (o->distance != MIX_DISTANCE_NONE && !(o->radius > 0.0 && isfinite(o->radius)))
+        return mix_fail(err, MIX_EINVAL, "the distance %g to the baseline is not positive",
+                        o->radius);
+    if (o->lattice == 1 || o->lattice > MIX_LATTICE_MAX)
+        return mix_fail(err, MIX_EINVAL, "the lattice 1/%zu is not one of 1/2 to 1/%d", o->lattice,
+                        MIX_LATTICE_MAX);
     if (q->draws == NULL)
         return MIX_OK;
     const struct mix_key key = mix_fit_key(q->fit);
@@ -70,59 +84,6 @@ static enum mix_status check_weights(const struct inquiry *q, struct mix_error *
     return MIX_OK;
 }
 
-static enum mix_status check_bound(const struct inquiry *q, const char *what, double value,
-                                   size_t domain, struct mix_error *err)
-{
-    if (value >= 0.0 && value <= 1.0)
-        return MIX_OK;
-    return mix_fail(err, MIX_EINVAL, "the %s %g of %s is not between 0 and 1", what, value,
-                    q->fit->domains[domain]);
-}
-
-static enum mix_status check_pairs(const struct inquiry *q, struct mix_error *err)
-{
-    size_t worst = q->n_domains;
-    for (size_t j = 0; j < q->n_domains; j++)
-        if (q->lower[j] > q->upper[j] && (worst == q->n_domains || q->upper[j] < q->upper[worst]))
-            worst = j;
-    if (worst == q->n_domains)
-        return MIX_OK;
-    return mix_fail(err, MIX_EINVAL,
-                    "no mixture satisfies the constraints: the floor %g exceeds the cap of %s "
-                    "(%g).\n  Lower --floor to %g or less, or raise the cap.",
-                    q->lower[worst], q->fit->domains[worst], q->upper[worst], q->upper[worst]);
-}
-
-static enum mix_status check_constraints(const struct inquiry *q, struct mix_error *err)
-{
-    double floors = 0.0, caps = 0.0, largest_floor = 0.0;
-    for (size_t j = 0; j < q->n_domains; j++) {
-        enum mix_status status = check_bound(q, "floor", q->lower[j], j, err);
-        if (status == MIX_OK)
-            status = check_bound(q, "cap", q->upper[j], j, err);
-        if (status != MIX_OK)
-            return status;
-        floors += q->lower[j];
-        caps += q->upper[j];
-        largest_floor = fmax(largest_floor, q->lower[j]);
-    }
-    const enum mix_status status = check_pairs(q, err);
-    if (status != MIX_OK)
-        return status;
-    if (floors > 1.0 + SUM_ERROR)
-        return mix_fail(err, MIX_EINVAL,
-                        "no mixture satisfies the constraints: the floors of the %zu domains (up "
-                        "to %g) sum to %.4g, more than 1.\n  Lower --floor to %.4g or less.",
-                        q->n_domains, largest_floor, floors,
-                        floor(1e4 / (double)q->n_domains) / 1e4);
-    if (caps < 1.0 - SUM_ERROR)
-        return mix_fail(err, MIX_EINVAL,
-                        "no mixture satisfies the constraints: the caps of the %zu domains sum to "
-                        "%.4g, less than 1.\n  Raise caps by %.4g in all.",
-                        q->n_domains, caps, 1.0 - caps);
-    return MIX_OK;
-}
-
 static enum mix_status check_baseline(const double *baseline, size_t n, struct mix_error *err)
 {
     double sum = 0.0;
@@ -137,6 +98,22 @@ static enum mix_status check_baseline(const double *baseline, size_t n, struct m
     return MIX_OK;
 }
 
+static enum mix_status make_memory(struct inquiry *q, struct mix_error *err)
+{
+    const size_t n = q->n_domains;
+    q->weight = malloc(q->n_targets * sizeof *q->weight);
+    q->guard = calloc(q->n_targets, sizeof *q->guard);
+    q->lower = malloc((4 + MIX_REFERENCES) * n * sizeof *q->lower);
+    q->valleys.bottom = calloc(MIX_WARM_MAX * n, sizeof *q->valleys.bottom);
+    if (q->weight == NULL || q->guard == NULL || q->lower == NULL || q->valleys.bottom == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n);
+    q->limit = q->lower + n;
+    q->supply = q->limit + n;
+    q->gradient = q->supply + n;
+    q->references = q->gradient + n;
+    return MIX_OK;
+}
+
 /* Local and equal on all ranks but for memory. */
 static enum mix_status prepare(struct inquiry *q, struct mix_error *err)
 {
@@ -145,46 +122,105 @@ static enum mix_status prepare(struct inquiry *q, struct mix_error *err)
     enum mix_status status = check_options(q, err);
     if (status != MIX_OK)
         return status;
-    q->weight = malloc(q->n_targets * sizeof *q->weight);
-    q->lower = malloc(2 * n * sizeof *q->lower);
-    q->references = malloc(MIX_REFERENCES * n * sizeof *q->references);
-    q->valleys.bottom = calloc(MIX_WARM_MAX * n, sizeof *q->valleys.bottom);
-    if (q->weight == NULL || q->lower == NULL || q->references == NULL || q->valleys.bottom == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n);
-    q->upper = q->lower + n;
+    status = make_memory(q, err);
+    if (status != MIX_OK)
+        return status;
     memcpy(q->weight, o->weight != NULL ? o->weight : q->fit->target_weight,
            q->n_targets * sizeof *q->weight);
-    for (size_t j = 0; j < n; j++) {
-        q->upper[j] = o->upper != NULL ? o->upper[j] : 1.0;
-        q->lower[j] = o->lower != NULL ? o->lower[j] : fmin(DEFAULT_FLOOR, q->upper[j]);
-        for (size_t i = 0; i < MIX_REFERENCES; i++)
-            q->references[i * n + j] = 1.0 / (double)n;
-        if (o->baseline != NULL)
-            q->references[n + j] = o->baseline[j];
-    }
+    for (size_t i = 0; i < MIX_REFERENCES * n; i++)
+        q->references[i] = 1.0 / (double)n;
+    if (o->baseline != NULL)
+        memcpy(q->references + n, o->baseline, n * sizeof *o->baseline);
+    mix_question_supply(o, q->table, q->fit, q->supply);
+    mix_bounds_set(o, q->fit, q->supply, o->n_tokens, q->lower, q->limit);
+    q->question = (struct mix_question){.n_params = o->n_params,
+                                        .n_tokens = o->n_tokens,
+                                        .weight = q->weight,
+                                        .lower = q->lower,
+                                        .upper = q->limit,
+                                        .baseline = q->references + n,
+                                        .guard = o->no_worse != NULL ? q->guard : NULL,
+                                        .goal = o->goal,
+                                        .distance = o->distance,
+                                        .radius = o->radius};
     status = check_weights(q, err);
-    if (status == MIX_OK)
-        status = check_constraints(q, err);
     if (status == MIX_OK)
         status = check_baseline(q->references + n, n, err);
     if (status == MIX_OK)
-        status = mix_search_create(q->fit, o, q->weight, q->lower, q->upper, &q->search, err);
+        status = mix_bounds_check(o, q->fit, q->supply, &q->question, err);
+    if (status == MIX_OK)
+        status = mix_question_guards(o, q->fit, q->table, q->guard, err);
+    if (status == MIX_OK)
+        status = mix_search_create(q->fit, &q->question, &q->search, err);
     return status;
+}
+
+/* A mixture that keeps the guards is known, yet no search comes to an end among such mixtures: the
+ * guard with the largest multiplier, whose loss hardly moves any more, is what they run against. */
+static enum mix_status fail_narrow(const struct inquiry *q, struct mix_error *err)
+{
+    const double *multiplier = q->search->multiplier + q->n_targets;
+    size_t largest = 0;
+    for (size_t m = 1; m < q->n_targets; m++)
+        if (multiplier[m] > multiplier[largest])
+            largest = m;
+    return mix_fail(
+        err, MIX_EINVAL,
+        "the constraints leave hardly any mixture: next to none has a loss of %s as low "
+        "as the baseline's.\n  Leave %s out of --no-worse, or loosen floors and caps.",
+        q->fit->targets[largest], q->fit->targets[largest]);
+}
+
+/* Descend from the baseline, the uniform and the best observed mixture and from many others; where
+ * none of these finds a mixture that keeps the guards, from one that does if there is any. */
+static enum mix_status find_valleys(struct inquiry *q, struct mix_error *err)
+{
+    const size_t n = q->n_domains;
+    enum mix_status status =
+        mix_search_valleys(q->search, MIX_GAINS, q->references + n, q->options->n_starts,
+                           q->options->seed, &q->valleys, err);
+    if (status != MIX_ENUMERIC || !q->search->has_terms)
+        return status;
+    double *given = malloc(n * sizeof *given);
+    if (given == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n);
+    status = mix_conflict_explain(q->fit, &q->question, given, err);
+    if (status == MIX_OK)
+        status = mix_search_valleys(q->search, 1, given, q->options->n_starts, q->options->seed,
+                                    &q->valleys, err);
+    free(given);
+    return status == MIX_ENUMERIC ? fail_narrow(q, err) : status;
+}
+
+/* The multipliers at the optimum: draws begin with them, and they are the shadow prices. */
+static enum mix_status keep_multipliers(struct inquiry *q, struct mix_error *err)
+{
+    struct mix_search *s = q->search;
+    struct mix_minimum minimum;
+    double *h = q->references; /* the optimum; it moves by rounding at most */
+    const enum mix_status status = mix_search_descend(s, h, &minimum, err);
+    if (status != MIX_OK)
+        return status;
+    memcpy(s->start, s->multiplier, s->n_multipliers * sizeof *s->start);
+    memcpy(q->gradient, mix_minimiser_gradient(s->minimiser), q->n_domains * sizeof *q->gradient);
+    memcpy(h, q->valleys.bottom, q->n_domains * sizeof *h);
+    return MIX_OK;
 }
 
 /* Rank 0: the optimum of the point fit, and the mixtures to compare it with. */
 static enum mix_status find_point(struct inquiry *q, struct mix_error *err)
 {
     const size_t n = q->n_domains;
-    enum mix_status status = mix_observed_read(q->table, q->fit, q->weight, &q->observed, err);
+    enum mix_status status =
+        mix_observed_read(q->table, q->fit, q->weight, q->options->goal, &q->observed, err);
     if (status != MIX_OK)
         return status;
     memcpy(q->references + 3 * n, q->observed.best, n * sizeof *q->references);
-    status = mix_search_valleys(q->search, MIX_GAINS, q->references + n, q->options->n_starts,
-                                q->options->seed, &q->valleys, err);
-    if (status == MIX_OK)
-        memcpy(q->references, q->valleys.bottom, n * sizeof *q->references);
-    return status;
+    status = find_valleys(q, err);
+    if (status != MIX_OK)
+        return status;
+    memcpy(q->references, q->valleys.bottom, n * sizeof *q->references);
+    return keep_multipliers(q, err);
 }
 
 /* Every draw's search starts from the valleys of the point fit, then baseline and centre where
@@ -208,8 +244,21 @@ static enum mix_status ask_draws(struct mix_ranks *ranks, struct inquiry *q, str
     mix_ranks_broadcast(ranks, &q->valleys.n, sizeof q->valleys.n);
     mix_ranks_broadcast(ranks, q->valleys.bottom, MIX_WARM_MAX * n * sizeof *q->valleys.bottom);
     mix_ranks_broadcast(ranks, q->references, MIX_REFERENCES * n * sizeof *q->references);
+    mix_ranks_broadcast(ranks, q->search->start,
+                        q->search->n_multipliers * sizeof *q->search->start);
     return mix_answers_collect(ranks, q->search, q->draws, q->references, q->valleys.n,
                                q->valleys.bottom, &q->answers, err);
+}
+
+/* Where the floor gave way to the limit, the share is on the limit. */
+static enum mix_bound bound_of(const struct inquiry *q, double share, size_t j)
+{
+    const enum mix_bound limit =
+        mix_bound_of(q->options, q->supply, q->options->n_tokens, j, q->limit[j]);
+    const bool fixed = q->limit[j] <= q->lower[j] + ON_BOUND && limit != MIX_ON_CAP;
+    if (share <= q->lower[j] + ON_BOUND && !fixed)
+        return MIX_ON_FLOOR;
+    return share >= q->limit[j] - ON_BOUND ? limit : MIX_INTERIOR;
 }
 
 static void describe(const struct inquiry *q, struct mix_optimum *out)
@@ -230,7 +279,9 @@ static void describe(const struct inquiry *q, struct mix_optimum *out)
     out->level = o->level;
     memcpy(out->weight, q->weight, q->n_targets * sizeof *out->weight);
     memcpy(out->lower, q->lower, n * sizeof *out->lower);
-    memcpy(out->upper, q->upper, n * sizeof *out->upper);
+    memcpy(out->limit, q->limit, n * sizeof *out->limit);
+    memcpy(out->supply, q->supply, n * sizeof *out->supply);
+    memcpy(out->guard, q->guard, q->n_targets * sizeof *out->guard);
     memcpy(out->seen_max, fit->seen_max, n * sizeof *out->seen_max);
     memcpy(out->mixture, q->references, n * sizeof *out->mixture);
     memcpy(out->baseline, q->references + n, n * sizeof *out->baseline);
@@ -238,10 +289,15 @@ static void describe(const struct inquiry *q, struct mix_optimum *out)
     for (size_t j = 0; j < n; j++) {
         const int domain = mix_table_domain(q->table, fit->domains[j]);
         out->prior[j] = domain >= 0 ? q->table->domains[domain].prior : NAN;
-        out->binding[j] = out->mixture[j] <= q->lower[j] + ON_BOUND   ? 1
-                          : out->mixture[j] >= q->upper[j] - ON_BOUND ? 2
-                                                                      : 0;
+        out->upper[j] = o->upper != NULL ? o->upper[j] : 1.0;
+        out->binding[j] = (uint8_t)bound_of(q, out->mixture[j], j);
     }
+    mix_question_text(o, sizeof out->question, out->question);
+    out->goal = o->goal;
+    out->max_epochs = o->max_epochs;
+    out->near = o->distance;
+    out->near_radius = o->distance != MIX_DISTANCE_NONE ? o->radius : NAN;
+    out->lattice = o->lattice;
     out->kkt = q->valleys.best.kkt;
     out->n_starts = q->valleys.n_starts;
     out->n_at_best = q->valleys.n_at_best;
@@ -315,18 +371,61 @@ static enum mix_status set_figures(const struct inquiry *q, struct mix_optimum *
             interval_of(&q->answers, loss[m], MIX_ANSWER_MIXTURE + n + m, 0, out->level, scratch);
     out->objective =
         interval_of(&q->answers, value, MIX_ANSWER_AT + MIX_AT_OPTIMUM, 0, out->level, scratch);
-    out->objective_wide = mix_interval_widen(q->fit, out->n_params, out->level, out->objective);
+    out->objective_wide = (struct mix_interval){value, NAN, NAN};
+    if (out->goal == MIX_GOAL_MEAN) /* the held-out error is known of mean losses */
+        out->objective_wide = mix_interval_widen(q->fit, out->n_params, out->level, out->objective);
+    status = mix_search_value(q->search, out->baseline, &value, out->baseline_loss, err);
     set_mixture_intervals(q, out, scratch);
-    for (size_t gain = 0; gain < MIX_GAINS; gain++) {
+    for (size_t gain = 0; gain < MIX_GAINS && status == MIX_OK; gain++) {
         const double *other = q->references + (1 + gain) * n;
         double there = NAN;
         if (!isnan(other[0]))
             status = mix_search_value(q->search, other, &there, NULL, err);
+        set_gain(q, gain, there - out->objective.value, out, scratch);
+    }
+    return status;
+}
+
+/* Winner's curse: the optimum is chosen for what the fit says of it, errors of the fit included.
+ * What the draws' own optima lose when the fit that they were drawn from judges them estimates it.
+ * A mean without the draws at either end: one wild draw would be all of a mean. */
+static enum mix_status set_bias(const struct inquiry *q, struct mix_optimum *out, double *scratch,
+                                struct mix_error *err)
+{
+    const struct mix_answers *answers = &q->answers;
+    const double baseline = out->gain[0].value + out->objective.value;
+    size_t n = 0;
+    for (size_t b = 0; b < answers->n; b++) {
+        const double *answer = answers->answer + b * answers->width;
+        double value = 0.0;
+        if (answer[MIX_ANSWER_OK] == 0.0 || !isfinite(answer[MIX_ANSWER_AT + 1]))
+            continue;
+        const enum mix_status status =
+            mix_search_value(q->search, answer + MIX_ANSWER_MIXTURE, &value, NULL, err);
         if (status != MIX_OK)
             return status;
-        set_gain(q, gain, there - value, out, scratch);
+        scratch[n++] = answer[MIX_ANSWER_AT + 1] - answer[MIX_ANSWER_OWN] - (baseline - value);
     }
+    if (n == 0)
+        return MIX_OK;
+    gsl_sort(scratch, 1, n);
+    out->gain_bias = gsl_stats_trmean_from_sorted_data(BIAS_TRIM, scratch, 1, n);
     return MIX_OK;
+}
+
+/* What was asked for beside the optimum. */
+static enum mix_status add_extras(struct inquiry *q, struct mix_optimum *out, double *scratch,
+                                  struct mix_error *err)
+{
+    enum mix_status status = set_bias(q, out, scratch, err);
+    memcpy(q->search->multiplier, q->search->start,
+           q->search->n_multipliers * sizeof *q->search->start);
+    mix_prices_set(q->search, q->gradient, out);
+    if (status == MIX_OK && out->lattice > 0)
+        status = mix_lattice_find(q->search, out, err);
+    if (status == MIX_OK && q->options->path)
+        status = mix_path_find(q->search, q->options, q->fit, &q->observed, out, err);
+    return status;
 }
 
 /* Rank 0: everything that is printed and stored. */
@@ -348,6 +447,8 @@ static enum mix_status conclude(struct inquiry *q, struct mix_optimum **result,
     if (status == MIX_OK && isfinite(out->objective.lo))
         status = mix_search_tied(q->search, q->draws, &q->answers, out->mixture, out->baseline,
                                  out->level, out->tied, &out->tied_loss, err);
+    if (status == MIX_OK)
+        status = add_extras(q, out, scratch, err);
     if (status == MIX_OK) {
         mix_optimum_warn(q->table, q->fit, &q->answers, out);
         *result = out;
@@ -382,8 +483,8 @@ enum mix_status mix_optimum_run(struct mix_ranks *ranks, const struct mix_table 
         status = conclude(&q, out, err);
     status = mix_ranks_agree(ranks, status, err);
     free(q.weight);
+    free(q.guard);
     free(q.lower);
-    free(q.references);
     free(q.valleys.bottom);
     mix_search_destroy(q.search);
     mix_observed_clear(&q.observed);

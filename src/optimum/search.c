@@ -13,43 +13,72 @@ static const double STARVED = 0.1;       /* of an even share */
 static const double SAME_MIXTURE = 1e-4; /* largest share difference within one valley */
 static const double CORNER = 0.8;        /* share of the one domain in a corner start */
 
-enum mix_status mix_search_create(const struct mix_fit *fit,
-                                  const struct mix_optimum_options *options, const double *weight,
-                                  const double *lower, const double *upper, struct mix_search **out,
-                                  struct mix_error *err)
+/* Of the method of multipliers; all relative to the scale of the losses. */
+enum { ROUNDS = 40 };
+static const double PENALTY = 30.0, PENALTY_MAX = 1e6, GROWTH = 4.0;
+static const double SLOW = 0.2;      /* a residual that falls less calls for a larger penalty */
+static const double NEARLY = 1e-6;   /* residual from which on descents are exact */
+static const double SETTLED = 1e-10; /* residual */
+static const double EXACT = 1e-12;   /* KKT residual of a descent */
+
+static bool is_relative(const struct mix_search *s)
 {
-    const size_t n_domains = fit->spec.n_domains, n_targets = fit->spec.n_targets;
+    return s->asked.goal == MIX_GOAL_MEAN_GAIN || s->asked.goal == MIX_GOAL_WORST_GAIN;
+}
+
+static enum mix_status make_memory(struct mix_search *s, struct mix_error *err)
+{
+    const size_t n_domains = s->n_domains, n_targets = s->n_targets;
+    s->n_multipliers = 2 * n_targets + n_domains;
+    s->minimiser = mix_minimiser_create(n_domains);
+    s->weight = malloc(n_targets * sizeof *s->weight);
+    s->loss = malloc(n_targets * sizeof *s->loss);
+    s->slope = malloc((n_targets + 1) * n_domains * sizeof *s->slope);
+    s->baseline_loss = malloc(n_targets * sizeof *s->baseline_loss);
+    s->unit = malloc(n_targets * sizeof *s->unit);
+    s->start = calloc(s->n_multipliers, sizeof *s->start);
+    s->multiplier = calloc(s->n_multipliers, sizeof *s->multiplier);
+    s->next = calloc(s->n_multipliers, sizeof *s->next);
+    s->part = calloc(2 * n_targets + n_domains, sizeof *s->part);
+    if (s->minimiser == NULL || s->weight == NULL || s->loss == NULL || s->slope == NULL ||
+        s->baseline_loss == NULL || s->unit == NULL || s->start == NULL || s->multiplier == NULL ||
+        s->next == NULL || s->part == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for the search of the optimum");
+    return MIX_OK;
+}
+
+enum mix_status mix_search_create(const struct mix_fit *fit, const struct mix_question *question,
+                                  struct mix_search **out, struct mix_error *err)
+{
     struct mix_search *search = calloc(1, sizeof *search);
     if (search == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for the search of the optimum");
-    *search = (struct mix_search){.n_domains = n_domains,
-                                  .n_targets = n_targets,
-                                  .params = fit->params,
-                                  .n_params = options->n_params / 1e6,
-                                  .n_tokens = options->n_tokens / 1e9,
-                                  .lower = lower,
-                                  .upper = upper};
-    search->minimiser = mix_minimiser_create(n_domains);
-    search->weight = malloc(n_targets * sizeof *search->weight);
-    search->loss = malloc(n_targets * sizeof *search->loss);
-    search->slope = malloc(n_targets * n_domains * sizeof *search->slope);
-    enum mix_status status = MIX_OK;
-    if (search->minimiser == NULL || search->weight == NULL || search->loss == NULL ||
-        search->slope == NULL)
-        status = mix_fail(err, MIX_ENOMEM, "out of memory for the search of the optimum");
+    *search = (struct mix_search){.n_domains = fit->spec.n_domains,
+                                  .n_targets = fit->spec.n_targets,
+                                  .n_params = question->n_params / 1e6,
+                                  .n_tokens = question->n_tokens / 1e9,
+                                  .asked = *question};
+    double sum = 0.0;
+    enum mix_status status = make_memory(search, err);
     if (status == MIX_OK)
         status = mix_fit_model(fit, &search->model, err);
-    if (status != MIX_OK) {
+    for (size_t m = 0; m < search->n_targets && status == MIX_OK; m++)
+        sum += question->weight[m];
+    for (size_t m = 0; m < search->n_targets && status == MIX_OK; m++)
+        search->weight[m] = question->weight[m] / sum;
+    for (size_t m = 0; question->guard != NULL && m < search->n_targets; m++)
+        search->has_terms = search->has_terms || question->guard[m] != 0;
+    if (!search->has_terms)
+        search->asked.guard = NULL;
+    search->has_terms = search->has_terms || question->distance != MIX_DISTANCE_NONE ||
+                        question->goal == MIX_GOAL_WORST || question->goal == MIX_GOAL_WORST_GAIN;
+    if (status == MIX_OK)
+        status = mix_search_aim(search, fit->params, err);
+    if (status == MIX_OK)
+        *out = search;
+    else
         mix_search_destroy(search);
-        return status;
-    }
-    double sum = 0.0;
-    for (size_t m = 0; m < n_targets; m++)
-        sum += weight[m];
-    for (size_t m = 0; m < n_targets; m++)
-        search->weight[m] = weight[m] / sum;
-    *out = search;
-    return MIX_OK;
+    return status;
 }
 
 void mix_search_destroy(struct mix_search *search)
@@ -61,23 +90,88 @@ void mix_search_destroy(struct mix_search *search)
     free(search->weight);
     free(search->loss);
     free(search->slope);
+    free(search->baseline_loss);
+    free(search->unit);
+    free(search->start);
+    free(search->multiplier);
+    free(search->next);
+    free(search->part);
     free(search);
+}
+
+/* Where a loss is compared with the baseline's, that has to be a positive number. */
+static enum mix_status check_baseline_loss(const struct mix_search *s, struct mix_error *err)
+{
+    for (size_t m = 0; m < s->n_targets; m++) {
+        const bool counts =
+            (is_relative(s) && s->weight[m] > 0.0) || (s->asked.guard != NULL && s->asked.guard[m]);
+        if (counts && !(s->baseline_loss[m] > 0.0 && isfinite(s->baseline_loss[m])))
+            return mix_fail(err, MIX_EINVAL,
+                            "the predicted loss of the baseline on target %zu is %g: nothing can "
+                            "be relative to it",
+                            m + 1, s->baseline_loss[m]);
+    }
+    return MIX_OK;
+}
+
+enum mix_status mix_search_aim(struct mix_search *s, const double *params, struct mix_error *err)
+{
+    s->params = params;
+    s->size = 1.0;
+    for (size_t m = 0; m < s->n_targets; m++) {
+        s->unit[m] = 1.0;
+        s->baseline_loss[m] = NAN;
+    }
+    if (!s->has_terms && !is_relative(s))
+        return MIX_OK;
+    enum mix_status status = mix_model_predict(s->model, params, 1, s->asked.baseline, &s->n_params,
+                                               &s->n_tokens, s->baseline_loss, err);
+    if (status == MIX_OK)
+        status = check_baseline_loss(s, err);
+    if (status != MIX_OK)
+        return status;
+    for (size_t m = 0; m < s->n_targets && is_relative(s); m++)
+        s->unit[m] = s->weight[m] > 0.0 ? 1.0 / s->baseline_loss[m] : 1.0;
+    s->size = fabs(mix_terms_goal(s, s->baseline_loss));
+    if (!(s->size > 0.0 && isfinite(s->size)))
+        s->size = 1.0;
+    return MIX_OK;
+}
+
+static enum mix_status predict(struct mix_search *search, const double *h, struct mix_error *err)
+{
+    return mix_model_predict(search->model, search->params, 1, h, &search->n_params,
+                             &search->n_tokens, search->loss, err);
 }
 
 enum mix_status mix_search_value(struct mix_search *search, const double *h, double *value,
                                  double *loss, struct mix_error *err)
 {
-    const enum mix_status status =
-        mix_model_predict(search->model, search->params, 1, h, &search->n_params, &search->n_tokens,
-                          search->loss, err);
+    const enum mix_status status = predict(search, h, err);
     if (status != MIX_OK)
         return status;
-    *value = 0.0;
-    for (size_t m = 0; m < search->n_targets; m++)
-        *value += search->weight[m] * search->loss[m];
+    *value = mix_terms_goal(search, search->loss);
     if (loss != NULL)
         memcpy(loss, search->loss, search->n_targets * sizeof *loss);
     return MIX_OK;
+}
+
+double mix_search_excess(struct mix_search *search, const double *h)
+{
+    double excess = mix_terms_distance(&search->asked, search->n_domains, h);
+    if (search->asked.guard == NULL)
+        return excess;
+    if (predict(search, h, NULL) != MIX_OK)
+        return INFINITY;
+    for (size_t m = 0; m < search->n_targets; m++)
+        if (search->asked.guard[m])
+            excess = fmax(excess, search->loss[m] / search->baseline_loss[m] - MIX_NO_WORSE);
+    return isnan(excess) ? INFINITY : excess;
+}
+
+bool mix_search_keeps(struct mix_search *search, const double *h)
+{
+    return mix_search_excess(search, h) <= MIX_KEEPS;
 }
 
 static enum mix_status objective(void *context, const double *h, double *value, double *gradient,
@@ -92,11 +186,7 @@ static enum mix_status objective(void *context, const double *h, double *value, 
         return status;
     *value = 0.0;
     memset(gradient, 0, n_domains * sizeof *gradient);
-    for (size_t m = 0; m < search->n_targets; m++) {
-        *value += search->weight[m] * search->loss[m];
-        for (size_t j = 0; j < n_domains; j++)
-            gradient[j] += search->weight[m] * search->slope[m * n_domains + j];
-    }
+    mix_terms_add(search, h, value, gradient);
     for (size_t j = 0; j < n_domains && search->anchor != NULL; j++) {
         const double away = h[j] - search->anchor[j];
         *value += 0.5 * search->rho * away * away;
@@ -105,15 +195,69 @@ static enum mix_status objective(void *context, const double *h, double *value, 
     return MIX_OK;
 }
 
+static enum mix_status descend_once(struct mix_search *search, double *h, double enough,
+                                    struct mix_minimum *minimum, struct mix_error *err)
+{
+    const struct mix_problem problem = {.n = search->n_domains,
+                                        .lower = search->asked.lower,
+                                        .upper = search->asked.upper,
+                                        .objective = objective,
+                                        .context = search,
+                                        .enough = enough};
+    return mix_minimise(search->minimiser, &problem, h, minimum, err);
+}
+
+/* The multipliers that belong to h: its gradient is needed for them, its value is not. */
+static enum mix_status renew_multipliers(struct mix_search *s, const double *h,
+                                         struct mix_error *err)
+{
+    double value = 0.0;
+    double *gradient = s->slope + s->n_targets * s->n_domains; /* room behind the slopes */
+    return objective(s, h, &value, gradient, err);
+}
+
+/* The method of multipliers; see terms.c. First steps need not be exact. */
+static enum mix_status settle(struct mix_search *s, double *h, struct mix_minimum *minimum,
+                              struct mix_error *err)
+{
+    double last = INFINITY, residual = INFINITY;
+    bool rough = true, settled = false;
+    memcpy(s->multiplier, s->start, s->n_multipliers * sizeof *s->start);
+    s->penalty = PENALTY;
+    for (int round = 0; round < ROUNDS && !settled; round++) {
+        enum mix_status status =
+            descend_once(s, h, rough ? INFINITY : EXACT * s->size, minimum, err);
+        if (status == MIX_OK)
+            status = renew_multipliers(s, h, err);
+        if (status != MIX_OK)
+            return status;
+        residual = mix_terms_residual(s);
+        memcpy(s->multiplier, s->next, s->n_multipliers * sizeof *s->next);
+        settled = !rough && (residual <= SETTLED || s->penalty >= PENALTY_MAX);
+        rough = rough && residual > NEARLY && s->penalty < PENALTY_MAX;
+        if (residual > SLOW * last && s->penalty < PENALTY_MAX)
+            s->penalty *= GROWTH;
+        last = residual;
+    }
+    minimum->kkt = fmax(minimum->kkt, residual * s->size);
+    return MIX_OK;
+}
+
 enum mix_status mix_search_descend(struct mix_search *search, double *h,
                                    struct mix_minimum *minimum, struct mix_error *err)
 {
-    const struct mix_problem problem = {.n = search->n_domains,
-                                        .lower = search->lower,
-                                        .upper = search->upper,
-                                        .objective = objective,
-                                        .context = search};
-    return mix_minimise(search->minimiser, &problem, h, minimum, err);
+    if (!search->has_terms) {
+        const enum mix_status plain = descend_once(search, h, 0.0, minimum, err);
+        return plain == MIX_OK && search->anchor != NULL
+                   ? mix_search_value(search, h, &minimum->value, NULL, err)
+                   : plain;
+    }
+    enum mix_status status = settle(search, h, minimum, err);
+    if (status == MIX_OK && !mix_search_keeps(search, h))
+        status = mix_fail(err, MIX_ENUMERIC, "no mixture that keeps the constraints was found");
+    if (status == MIX_OK)
+        status = mix_search_value(search, h, &minimum->value, NULL, err);
+    return status;
 }
 
 static bool is_known(size_t n, const double *mixture)
@@ -237,7 +381,7 @@ static enum mix_status turn_domains(struct mix_search *search, struct bottoms *b
     for (size_t move = 0; n_tried < 3 * n && n_helped < TURNS * n; move++, n_tried++) {
         if (move > 0 && move % 3 == 0)
             j = j + 1 < n ? j + 1 : 0;
-        const double shares[3] = {search->lower[j], STARVED / (double)n, 1.0 / (double)n};
+        const double shares[3] = {search->asked.lower[j], STARVED / (double)n, 1.0 / (double)n};
         struct mix_minimum minimum;
         move_domain(n, j, shares[move % 3], here, moved);
         const enum mix_status status = mix_search_descend(search, moved, &minimum, err);

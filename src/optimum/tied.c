@@ -20,12 +20,13 @@ static double share_not_worse(struct mix_search *search, const struct mix_draws 
         double value = 0.0;
         if (answer[MIX_ANSWER_OK] == 0.0)
             continue;
-        search->params = draws->params + answers->draw[b] * draws->n_params;
         n++;
-        n_not_worse += mix_search_value(search, h, &value, NULL, NULL) == MIX_OK &&
+        n_not_worse += mix_search_aim(search, draws->params + answers->draw[b] * draws->n_params,
+                                      NULL) == MIX_OK &&
+                       mix_search_value(search, h, &value, NULL, NULL) == MIX_OK &&
                        value <= answer[MIX_ANSWER_AT + MIX_AT_OPTIMUM];
     }
-    search->params = params;
+    (void)mix_search_aim(search, params, NULL); /* it has succeeded before */
     return n > 0 ? (double)n_not_worse / (double)n : NAN;
 }
 
@@ -52,9 +53,9 @@ static enum mix_status bisect(struct mix_search *search, const struct mix_draws 
         search->rho = exp(ln_rho);
         memcpy(trial, tied, n * sizeof *trial);
         const enum mix_status status = mix_search_descend(search, trial, &minimum, err);
-        if (status != MIX_OK)
+        if (status != MIX_OK && status != MIX_ENUMERIC)
             return status;
-        if (share_not_worse(search, draws, answers, trial) >= enough) {
+        if (status == MIX_OK && share_not_worse(search, draws, answers, trial) >= enough) {
             memcpy(tied, trial, n * sizeof *tied);
             passes = ln_rho;
         } else {
@@ -75,12 +76,13 @@ enum mix_status mix_search_tied(struct mix_search *search, const struct mix_draw
     if (nearest == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n);
     memcpy(nearest, baseline, n * sizeof *nearest); /* it need not keep the floors and caps */
-    mix_simplex_project(n, nearest, search->lower, search->upper);
+    mix_simplex_project(n, nearest, search->asked.lower, search->asked.upper);
     double there = 0.0, here = 0.0;
     enum mix_status status = mix_search_value(search, nearest, &there, NULL, err);
     if (status == MIX_OK)
         status = mix_search_value(search, optimum, &here, NULL, err);
-    if (status == MIX_OK && share_not_worse(search, draws, answers, nearest) >= enough) {
+    if (status == MIX_OK && mix_search_keeps(search, nearest) &&
+        share_not_worse(search, draws, answers, nearest) >= enough) {
         memcpy(tied, nearest, n * sizeof *tied);
     } else if (status == MIX_OK) {
         memcpy(tied, optimum, n * sizeof *tied);

@@ -10,6 +10,7 @@
 #include "optimum/search.h"
 
 static const double OUTSIDE_HULL = 0.02; /* largest share difference that is no matter */
+static const double FAR_BEYOND = 2.0;    /* times the largest share seen */
 static const double BEYOND_TEST = 3.0;   /* times the factor that the held-out size tested */
 static const double WIDE = 0.1;          /* median total variation of the draws' optima */
 enum { FEW_DRAWS = 100 };
@@ -52,9 +53,19 @@ static size_t list_domains(const struct mix_optimum *o, const uint8_t *chosen, c
 static void warn_observed(struct mix_optimum *o)
 {
     char names[MIX_TEXT_MAX / 2];
-    uint8_t above[MIX_DOMAINS_MAX] = {0};
-    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++)
-        above[j] = o->mixture[j] > o->seen_max[j] + 1e-6;
+    uint8_t above[MIX_DOMAINS_MAX] = {0}, far[MIX_DOMAINS_MAX] = {0};
+    double times[MIX_DOMAINS_MAX] = {0};
+    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++) {
+        const double beyond = o->mixture[j] - o->seen_max[j];
+        times[j] = o->mixture[j] / o->seen_max[j];
+        far[j] = times[j] > FAR_BEYOND && beyond > OUTSIDE_HULL;
+        above[j] = beyond > 1e-6 && !far[j];
+    }
+    if (list_domains(o, far, times, names) > 0)
+        warn(o,
+             "caution: far beyond all runs (in brackets: times the largest share seen): %s; do not "
+             "trust this optimum, --within-support finds one within",
+             names);
     if (list_domains(o, above, o->seen_max, names) > 0)
         warn(o, "more than any run had (in brackets: the largest share seen) of %s", names);
     if (o->hull_distance > OUTSIDE_HULL)
@@ -87,16 +98,19 @@ static void warn_extrapolation(const struct mix_fit *fit, struct mix_optimum *o)
 
 static void warn_bounds(struct mix_optimum *o)
 {
+    static const char *const texts[MIX_BOUNDS] = {
+        [MIX_ON_FLOOR] = "on the floor, the law asks for less",
+        [MIX_ON_CAP] = "on the cap, the law asks for more",
+        [MIX_ON_SUPPLY] = "all that the supply allows, the law asks for more",
+        [MIX_ON_SUPPORT] = "on the largest share seen, the law asks for more"};
     char names[MIX_TEXT_MAX / 2];
-    uint8_t floors[MIX_DOMAINS_MAX] = {0}, caps[MIX_DOMAINS_MAX] = {0};
-    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++) {
-        floors[j] = o->binding[j] == 1;
-        caps[j] = o->binding[j] == 2;
+    for (int kind = MIX_ON_FLOOR; kind < MIX_BOUNDS; kind++) {
+        uint8_t chosen[MIX_DOMAINS_MAX] = {0};
+        for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++)
+            chosen[j] = o->binding[j] == kind;
+        if (list_domains(o, chosen, kind == MIX_ON_FLOOR ? o->lower : o->limit, names) > 0)
+            warn(o, "%s: %s", texts[kind], names);
     }
-    if (list_domains(o, floors, o->lower, names) > 0)
-        warn(o, "on the floor, the law asks for less: %s", names);
-    if (list_domains(o, caps, o->upper, names) > 0)
-        warn(o, "on the cap, the law asks for more: %s", names);
 }
 
 static int ascending(const void *a, const void *b)
@@ -155,7 +169,7 @@ static void warn_draws(const struct mix_answers *answers, struct mix_optimum *o)
 /* Domains that the large run would see more than once. */
 static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
 {
-    for (size_t j = 0; j < o->n_domains; j++) {
+    for (size_t j = 0; j < o->n_domains && o->max_epochs == 0.0; j++) {
         const int domain = mix_table_domain(table, o->domains[j]);
         const double supply = domain >= 0 ? table->domains[domain].supply_tokens : NAN;
         const double epochs = o->mixture[j] * o->n_tokens / supply;
@@ -163,7 +177,7 @@ static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
             warn(
                 o,
                 "%s would be seen %.2g times: its share of %.3g tokens exceeds the supply of %.3g; "
-                "a cap of %.3g keeps it within",
+                "a cap of %.3g or --max-epochs keeps it within",
                 o->domains[j], epochs, o->n_tokens, supply, supply / o->n_tokens);
     }
 }

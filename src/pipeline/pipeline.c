@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/interval.h"
 #include "mixsweep/isa.h"
 #include "mixsweep/share.h"
 
@@ -19,15 +20,6 @@ static bool is_root(const struct mix_pipeline *pipeline)
 static bool same_key(struct mix_key a, struct mix_key b)
 {
     return a.hi == b.hi && a.lo == b.lo;
-}
-
-static bool same_numbers(const double *a, const double *b, size_t n)
-{
-    assert(a && b);
-    for (size_t i = 0; i < n; i++)
-        if (a[i] != b[i])
-            return false;
-    return true;
 }
 
 static void note(struct mix_pipeline *pipeline, const char *format, ...)
@@ -55,27 +47,16 @@ static enum mix_status read_job(struct mix_pipeline *pipeline, const char *path,
     return mix_ranks_agree(pipeline->ranks, status, err);
 }
 
-/* Embedded models are equal on all ranks only where all compute with the same instructions: the
- * best that every rank has. */
+/* Embedded models are equal on all ranks only where all compute with the same instructions. */
 static enum mix_status share_isa(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     struct mix_job *job = pipeline->job;
-    const int n_ranks = mix_ranks_count(pipeline->ranks);
-    int *all = calloc((size_t)n_ranks, sizeof *all), least = mix_isa_best();
-    enum mix_status status =
-        all ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory for %d ranks.", n_ranks);
-    status = mix_ranks_agree(pipeline->ranks, status, err);
-    if (status == MIX_OK) {
-        mix_ranks_gather(pipeline->ranks, &least, sizeof least, all);
-        for (int r = 0; r < n_ranks && is_root(pipeline); r++)
-            least = all[r] < least ? all[r] : least;
-        mix_ranks_broadcast(pipeline->ranks, &least, sizeof least);
-        for (size_t s = 0; s < job->n_scales; s++)
-            job->scales[s].trainer.isa = (enum mix_isa)least;
-        for (size_t s = 0; s < job->confirm.n_scales; s++)
-            job->confirm.scales[s].trainer.isa = (enum mix_isa)least;
-    }
-    free(all);
+    enum mix_isa least = MIX_ISA_GENERIC;
+    const enum mix_status status = mix_share_isa(pipeline->ranks, &least, err);
+    for (size_t s = 0; s < job->n_scales; s++)
+        job->scales[s].trainer.isa = least;
+    for (size_t s = 0; s < job->confirm.n_scales; s++)
+        job->confirm.scales[s].trainer.isa = least;
     return status;
 }
 
@@ -316,6 +297,9 @@ static enum mix_status make_draws(struct mix_pipeline *pipeline, mix_progress_fn
     enum mix_status status =
         mix_bootstrap_run(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws, log_dir,
                           progress, progress_context, err);
+    if (status == MIX_OK)
+        status = mix_bootstrap_complete(pipeline->ranks, pipeline->table, pipeline->fit,
+                                        pipeline->draws, log_dir, err);
     if (status != MIX_OK && status != MIX_EINTERRUPTED)
         return status;
     if (is_root(pipeline)) {
@@ -369,20 +353,13 @@ static enum mix_status fit_weights(const struct mix_pipeline *pipeline, double *
 static bool same_optimum(const struct mix_optimum *optimum, const struct mix_pipeline *pipeline,
                          const struct mix_optimum_options *options)
 {
-    size_t n_domains = pipeline->fit->spec.n_domains, n_targets = pipeline->fit->spec.n_targets;
-    size_t n_draws = pipeline->draws ? pipeline->draws->n_draws : 0;
-    for (size_t k = 0; k < n_domains && k < optimum->n_domains; k++)
+    const size_t n_draws = pipeline->draws ? pipeline->draws->n_draws : 0;
+    for (size_t k = 0; k < pipeline->job->n_domains && k < optimum->n_domains; k++)
         if (optimum->prior[k] != pipeline->job->domains[k].prior)
             return false;
-    return same_key(optimum->fit_key, mix_fit_key(pipeline->fit)) &&
-           optimum->n_domains == n_domains && optimum->n_targets == n_targets &&
-           optimum->n_draws == n_draws && optimum->n_params == options->n_params &&
-           optimum->n_tokens == options->n_tokens && optimum->level == options->level &&
+    return same_key(optimum->fit_key, mix_fit_key(pipeline->fit)) && optimum->n_draws == n_draws &&
            strcmp(optimum->baseline_name, options->baseline_name) == 0 &&
-           same_numbers(optimum->weight, options->weight, n_targets) &&
-           same_numbers(optimum->lower, options->lower, n_domains) &&
-           same_numbers(optimum->upper, options->upper, n_domains) &&
-           same_numbers(optimum->baseline, options->baseline, n_domains);
+           mix_optimum_same_question(optimum, pipeline->table, pipeline->fit, options);
 }
 
 /* Rank 0: the stored optimum where it still holds. */

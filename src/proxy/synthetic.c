@@ -210,8 +210,9 @@ static bool make_source(const struct mix_corpus_synthetic *options, size_t index
     (void)snprintf(name, sizeof name, "skill%zu", index + 1);
     source->name = strdup(name);
     synthetic_chain_make(options->seed, options->shared, index, rng, chain);
-    const size_t n_bytes[MIX_PARTS] = {
-        [MIX_PART_TRAIN] = options->n_bytes, [MIX_PART_VALIDATION] = options->n_validation_bytes};
+    const size_t n_bytes[MIX_PARTS] = {[MIX_PART_TRAIN] = options->n_bytes,
+                                       [MIX_PART_VALIDATION] = options->n_validation_bytes,
+                                       [MIX_PART_TEST] = options->n_test_bytes};
     for (size_t p = 0; p < MIX_PARTS; p++) {
         rekey(rng, options->seed, "synthetic text", (uint64_t)index * MIX_PARTS + p);
         if (source->name == NULL || !fill_part(chain, rng, n_bytes[p], &source->parts[p]))

@@ -11,8 +11,10 @@
 
 void store_clear_staged(struct mix_store *store)
 {
-    for (size_t i = 0; i < store->n_staged; i++)
+    for (size_t i = 0; i < store->n_staged; i++) {
         mix_draws_destroy(store->staged[i].owned);
+        mix_online_destroy(store->staged[i].owned_online);
+    }
     free(store->staged);
     store->staged = NULL;
     store->n_staged = 0;
@@ -85,6 +87,18 @@ enum mix_status mix_store_put_optimum(struct mix_store *store, const struct mix_
     return stage(store, STORE_OPTIMUM, optimum->name, optimum, err);
 }
 
+enum mix_status mix_store_put_compare(struct mix_store *store, const struct mix_compare *compare,
+                                      struct mix_error *err)
+{
+    return stage(store, STORE_COMPARE, compare->name, compare, err);
+}
+
+enum mix_status mix_store_put_online(struct mix_store *store, const struct mix_online *online,
+                                     struct mix_error *err)
+{
+    return stage(store, STORE_ONLINE, online->name, online, err);
+}
+
 enum mix_status mix_store_drop(struct mix_store *store, const char *kind, const char *name,
                                struct mix_error *err)
 {
@@ -154,6 +168,35 @@ static enum mix_status fold_draws(struct mix_store *store, struct mix_error *err
     enum mix_status status = MIX_OK;
     for (size_t i = 0; i < store->logged.fits.n && status == MIX_OK; i++)
         status = fold_draws_of(store, store->logged.fits.name[i], err);
+    return status;
+}
+
+/**
+ * Stage the online runs of the file with those of the logs. What is staged already has them.
+ *
+ * @param keep_logs  out: true where there are runs of a campaign that the file does not know
+ */
+static enum mix_status fold_online(struct mix_store *store, bool *keep_logs, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    for (size_t i = 0; i < store->logged.online.n && status == MIX_OK; i++) {
+        const char *name = store->logged.online.name[i];
+        struct mix_online *online = NULL;
+        bool news = false;
+        if (find_staged(store, STORE_ONLINE, name) != NULL)
+            continue;
+        status = store_file_online(store, name, &online, err);
+        if (status == MIX_OK && online != NULL)
+            status = store_merge_online(&store->logged, online, &news, err);
+        else
+            *keep_logs = true;
+        if (status == MIX_OK && news)
+            status = stage(store, STORE_ONLINE, name, online, err);
+        if (status == MIX_OK && news)
+            find_staged(store, STORE_ONLINE, name)->owned_online = online;
+        else
+            mix_online_destroy(online);
+    }
     return status;
 }
 
@@ -233,6 +276,12 @@ static enum mix_status write_result(struct mix_store *store, const struct h5_gro
     case STORE_OPTIMUM:
         status = store_write_optimum(&group, staged->object, err);
         break;
+    case STORE_COMPARE:
+        status = store_write_compare(&group, staged->object, err);
+        break;
+    case STORE_ONLINE:
+        status = store_write_online(&group, staged->object, err);
+        break;
     case STORE_KINDS:
         break;
     }
@@ -299,8 +348,8 @@ static enum mix_status write_kind(struct mix_store *store, const struct h5_group
 /* What others have noted on the groups that are made anew. */
 static void keep_attributes(struct mix_store *store, const struct h5_group *root)
 {
-    static const char *const names[] = {"domains", "targets",   "runs",
-                                        "fits",    "bootstrap", "optimum"};
+    static const char *const names[] = {"domains",   "targets", "runs",   "fits",
+                                        "bootstrap", "optimum", "online", "compare"};
     if (store->root.id < 0)
         return;
     size_t n_left = h5_carry_attributes(&store->root, root);
@@ -364,6 +413,8 @@ enum mix_status mix_store_commit(struct mix_store *store, struct mix_error *err)
         status = fold_table(store, &owned, &keep_logs, err);
     if (status == MIX_OK)
         status = fold_draws(store, err);
+    if (status == MIX_OK)
+        status = fold_online(store, &keep_logs, err);
     const bool news = has_news(store);
     if (status == MIX_OK && news)
         status = write_new_file(store, err);

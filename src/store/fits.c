@@ -2,6 +2,7 @@
 /* fits.c - fits and bootstrap draws in the file: /fits/NAME and /bootstrap/NAME. */
 #include "store/store_impl.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,7 @@ struct holdouts {
             offsetof(struct holdouts, by), offsetof(struct mix_metrics, member),                   \
             sizeof(struct mix_metrics),                                                            \
         {                                                                                          \
-            0, 1                                                                                   \
+            0, 1, NO_DIM                                                                           \
         }                                                                                          \
     }
 static const struct h5_field holdouts_fields[] = {
@@ -360,6 +361,43 @@ static const struct h5_field draws_fields[] = {
     H5_ARRAY(struct mix_draws, done, "done", NULL, H5_UINT8, 0, NO_DIM),
 };
 
+static const struct h5_field residual_field =
+    H5_SCALAR(struct mix_draws, residual, "residual", H5_DOUBLE);
+
+enum { LEFT_GROUP, LEFT_PARAM, LEFT_ORIGIN, LEFT_DIMS };
+
+static const struct h5_field left_fields[] = {
+    H5_ARRAY(struct mix_draws, left, "jackknife", NULL, H5_DOUBLE, LEFT_GROUP, LEFT_PARAM),
+    H5_ARRAY(struct mix_draws, left_done, "jackknife_done", NULL, H5_UINT8, LEFT_GROUP, NO_DIM),
+};
+
+#define ORIGIN(member, unit, type)                                                                 \
+    H5_COLUMN(struct mix_draws, origins, struct mix_origin, member, "origin_" #member, unit, type, \
+              LEFT_ORIGIN)
+static const struct h5_field origin_fields[] = {
+    ORIGIN(from_n, "parameters", H5_DOUBLE),
+    ORIGIN(from_d, "tokens", H5_DOUBLE),
+    ORIGIN(to_n, "parameters", H5_DOUBLE),
+    ORIGIN(to_d, "tokens", H5_DOUBLE),
+    ORIGIN(n_runs, NULL, H5_UINT64),
+    ORIGIN(bias, "1", H5_DOUBLE),
+    ORIGIN(rms, "1", H5_DOUBLE),
+    ORIGIN(spread, "1", H5_DOUBLE),
+};
+#undef ORIGIN
+
+static const struct h5_note left_notes[] = {
+    {"jackknife", "description", "parameters fitted without each group of mixtures (or runs)"},
+    {"jackknife_done", "meaning", "0 still to be made, 1 done"},
+};
+static const struct h5_note origin_notes[] = {
+    {"origin_from_n", "description", "rolling origin: fitted on the runs up to this size"},
+    {"origin_n_runs", "meaning", "runs predicted; 0 = the law could not be fitted from here"},
+    {"origin_bias", "description", "mean of predicted / observed - 1 of the weighted mean loss"},
+    {"origin_rms", "description", "root mean square of the same"},
+    {"origin_spread", "description", "the part of it that resampling explains"},
+};
+
 static const struct h5_note draws_notes[] = {
     {".", "cluster_run_meaning", "0 mixtures are resampled, 1 runs"},
     {".", "bayesian_meaning", "0 counts, 1 Dirichlet weights"},
@@ -367,6 +405,64 @@ static const struct h5_note draws_notes[] = {
     {"objective", "description", "NaN = the draw could not be fitted"},
     {"params", "description", "in the units of /fits/NAME/param_unit"},
 };
+
+/* Jackknife and rolling origin, where there are any; files of the first versions have none. */
+static enum mix_status write_left(const struct h5_group *group, const struct mix_draws *draws,
+                                  struct mix_error *err)
+{
+    const struct h5_dim dims[LEFT_DIMS] = {{"left_out", draws->n_left, "group left out"},
+                                           {"param", draws->n_params, "parameter"},
+                                           {"origin", draws->n_origins, "origin"}};
+    enum mix_status status = MIX_OK;
+    if (isfinite(draws->residual))
+        status = h5_write(group, draws, &residual_field, 1, NULL, err);
+    if (status == MIX_OK && draws->n_left > 0) {
+        status = h5_write_index(group, "left_out", draws->n_left, err);
+        if (status == MIX_OK)
+            status = h5_write(group, draws, left_fields, COUNT(left_fields), dims, err);
+        if (status == MIX_OK)
+            status = h5_annotate(group, left_notes, COUNT(left_notes), err);
+    }
+    if (status == MIX_OK && draws->n_origins > 0) {
+        status = h5_write_index(group, "origin", draws->n_origins, err);
+        if (status == MIX_OK)
+            status = h5_write(group, draws, origin_fields, COUNT(origin_fields), dims, err);
+        if (status == MIX_OK)
+            status = h5_annotate(group, origin_notes, COUNT(origin_notes), err);
+    }
+    return status;
+}
+
+static enum mix_status read_left(const struct h5_group *group, struct mix_draws *draws,
+                                 struct mix_error *err)
+{
+    struct h5_dim dims[LEFT_DIMS] = {{"left_out", 0, "group left out"},
+                                     {"param", draws->n_params, "parameter"},
+                                     {"origin", 0, "origin"}};
+    enum mix_status status = MIX_OK;
+    if (H5Aexists(group->id, residual_field.name) > 0)
+        status = h5_read(group, draws, &residual_field, 1, NULL, err);
+    if (status == MIX_OK && H5Lexists(group->id, "left_out", H5P_DEFAULT) > 0) {
+        status = h5_extent(group, "left_out", 1, MIX_LEFT_MAX, &dims[LEFT_GROUP].n, err);
+        if (status == MIX_OK && !mix_draws_hold_left(draws, dims[LEFT_GROUP].n))
+            status = mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, group->path);
+        if (status == MIX_OK)
+            status = h5_read(group, draws, left_fields, COUNT(left_fields), dims, err);
+    }
+    if (status == MIX_OK && H5Lexists(group->id, "origin", H5P_DEFAULT) > 0) {
+        status = h5_extent(group, "origin", 1, COUNT_MAX, &dims[LEFT_ORIGIN].n, err);
+        if (status == MIX_OK && !mix_draws_hold_origins(draws, dims[LEFT_ORIGIN].n))
+            status = mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, group->path);
+        if (status == MIX_OK)
+            status = h5_read(group, draws, origin_fields, COUNT(origin_fields), dims, err);
+    }
+    for (size_t g = 0; g < draws->n_left && status == MIX_OK; g++)
+        if (draws->left_done[g] > 1)
+            status =
+                mix_fail(err, MIX_EFORMAT, "%s: %s/jackknife_done, entry %zu: %d is not 0 or 1",
+                         group->file, group->path, g, draws->left_done[g]);
+    return status;
+}
 
 enum mix_status store_write_draws(const struct h5_group *group, const struct mix_draws *draws,
                                   const struct mix_fit *fit, struct mix_error *err)
@@ -381,6 +477,8 @@ enum mix_status store_write_draws(const struct h5_group *group, const struct mix
                      : h5_write_index(group, "param", draws->n_params, err);
     if (status == MIX_OK)
         status = h5_write(group, draws, draws_fields, COUNT(draws_fields), dims, err);
+    if (status == MIX_OK)
+        status = write_left(group, draws, err);
     return status == MIX_OK ? h5_annotate(group, draws_notes, COUNT(draws_notes), err) : status;
 }
 
@@ -402,6 +500,8 @@ enum mix_status store_read_draws(const struct h5_group *group, const char *name,
         if (draws->done[b] > 1)
             status = mix_fail(err, MIX_EFORMAT, "%s: %s/done, entry %zu: %d is not 0 or 1",
                               group->file, group->path, b, draws->done[b]);
+    if (status == MIX_OK)
+        status = read_left(group, draws, err);
     if (status == MIX_OK)
         *out = draws;
     else

@@ -232,7 +232,10 @@ static bool scatter(const struct h5_field *field, const uint8_t *from, uint8_t *
 
 static int rank_of(const struct h5_field *field)
 {
-    return field->dim[0] == NO_DIM ? 0 : field->dim[1] == NO_DIM ? 1 : 2;
+    int rank = 0;
+    while (rank < H5_RANK_MAX && field->dim[rank] != NO_DIM)
+        rank++;
+    return rank;
 }
 
 /* Number of elements, or SIZE_MAX where memory could not hold them. */
@@ -260,10 +263,13 @@ static size_t chunk_rows(size_t row_bytes)
 
 static hid_t array_properties(const hsize_t *extent, int rank, size_t element)
 {
-    hsize_t chunk[2] = {1, 1};
-    if (rank == 2)
-        chunk[1] = extent[1] > 0 ? extent[1] : 1;
-    chunk[0] = chunk_rows(element * (size_t)chunk[1]);
+    hsize_t chunk[H5_RANK_MAX];
+    size_t row_bytes = element;
+    for (int d = 1; d < rank; d++) {
+        chunk[d] = extent[d] > 0 ? extent[d] : 1;
+        row_bytes *= (size_t)chunk[d];
+    }
+    chunk[0] = chunk_rows(row_bytes);
     const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
     const bool deflate = H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0;
     if (list >= 0 &&
@@ -318,13 +324,13 @@ static hid_t create_dataset(const struct h5_group *group, const struct h5_field 
                             const struct h5_dim *dims)
 {
     const int rank = rank_of(field);
-    hsize_t extent[2] = {0, 0}, limit[2] = {H5S_UNLIMITED, H5S_UNLIMITED};
-    const struct h5_dim *along[2] = {NULL, NULL};
+    hsize_t extent[H5_RANK_MAX], limit[H5_RANK_MAX];
+    const struct h5_dim *along[H5_RANK_MAX];
     for (int d = 0; d < rank; d++) {
         along[d] = &dims[field->dim[d]];
         extent[d] = along[d]->n;
-        if (d > 0 && extent[d] > 0) /* a fixed extent of 0 would allow no chunk */
-            limit[d] = extent[d];
+        /* a fixed extent of 0 would allow no chunk */
+        limit[d] = d > 0 && extent[d] > 0 ? extent[d] : H5S_UNLIMITED;
     }
     const hid_t space = H5Screate_simple(rank, extent, limit);
     const hid_t properties = array_properties(extent, rank, element_bytes(field));
@@ -473,12 +479,12 @@ static hid_t open_dataset(const struct h5_group *group, const char *name, struct
     return id;
 }
 
-/* Rank and extents of a dataset; -1 where it has more than two dimensions or is not simple. */
-static int shape_of(hid_t dataset, hsize_t extent[2])
+/* Rank and extents of a dataset; -1 where it has more than four dimensions or is not simple. */
+static int shape_of(hid_t dataset, hsize_t extent[H5_RANK_MAX])
 {
     const hid_t space = H5Dget_space(dataset);
     int rank = space < 0 || H5Sis_simple(space) <= 0 ? -1 : H5Sget_simple_extent_ndims(space);
-    if (rank < 1 || rank > 2 || H5Sget_simple_extent_dims(space, extent, NULL) < 0)
+    if (rank < 1 || rank > H5_RANK_MAX || H5Sget_simple_extent_dims(space, extent, NULL) < 0)
         rank = -1;
     h5_close(space);
     return rank;
@@ -488,7 +494,7 @@ static enum mix_status check_shape(const struct h5_group *group, hid_t dataset,
                                    const struct h5_field *field, const struct h5_dim *dims,
                                    struct mix_error *err)
 {
-    hsize_t extent[2] = {0, 0};
+    hsize_t extent[H5_RANK_MAX] = {0};
     const int rank = shape_of(dataset, extent), wanted = rank_of(field);
     if (rank != wanted)
         return mix_fail(err, MIX_EFORMAT, "%s: %s/%s must have %d dimension%s", group->file,
@@ -515,16 +521,16 @@ static bool holds_its_data(hid_t dataset, size_t n_bytes)
 static bool chunks_are_whole(hid_t dataset, hid_t type)
 {
 #if H5_VERSION_GE(1, 10, 5)
-    hsize_t chunk[2] = {1, 1}, n_chunks = 0;
+    hsize_t chunk[H5_RANK_MAX] = {1, 1, 1, 1}, n_chunks = 0;
     const hid_t properties = H5Dget_create_plist(dataset), space = H5Dget_space(dataset);
     bool whole = properties >= 0 && space >= 0;
     if (whole && H5Pget_layout(properties) == H5D_CHUNKED) {
-        whole = H5Pget_chunk(properties, 2, chunk) > 0 &&
+        whole = H5Pget_chunk(properties, H5_RANK_MAX, chunk) > 0 &&
                 H5Dget_num_chunks(dataset, space, &n_chunks) >= 0;
-        const hsize_t n_bytes = chunk[0] * chunk[1] * H5Tget_size(type);
+        const hsize_t n_bytes = chunk[0] * chunk[1] * chunk[2] * chunk[3] * H5Tget_size(type);
         for (hsize_t i = 0; i < n_chunks && whole; i++) {
             unsigned skipped = 0;
-            hsize_t offset[2], size = 0;
+            hsize_t offset[H5_RANK_MAX], size = 0;
             haddr_t address = 0;
             whole = H5Dget_chunk_info(dataset, space, i, offset, &skipped, &address, &size) >= 0 &&
                     (skipped == 0 || size >= n_bytes);
@@ -589,13 +595,23 @@ enum mix_status h5_read(const struct h5_group *group, void *object, const struct
     return status;
 }
 
+bool h5_has_any(const struct h5_group *group, const struct h5_field *fields, size_t n_fields)
+{
+    bool any = false;
+    for (size_t f = 0; f < n_fields; f++)
+        any = any || (fields[f].place == H5_SCALAR_AT
+                          ? H5Aexists(group->id, fields[f].name)
+                          : H5Lexists(group->id, fields[f].name, H5P_DEFAULT)) != 0;
+    return any;
+}
+
 enum mix_status h5_extent(const struct h5_group *group, const char *name, size_t min, size_t max,
                           size_t *n, struct mix_error *err)
 {
     const hid_t dataset = open_dataset(group, name, err);
     if (dataset < 0)
         return MIX_EFORMAT;
-    hsize_t extent[2] = {0, 0};
+    hsize_t extent[H5_RANK_MAX] = {0};
     const int rank = shape_of(dataset, extent);
     const bool whole = rank != 1 || extent[0] > max || holds_its_data(dataset, (size_t)extent[0]);
     h5_close(dataset);
@@ -887,7 +903,7 @@ static herr_t attach_again(hid_t root, const char *path, const H5O_info_t *info,
         H5Aexists_by_name(root, path, "DIMENSION_LIST", H5P_DEFAULT) <= 0)
         return 0;
     const hid_t dataset = H5Dopen2(root, path, H5P_DEFAULT);
-    hsize_t extent[2];
+    hsize_t extent[H5_RANK_MAX];
     const int rank = dataset < 0 ? -1 : shape_of(dataset, extent);
     herr_t result = rank < 0 ? -1 : 0;
     r->target = rank < 0 ? -1 : H5Dopen2(r->to, path, H5P_DEFAULT);

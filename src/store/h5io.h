@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* h5io.h - structs to HDF5 groups and back, by tables of fields. Private to src/store/.
  *
- * A field is a scalar of a struct (kept as an attribute) or an array of one or two dimensions (kept
- * as a dataset: chunked, shuffled, deflated, first dimension unlimited, dimension scales attached).
- * Reading trusts nothing: every rank, extent, type and string is checked against what the table of
- * fields says. Sentences name the file and the object in it.
+ * A field is a scalar of a struct (kept as an attribute) or an array of one to four dimensions
+ * (kept as a dataset: chunked, shuffled, deflated, first dimension unlimited, dimension scales
+ * attached). Reading trusts nothing: every rank, extent, type and string is checked against what
+ * the table of fields says. Sentences name the file and the object in it.
  */
 #ifndef MIXSWEEP_H5IO_H
 #define MIXSWEEP_H5IO_H
 
 #define H5_USE_110_API /* the oldest interface that we build with */
 #include <hdf5.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,19 +54,19 @@ struct h5_note {
     const char *text;
 };
 
+enum { NO_DIM = -1, H5_RANK_MAX = 4 };
+
 struct h5_field {
     const char *name;
     const char *unit; /* NULL = none */
     enum h5_type type;
     enum h5_place place;
-    size_t width;  /* bytes of an element */
-    size_t offset; /* in the struct */
-    size_t inner;  /* of the member, where the array is of structs */
-    size_t stride; /* bytes from an element to the next */
-    int dim[2];    /* index into the dimensions; NO_DIM */
+    size_t width;         /* bytes of an element */
+    size_t offset;        /* in the struct */
+    size_t inner;         /* of the member, where the array is of structs */
+    size_t stride;        /* bytes from an element to the next */
+    int dim[H5_RANK_MAX]; /* index into the dimensions; the first NO_DIM ends them */
 };
-
-enum { NO_DIM = -1 };
 
 /* Rows of a table of fields. A column is a member of an array of structs. */
 #define H5_SCALAR(object, member, name, type)                                                      \
@@ -77,11 +78,13 @@ enum { NO_DIM = -1 };
         }                                                                                          \
     }
 #define H5_ARRAY(object, member, name, unit, type, dim0, dim1)                                     \
+    H5_ARRAY4(object, member, name, unit, type, dim0, dim1, NO_DIM, NO_DIM)
+#define H5_ARRAY4(object, member, name, unit, type, dim0, dim1, dim2, dim3)                        \
     {                                                                                              \
         name, unit, type, H5_POINTER_AT, sizeof(*((object *)0)->member), offsetof(object, member), \
             0, sizeof(*((object *)0)->member),                                                     \
         {                                                                                          \
-            dim0, dim1                                                                             \
+            dim0, dim1, dim2, dim3                                                                 \
         }                                                                                          \
     }
 #define H5_COLUMN(object, array, element, member, name, unit, type, dim0)                          \
@@ -119,6 +122,10 @@ enum mix_status h5_write(const struct h5_group *group, const void *object,
                          struct mix_error *err);
 enum mix_status h5_read(const struct h5_group *group, void *object, const struct h5_field *fields,
                         size_t n_fields, const struct h5_dim *dims, struct mix_error *err);
+
+/** True where any of the fields is there. Fields that a later version has added, all at once, are
+ * read only then: one that is missing among others is damage. */
+bool h5_has_any(const struct h5_group *group, const struct h5_field *fields, size_t n_fields);
 
 /** Write notes as attributes; the datasets are there already. Nothing reads them back. */
 enum mix_status h5_annotate(const struct h5_group *group, const struct h5_note *notes,

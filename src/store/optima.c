@@ -8,7 +8,8 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 enum { TARGETS_MAX = 65536, DRAWS_MAX = 100 * 1000 * 1000 };
-enum { DIM_DOMAIN, DIM_TARGET, DIM_GAIN, DIM_DRAW, DIMS };
+enum { DIM_DOMAIN, DIM_TARGET, DIM_GAIN, DIM_DRAW, DIM_PATH, DIMS };
+enum { PATH_MAX_POINTS = MIX_PATH_STEPS * MIX_PATH_STEPS };
 
 #define SCALAR(member, name, type) H5_SCALAR(struct mix_optimum, member, name, type)
 #define INTERVAL(member)                                                                           \
@@ -75,10 +76,48 @@ static const struct h5_field gain_fields[] = {
              DIM_DOMAIN),
 };
 
+/* Not in files of earlier versions. */
+static const struct h5_field later_fields[] = {
+    SCALAR(question, "question", H5_TEXT),
+    SCALAR(goal, "goal", H5_INT32),
+    SCALAR(max_epochs, "max_epochs", H5_DOUBLE),
+    SCALAR(near, "near", H5_INT32),
+    SCALAR(near_radius, "near_radius", H5_DOUBLE),
+    SCALAR(near_price, "near_price", H5_DOUBLE),
+    SCALAR(gain_bias, "gain_bias", H5_DOUBLE),
+    SCALAR(lattice, "lattice", H5_UINT64),
+    SCALAR(lattice_value, "lattice_value", H5_DOUBLE),
+    H5_ARRAY(struct mix_optimum, supply, "supply", "token", H5_DOUBLE, DIM_DOMAIN, NO_DIM),
+    SHARES(limit),
+    H5_ARRAY(struct mix_optimum, price, "price", "loss", H5_DOUBLE, DIM_DOMAIN, NO_DIM),
+    H5_ARRAY(struct mix_optimum, guard, "guard", NULL, H5_UINT8, DIM_TARGET, NO_DIM),
+    H5_ARRAY(struct mix_optimum, guard_price, "guard_price", "1", H5_DOUBLE, DIM_TARGET, NO_DIM),
+    H5_ARRAY(struct mix_optimum, baseline_loss, "baseline_loss", "loss", H5_DOUBLE, DIM_TARGET,
+             NO_DIM),
+    SHARES(lattice_mixture),
+};
+
+static const struct h5_field path_fields[] = {
+    H5_ARRAY(struct mix_optimum, path_n_params, "path_n_params", "parameter", H5_DOUBLE, DIM_PATH,
+             NO_DIM),
+    H5_ARRAY(struct mix_optimum, path_n_tokens, "path_n_tokens", "token", H5_DOUBLE, DIM_PATH,
+             NO_DIM),
+    H5_ARRAY(struct mix_optimum, path_value, "path_objective", "loss", H5_DOUBLE, DIM_PATH, NO_DIM),
+    H5_ARRAY(struct mix_optimum, path_mixture, "path_mixture", "1", H5_DOUBLE, DIM_PATH,
+             DIM_DOMAIN),
+};
+
 static const struct h5_note optimum_notes[] = {
-    {"binding", "meaning", "0 interior, 1 on its floor, 2 on its cap"},
+    {"binding", "meaning",
+     "0 interior, 1 on its floor, on its largest share by 2 cap, 3 supply, 4 support"},
     {"gain", "description", "loss of the other mixture minus loss of the optimum"},
     {"p_better", "description", "share of the draws in which the gain is positive"},
+    {"price", "description",
+     "fall of the objective per unit of share that the binding floor or largest share is moved"},
+    {"guard_price", "description", "fall of the objective per unit of loss that is allowed more"},
+    {"gain", "corrected", "gain over the baseline less the attribute gain_bias of the group"},
+    {".", "goal_meaning", "0 mean, 1 worst, 2 mean-gain, 3 worst-gain: gains relative to baseline"},
+    {".", "near_meaning", "distance to the baseline: 0 any, 1 total variation, 2 Kullback-Leibler"},
     {"tied", "description", "mixture nearest the baseline that the draws cannot tell from mixture"},
 };
 
@@ -91,7 +130,8 @@ enum mix_status store_write_optimum(const struct h5_group *group, const struct m
     const struct h5_dim dims[DIMS] = {{"domain", optimum->n_domains, "domain"},
                                       {"target", optimum->n_targets, "target"},
                                       {"gain_over", MIX_GAINS, "gain_over"},
-                                      {"draw", optimum->n_draws, "draw"}};
+                                      {"draw", optimum->n_draws, "draw"},
+                                      {"path", optimum->n_path, "path"}};
     enum mix_status status =
         h5_write(group, optimum, optimum_fields, COUNT(optimum_fields), dims, err);
     if (status == MIX_OK)
@@ -100,7 +140,43 @@ enum mix_status store_write_optimum(const struct h5_group *group, const struct m
         status = h5_write_index(group, "draw", optimum->n_draws, err);
     if (status == MIX_OK)
         status = h5_write(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_write(group, optimum, later_fields, COUNT(later_fields), dims, err);
+    if (status == MIX_OK && optimum->n_path > 0)
+        status = h5_write_index(group, "path", optimum->n_path, err);
+    if (status == MIX_OK && optimum->n_path > 0)
+        status = h5_write(group, optimum, path_fields, COUNT(path_fields), dims, err);
     return status == MIX_OK ? h5_annotate(group, optimum_notes, COUNT(optimum_notes), err) : status;
+}
+
+/* The scale path, where there is one. */
+static enum mix_status read_path(const struct h5_group *group, struct h5_dim *dims,
+                                 struct mix_optimum *optimum, struct mix_error *err)
+{
+    if (H5Lexists(group->id, "path", H5P_DEFAULT) == 0 &&
+        !h5_has_any(group, path_fields, COUNT(path_fields)))
+        return MIX_OK;
+    const enum mix_status status =
+        h5_extent(group, "path", 1, PATH_MAX_POINTS, &dims[DIM_PATH].n, err);
+    if (status != MIX_OK)
+        return status;
+    if (!mix_optimum_add_path(optimum, dims[DIM_PATH].n))
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, group->path);
+    return h5_read(group, optimum, path_fields, COUNT(path_fields), dims, err);
+}
+
+/* Codes that a program would use as an index. */
+static enum mix_status check_codes(const struct h5_group *group, const struct mix_optimum *optimum,
+                                   struct mix_error *err)
+{
+    if ((unsigned)optimum->goal >= MIX_GOALS || (unsigned)optimum->near > MIX_DISTANCE_KL)
+        return mix_fail(err, MIX_EFORMAT, "%s: %s has the goal %d and the distance %d", group->file,
+                        group->path, (int)optimum->goal, (int)optimum->near);
+    for (size_t k = 0; k < optimum->n_domains; k++)
+        if (optimum->binding[k] >= MIX_BOUNDS)
+            return mix_fail(err, MIX_EFORMAT, "%s: %s/binding, entry %zu: %d is not one of 0 to %d",
+                            group->file, group->path, k, optimum->binding[k], MIX_BOUNDS - 1);
+    return MIX_OK;
 }
 
 enum mix_status store_read_optimum(const struct h5_group *group, const char *name,
@@ -109,11 +185,12 @@ enum mix_status store_read_optimum(const struct h5_group *group, const char *nam
     struct h5_dim dims[DIMS] = {{"domain", 0, "domain"},
                                 {"target", 0, "target"},
                                 {"gain_over", 0, "gain_over"},
-                                {"draw", 0, "draw"}};
-    const size_t min[DIMS] = {1, 1, MIX_GAINS, 0};
-    const size_t max[DIMS] = {MIX_DOMAINS_MAX, TARGETS_MAX, MIX_GAINS, DRAWS_MAX};
+                                {"draw", 0, "draw"},
+                                {"path", 0, "path"}};
+    const size_t min[DIM_PATH] = {1, 1, MIX_GAINS, 0};
+    const size_t max[DIM_PATH] = {MIX_DOMAINS_MAX, TARGETS_MAX, MIX_GAINS, DRAWS_MAX};
     enum mix_status status = MIX_OK;
-    for (int d = 0; d < DIMS && status == MIX_OK; d++)
+    for (int d = 0; d < DIM_PATH && status == MIX_OK; d++)
         status = h5_extent(group, dims[d].scale, min[d], max[d], &dims[d].n, err);
     if (status != MIX_OK)
         return status;
@@ -125,10 +202,12 @@ enum mix_status store_read_optimum(const struct h5_group *group, const char *nam
     status = h5_read(group, optimum, optimum_fields, COUNT(optimum_fields), dims, err);
     if (status == MIX_OK)
         status = h5_read(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
-    for (size_t k = 0; k < optimum->n_domains && status == MIX_OK; k++)
-        if (optimum->binding[k] > 2)
-            status = mix_fail(err, MIX_EFORMAT, "%s: %s/binding, entry %zu: %d is not 0, 1 or 2",
-                              group->file, group->path, k, optimum->binding[k]);
+    if (status == MIX_OK && h5_has_any(group, later_fields, COUNT(later_fields)))
+        status = h5_read(group, optimum, later_fields, COUNT(later_fields), dims, err);
+    if (status == MIX_OK)
+        status = read_path(group, dims, optimum, err);
+    if (status == MIX_OK)
+        status = check_codes(group, optimum, err);
     if (status == MIX_OK)
         *out = optimum;
     else

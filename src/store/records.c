@@ -30,6 +30,28 @@ static bool view_draw(enum mix_log_kind kind, const void *head, size_t n_head, c
            view->body.draw < DRAWS_MAX;
 }
 
+/* A refit of the jackknife, checked but not copied. */
+struct left_view {
+    struct mix_draw_head head;
+    struct mix_left_body body;
+    const uint8_t *params;
+    size_t n_params;
+};
+
+static bool view_left(enum mix_log_kind kind, const void *head, size_t n_head, const void *body,
+                      size_t n_body, struct left_view *view)
+{
+    if (kind != MIX_LOG_JACKKNIFE || n_head != sizeof view->head || n_body < sizeof view->body ||
+        (n_body - sizeof view->body) % sizeof(double) != 0)
+        return false;
+    memcpy(&view->head, head, sizeof view->head);
+    memcpy(&view->body, body, sizeof view->body);
+    view->params = (const uint8_t *)body + sizeof view->body;
+    view->n_params = (n_body - sizeof view->body) / sizeof(double);
+    return memchr(view->head.fit, 0, sizeof view->head.fit) != NULL && view->head.fit[0] != '\0' &&
+           view->body.n_groups <= MIX_LEFT_MAX && view->body.group < view->body.n_groups;
+}
+
 /* ---- survey */
 
 static enum mix_status add_name(struct mix_names *names, const char *name, struct mix_error *err)
@@ -51,10 +73,16 @@ static enum mix_status survey_record(void *context, enum mix_log_kind kind, cons
 {
     struct store_logged *logged = context;
     struct draw_view draw;
+    struct left_view left;
     if (kind == MIX_LOG_RESULT) {
         logged->n_results++;
         logged->n_rows += store_result_rows(body, n_body);
     }
+    char name[MIX_NAME_MAX];
+    if (store_online_name(kind, head, n_head, name))
+        return add_name(&logged->online, name, err);
+    if (view_left(kind, head, n_head, body, n_body, &left))
+        return add_name(&logged->fits, left.head.fit, err);
     return view_draw(kind, head, n_head, body, n_body, &draw)
                ? add_name(&logged->fits, draw.head.fit, err)
                : MIX_OK;
@@ -78,6 +106,7 @@ void store_logged_clear(struct store_logged *logged)
 {
     mix_logs_destroy(logged->logs);
     mix_names_destroy(&logged->fits);
+    mix_names_destroy(&logged->online);
     *logged = (struct store_logged){0};
 }
 
@@ -90,7 +119,40 @@ struct merge {
     size_t n_draws, n_new;        /* found by the first pass */
     struct mix_draws *draws;      /* filled by the second */
     bool is_alike;                /* the first record without a base says how all were made */
+    size_t n_left;                /* groups of the jackknife; refits need a base */
 };
+
+/* Whether a refit of the jackknife is of this fit and of the clusters of its draws. */
+static bool left_belongs(const struct merge *merge, const struct left_view *left)
+{
+    return merge->base != NULL && left->n_params == merge->fit->n_params &&
+           strcmp(left->head.fit, merge->fit->name) == 0 &&
+           left->head.fit_key.hi == merge->key.hi && left->head.fit_key.lo == merge->key.lo &&
+           left->head.cluster_run == merge->base->cluster_run;
+}
+
+static void count_left(struct merge *merge, const struct left_view *left)
+{
+    const struct mix_draws *base = merge->base;
+    if (!left_belongs(merge, left))
+        return;
+    merge->n_new += base->n_left != left->body.n_groups || !base->left_done[left->body.group];
+    merge->n_left = (size_t)left->body.n_groups;
+}
+
+static enum mix_status take_left(const struct merge *merge, const struct left_view *left,
+                                 struct mix_error *err)
+{
+    struct mix_draws *draws = merge->draws;
+    if (!left_belongs(merge, left) || left->body.n_groups != merge->n_left)
+        return MIX_OK;
+    if (draws->n_left != merge->n_left && !mix_draws_hold_left(draws, merge->n_left))
+        return mix_fail(err, MIX_ENOMEM, "no memory for the jackknife of %s", merge->fit->name);
+    memcpy(draws->left + left->body.group * draws->n_params, left->params,
+           draws->n_params * sizeof(double));
+    draws->left_done[left->body.group] = 1;
+    return MIX_OK;
+}
 
 /* Whether a draw is of this fit, and one that `like` asks for where there is one: a bootstrap
  * commits what it asks for before its first draw is logged. */
@@ -111,7 +173,10 @@ static enum mix_status count_draw(void *context, enum mix_log_kind kind, const v
     struct merge *merge = context;
     const struct mix_draws *base = merge->base;
     struct draw_view draw;
+    struct left_view left;
     (void)err;
+    if (view_left(kind, head, n_head, body, n_body, &left))
+        count_left(merge, &left);
     if (!view_draw(kind, head, n_head, body, n_body, &draw) || !belongs(merge, &draw, base))
         return MIX_OK;
     const size_t number = (size_t)draw.body.draw;
@@ -128,7 +193,9 @@ static enum mix_status take_draw(void *context, enum mix_log_kind kind, const vo
     struct merge *merge = context;
     struct mix_draws *draws = merge->draws;
     struct draw_view draw;
-    (void)err;
+    struct left_view left;
+    if (view_left(kind, head, n_head, body, n_body, &left))
+        return take_left(merge, &left, err);
     if (!view_draw(kind, head, n_head, body, n_body, &draw) ||
         !belongs(merge, &draw, merge->is_alike ? draws : NULL) || draws->done[draw.body.draw])
         return MIX_OK;
@@ -161,6 +228,10 @@ static struct mix_draws *copy_draws(const struct mix_fit *fit, const struct mix_
         memcpy(draws->objective, base->objective, base->n_draws * sizeof *base->objective);
         memcpy(draws->params, base->params, base->n_draws * base->n_params * sizeof *base->params);
         memcpy(draws->done, base->done, base->n_draws);
+        if (!mix_draws_copy_left(draws, base)) {
+            mix_draws_destroy(draws);
+            return NULL;
+        }
     }
     return draws;
 }

@@ -11,8 +11,11 @@
 
 #include "store/store_impl.h"
 
-const char *const store_kind_names[STORE_KINDS] = {
-    [STORE_FITS] = "fits", [STORE_BOOTSTRAP] = "bootstrap", [STORE_OPTIMUM] = "optimum"};
+const char *const store_kind_names[STORE_KINDS] = {[STORE_FITS] = "fits",
+                                                   [STORE_BOOTSTRAP] = "bootstrap",
+                                                   [STORE_OPTIMUM] = "optimum",
+                                                   [STORE_ONLINE] = "online",
+                                                   [STORE_COMPARE] = "compare"};
 
 enum { READ_TRIES = 10 };
 
@@ -319,7 +322,8 @@ enum mix_status store_find_kind(const char *kind, enum store_kind *out, struct m
             return MIX_OK;
         }
     }
-    return mix_fail(err, MIX_EINVAL, "\"%s\" is not a kind of result: fits, bootstrap, optimum",
+    return mix_fail(err, MIX_EINVAL,
+                    "\"%s\" is not a kind of result: fits, bootstrap, optimum, online, compare",
                     kind);
 }
 
@@ -379,6 +383,17 @@ enum mix_status store_file_draws(const struct mix_store *store, const char *fit,
     enum mix_status status = open_result(store, STORE_BOOTSTRAP, fit, &group, err);
     if (status == MIX_OK)
         status = store_read_draws(&group, fit, out, err);
+    h5_group_close(&group);
+    return status == MIX_ENOTFOUND ? MIX_OK : status;
+}
+
+enum mix_status store_file_online(const struct mix_store *store, const char *name,
+                                  struct mix_online **out, struct mix_error *err)
+{
+    struct h5_group group;
+    enum mix_status status = open_result(store, STORE_ONLINE, name, &group, err);
+    if (status == MIX_OK)
+        status = store_read_online(&group, name, out, err);
     h5_group_close(&group);
     return status == MIX_ENOTFOUND ? MIX_OK : status;
 }
@@ -502,6 +517,19 @@ enum mix_status mix_store_read_optimum(struct mix_store *store, const char *name
     return status;
 }
 
+enum mix_status mix_store_read_compare(struct mix_store *store, const char *name,
+                                       struct mix_compare **out, struct mix_error *err)
+{
+    struct h5_group group;
+    enum mix_status status = open_result(store, STORE_COMPARE, name, &group, err);
+    if (status == MIX_OK)
+        status = store_read_compare(&group, name, out, err);
+    else if (status == MIX_ENOTFOUND)
+        status = fail_not_found(store, STORE_COMPARE, name, err);
+    h5_group_close(&group);
+    return status;
+}
+
 enum mix_status mix_store_read_draws(struct mix_store *store, const char *fit,
                                      struct mix_draws **out, struct mix_error *err)
 {
@@ -514,4 +542,35 @@ enum mix_status mix_store_read_draws(struct mix_store *store, const char *fit,
             status = read_draws(store, fit, out, err);
     }
     return status == MIX_ENOTFOUND ? fail_not_found(store, STORE_BOOTSTRAP, fit, err) : status;
+}
+
+static enum mix_status read_online(struct mix_store *store, const char *name,
+                                   struct mix_online **out, struct mix_error *err)
+{
+    struct mix_online *online = NULL;
+    bool news = false;
+    enum mix_status status = store_file_online(store, name, &online, err);
+    if (status == MIX_OK && online == NULL)
+        return MIX_ENOTFOUND;
+    if (status == MIX_OK && store->logged.online.n > 0)
+        status = store_merge_online(&store->logged, online, &news, err);
+    if (status == MIX_OK)
+        *out = online;
+    else
+        mix_online_destroy(online);
+    return status;
+}
+
+enum mix_status mix_store_read_online(struct mix_store *store, const char *name,
+                                      struct mix_online **out, struct mix_error *err)
+{
+    enum mix_status status = read_online(store, name, out, err);
+    for (int i = 0; i < READ_TRIES && is_outdated(store); i++) {
+        if (status == MIX_OK)
+            mix_online_destroy(*out);
+        status = look(store, err);
+        if (status == MIX_OK)
+            status = read_online(store, name, out, err);
+    }
+    return status == MIX_ENOTFOUND ? fail_not_found(store, STORE_ONLINE, name, err) : status;
 }

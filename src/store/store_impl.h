@@ -9,7 +9,14 @@
 #include "mixsweep/store.h"
 #include "store/h5io.h"
 
-enum store_kind { STORE_FITS, STORE_BOOTSTRAP, STORE_OPTIMUM, STORE_KINDS };
+enum store_kind {
+    STORE_FITS,
+    STORE_BOOTSTRAP,
+    STORE_OPTIMUM,
+    STORE_ONLINE,
+    STORE_COMPARE,
+    STORE_KINDS
+};
 extern const char *const store_kind_names[STORE_KINDS];
 
 /* ---- structs to groups and back (tables.c, fits.c, optima.c) ---- */
@@ -36,15 +43,25 @@ enum mix_status store_read_draws(const struct h5_group *group, const char *name,
                                  struct mix_draws **out, struct mix_error *err);
 enum mix_status store_read_optimum(const struct h5_group *group, const char *name,
                                    struct mix_optimum **out, struct mix_error *err);
+enum mix_status store_write_compare(const struct h5_group *group, const struct mix_compare *compare,
+                                    struct mix_error *err);
+enum mix_status store_read_compare(const struct h5_group *group, const char *name,
+                                   struct mix_compare **out, struct mix_error *err);
 
-/* ---- what the logs hold (records.c, results.c) ---- */
+enum mix_status store_write_online(const struct h5_group *group, const struct mix_online *online,
+                                   struct mix_error *err);
+enum mix_status store_read_online(const struct h5_group *group, const char *name,
+                                  struct mix_online **out, struct mix_error *err);
+
+/* ---- what the logs hold (records.c, results.c, online.c) ---- */
 
 /** The logs of a moment and what is in them; cleared to zero = none. */
 struct store_logged {
     struct mix_logs *logs;
-    size_t n_results;      /* records of proxy runs */
-    size_t n_rows;         /* that they say they have */
-    struct mix_names fits; /* that draws are of, once each */
+    size_t n_results;        /* records of proxy runs */
+    size_t n_rows;           /* that they say they have */
+    struct mix_names fits;   /* that draws are of, once each */
+    struct mix_names online; /* that online runs are of, once each */
 };
 
 enum mix_status store_logged_find(const char *log_dir, struct store_logged *out,
@@ -79,6 +96,14 @@ size_t store_result_rows(const void *body, size_t n_body);
 enum mix_status store_merge_draws(const struct store_logged *logged, const struct mix_fit *fit,
                                   const struct mix_draws *base, struct mix_draws **out,
                                   struct mix_error *err);
+
+/** The name of what an online run is of; false where the record is none. */
+bool store_online_name(enum mix_log_kind kind, const void *head, size_t n_head,
+                       char name[MIX_NAME_MAX]);
+
+/** Take the runs of the logs that belong to `online` and are not in it. */
+enum mix_status store_merge_online(const struct store_logged *logged, struct mix_online *online,
+                                   bool *news, struct mix_error *err);
 
 /* ---- one writer (lock.c) ---- */
 
@@ -128,8 +153,9 @@ extern const struct h5_field store_version_field, store_seed_field;
 struct store_staged {
     enum store_kind kind;
     char name[MIX_NAME_MAX];
-    const void *object; /* borrowed, but for merged draws */
+    const void *object; /* borrowed, but for what was merged */
     struct mix_draws *owned;
+    struct mix_online *owned_online;
 };
 
 struct mix_store {
@@ -166,6 +192,10 @@ enum mix_status store_file_table(const struct mix_store *store, struct mix_table
 /** Draws of the file without the logs; *out stays NULL where there are none. */
 enum mix_status store_file_draws(const struct mix_store *store, const char *fit,
                                  struct mix_draws **out, struct mix_error *err);
+
+/** Online runs of the file without the logs; *out stays NULL where there are none. */
+enum mix_status store_file_online(const struct mix_store *store, const char *name,
+                                  struct mix_online **out, struct mix_error *err);
 
 enum mix_status store_find_kind(const char *kind, enum store_kind *out, struct mix_error *err);
 void store_clear_staged(struct mix_store *store);

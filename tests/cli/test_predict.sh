@@ -48,6 +48,11 @@ predict s.h5 runs.csv
 says 'predict    fit capacity (capacity) on runs.csv: 42 runs, 126 losses'
 grep -Eq '^ *160M +8B +42 +0\.00%' out || die "no line for the large size"
 
+# How many of them the interval of the mean loss holds.
+says '90% interval of the mean loss (draws and residual noise) covers '
+predict s.h5 runs.csv --level 0.99 --format json
+grep -q '"covered": [0-9]' out || die "no coverage"
+
 # Columns in another order, a target more, one target less, and none at all.
 columns() { # NAMES: of the rows of runs.csv
     awk -F, -v names="$1" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; n = split(names, name, ",") }
@@ -96,7 +101,11 @@ says 'fit capacity (capacity) at 1B parameters, 20B tokens'
 says 'resampling only'
 says '  mean loss '
 says '25 times the largest fitted size'
+says 'resampled mixtures'
+says 'not measured: no mixture was run twice at one scale'
+says 'not known: one fit'
 predict s.h5 --mixture web=.6,code=.4 --params 1e9 --tokens 2e10 --format json
+holds "$(number laws) == 1 && $(number total) >= $(number resampling)"
 holds "$(number wiki) == 0 && $(number draws) == 20 && $(number lo) <= $(number hi)"
 
 at="--params 1e9 --tokens 2e10"

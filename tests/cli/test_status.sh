@@ -171,3 +171,16 @@ status=0
 "$MIXSWEEP_PYTHON" -c 'import h5py; h5py.File("half.h5", "r+").attrs.modify("job", "job: [")'
 "$MIXSWEEP" status half.h5 >text
 if grep -q '^job' text; then exit 1; fi
+
+# On a terminal --watch draws until the writer is gone: here at once, as the process is none.
+status=0
+"$MIXSWEEP" status s.h5 --watch >/dev/null 2>err || status=$?
+[ $status = 2 ] && grep -q 'standard output is none' err
+status=0
+"$MIXSWEEP" status s.h5 --watch --format json >/dev/null 2>err || status=$?
+[ $status = 2 ] && grep -q 'not with --format json' err
+if command -v script >/dev/null; then
+    script -qec "'$MIXSWEEP' status s.h5 --watch" /dev/null </dev/null >screen
+    grep -q 'runs .* 41 done' screen
+    test "$(tr -cd '\033' <screen | wc -c)" = 2
+fi

@@ -79,7 +79,7 @@ refused 1 'all.csv exists already; --force replaces it' "$MIXSWEEP" export all.h
 "$MIXSWEEP" export s.h5 runs -o all.csv --force
 [ "$(wc -l <all.csv)" = 4 ]
 [ "$(echo all.csv*)" = all.csv ] || fail "left behind: $(echo all.csv*)"
-refused 2 'no table "runns"; allowed are runs, fits, bootstrap and optimum (did you mean runs?)' \
+refused 2 'no table "runns"; allowed are runs, fits, bootstrap, optimum and online (did you mean runs?)' \
     "$MIXSWEEP" export s.h5 runns
 refused 1 's.h5 has no fits' "$MIXSWEEP" export s.h5 fits
 refused 1 's.h5 has no bootstrap' "$MIXSWEEP" export s.h5 bootstrap

@@ -4,6 +4,8 @@
 
 #include "world.h"
 
+#include "mixsweep/interval.h"
+
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -111,6 +113,39 @@ static void test_draws_are_the_same_on_any_ranks(struct mix_ranks *ranks,
     mix_draws_destroy(resumed);
 }
 
+/* Jackknife and rolling origin, at once and with holes in the jackknife. */
+static void test_completion_is_the_same_on_any_ranks(struct mix_ranks *ranks,
+                                                     const struct mix_table *table,
+                                                     const struct mix_fit *fit)
+{
+    const bool first = mix_ranks_rank(ranks) == 0;
+    struct mix_draws *alone = draws_of(fit, 0, 0), *together = NULL, *resumed = NULL;
+    struct mix_error err = {{0}};
+    CHECK(mix_bootstrap_complete(NULL, table, fit, alone, NULL, &err) == MIX_OK);
+    CHECK(alone->n_left == 14 && mix_jackknife_count(alone) == 14 && alone->n_origins == 1);
+    if (first) {
+        together = draws_of(fit, 0, 0);
+        resumed = draws_of(fit, 0, 0);
+        CHECK(mix_draws_copy_left(resumed, alone));
+        resumed->residual = NAN; /* the rolling origin is made anew */
+        for (size_t g = 0; g < 14; g += 1 + g % 3)
+            resumed->left_done[g] = 0;
+    }
+    CHECK(mix_bootstrap_complete(ranks, table, fit, together, NULL, &err) == MIX_OK);
+    CHECK(mix_bootstrap_complete(ranks, table, fit, resumed, NULL, &err) == MIX_OK);
+    for (int i = 0; first && i < 2; i++) {
+        const struct mix_draws *draws = i == 0 ? together : resumed;
+        CHECK(draws->n_left == 14 && draws->n_origins == 1);
+        CHECK(memcmp(draws->left, alone->left, 14 * fit->n_params * sizeof(double)) == 0);
+        CHECK(memcmp(draws->left_done, alone->left_done, 14) == 0);
+        CHECK(memcmp(draws->origins, alone->origins, sizeof *draws->origins) == 0);
+        CHECK(memcmp(&draws->residual, &alone->residual, sizeof draws->residual) == 0);
+    }
+    mix_draws_destroy(alone);
+    mix_draws_destroy(together);
+    mix_draws_destroy(resumed);
+}
+
 /* A refusal is everybody's, with one sentence. */
 static void test_refusals_are_the_same_on_all_ranks(struct mix_ranks *ranks,
                                                     struct mix_table *table,
@@ -141,6 +176,7 @@ int main(int argc, char **argv)
     struct mix_fit *fit = test_fit_is_the_same_on_any_ranks(ranks, world.table);
     test_draws_are_the_same_on_any_ranks(ranks, world.table, fit, 0);
     test_draws_are_the_same_on_any_ranks(ranks, world.table, fit, 1);
+    test_completion_is_the_same_on_any_ranks(ranks, world.table, fit);
     test_refusals_are_the_same_on_all_ranks(ranks, world.table, fit);
     mix_fit_destroy(fit);
     world_destroy(&world);

@@ -32,7 +32,7 @@ static void scribble(void *memory, size_t n, unsigned seed)
 #define SCRIBBLE(member, n) scribble(object->member, (n) * sizeof *object->member, __LINE__)
 #define SAME(member, n) CHECK(same_bytes(mine->member, theirs->member, (n) * sizeof *mine->member))
 
-enum { R = 700, K = 5, M = 3, P = 11, STARTS = 9, OPTIMA = 4, B = 400 };
+enum { R = 700, K = 5, M = 3, P = 11, STARTS = 9, OPTIMA = 4, B = 400, LEFT = 7, ORIGINS = 2 };
 
 static struct mix_table *make_table(void)
 {
@@ -140,6 +140,11 @@ static struct mix_draws *make_draws(void)
     SCRIBBLE(objective, B);
     SCRIBBLE(params, B * P);
     SCRIBBLE(done, B);
+    if (!mix_draws_hold_left(object, LEFT) || !mix_draws_hold_origins(object, ORIGINS))
+        abort();
+    SCRIBBLE(left, LEFT * P);
+    SCRIBBLE(left_done, LEFT);
+    SCRIBBLE(origins, ORIGINS);
     return object;
 }
 
@@ -152,6 +157,10 @@ static void check_draws(const struct mix_draws *mine, const struct mix_draws *th
     SAME(objective, B);
     SAME(params, B * P);
     SAME(done, B);
+    CHECK(theirs->n_left == LEFT && theirs->n_origins == ORIGINS);
+    SAME(left, LEFT * P);
+    SAME(left_done, LEFT);
+    SAME(origins, ORIGINS);
 }
 
 static void share_fits(struct mix_ranks *ranks, bool root, size_t n_holdouts)

@@ -14,7 +14,7 @@ enum { SLOW = 0 };
 static void expect_recovery(const struct world_plan *plan, size_t n_starts, size_t n_least)
 {
     struct world world = world_create(plan);
-    struct mix_fit_options options = quick_options(plan->law, SLOW ? 4 : n_starts);
+    struct mix_fit_options options = quick_options(plan->law, SLOW ? 8 : n_starts);
     snprintf(options.selection.targets, sizeof options.selection.targets, "all");
     struct mix_fit *fit = quick_fit(world.table, &options);
     size_t n_known = 0;

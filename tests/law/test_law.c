@@ -195,14 +195,17 @@ static void formula(const struct named *named, size_t r, double *loss)
     const double *h = t->points.h + r * n_domains;
     const double size = t->points.n[r], tokens = exp(t->points.ln_d[r]);
     const bool demand = strcmp(spec->law, "demand") == 0;
+    const bool made = demand || strcmp(spec->law, "transfer") == 0;
     const bool per_target = strcmp(spec->law, "chinchilla") == 0;
     double s[32], noise[32], b[32], c[32], x[32];
     for (size_t m = 0; m < n_targets; m++) {
         b[m] = value(named, "b", named->targets[m]);
         c[m] = value(named, "c", named->targets[m]);
         noise[m] = 0.0;
+        const double gamma = made && n_domains > 1 ? value(named, "gamma", named->targets[m]) : 1.0;
         for (size_t j = 0; j < n_domains; j++)
-            noise[m] += transfer(named, m, j) * h[j];
+            noise[m] += transfer(named, m, j) * pow(made ? fmax(h[j], spec->h_min) : h[j], gamma);
+        noise[m] = pow(noise[m], 1.0 / gamma);
         s[m] = demand || per_target ? noise[m] : h[t->model->target_domain[m]];
     }
     if (!per_target) {
@@ -361,12 +364,13 @@ static void test_law_parameter_counts(void **state)
         spec.form = 3;
         assert_counts(&spec, 5 * n, 5 * n);
         spec = spec_of("transfer", 0, n, n, 122.0);
-        assert_counts(&spec, n * (n - 1) + 7 * n + 3, n * (n - 1) + 7 * n + 3); /* 94 at K = 7 */
+        const size_t n_mixing = n > 1 ? n * n : 0;                        /* T and gamma */
+        assert_counts(&spec, n_mixing + 7 * n + 3, n_mixing + 7 * n + 3); /* 101 at K = 7 */
         spec.has_size_term = spec.has_token_term = 0;
-        assert_counts(&spec, n * (n - 1) + 5 * n + 1, n * (n - 1) + 5 * n + 1);
+        assert_counts(&spec, n_mixing + 5 * n + 1, n_mixing + 5 * n + 1);
     }
     struct mix_law_spec spec = spec_of("demand", 0, 5, 22, 70.0);
-    assert_counts(&spec, 267, 245); /* 22 rows of T sum to 1 */
+    assert_counts(&spec, 289, 267); /* 22 rows of T sum to 1 */
     spec = spec_of("chinchilla", 0, 5, 22, 70.0);
     assert_counts(&spec, 110, 110);
 }
@@ -395,10 +399,10 @@ static void test_law_parameter_names(void **state)
     static const char *const capacity[] = {"b[web]",  "c[code]", "A[wiki]", "a[books]",
                                            "E[news]", "H",       NULL};
     static const char *const forms[] = {"b[web]", "c[code]", "E[news]", NULL};
-    static const char *const scales[] = {"T[web,code]", "T[news,law]", "P[web]", "p",
-                                         "Q[news]",     "q",           "H",      NULL};
+    static const char *const scales[] = {"T[web,code]", "T[news,law]", "gamma[web]", "P[web]", "p",
+                                         "Q[news]",     "q",           "H",          NULL};
     static const char *const demand[] = {
-        "T[web,web]", "T[stars,math]", "P[stars]", "p", "Q[maps]", "q", "H", NULL};
+        "T[web,web]", "T[stars,math]", "gamma[stars]", "P[stars]", "p", "Q[maps]", "q", "H", NULL};
     static const char *const chinchilla[] = {"E[web]", "P[code]", "p[code]",
                                              "Q[web]", "q[web]",  NULL};
     struct mix_law_spec spec = spec_of("capacity", 0, 7, 7, 122.0);
@@ -645,7 +649,7 @@ static void test_law_refuses_too_few_losses(void **state)
     assert_refused(&table, "capacity", 0,
                    "law capacity has 21 parameters and the selection only 20 losses; add runs or "
                    "use a smaller law");
-    table.data.n_rows = 11; /* 44 losses for 47 parameters, of which 43 are free */
+    table.data.n_rows = 12; /* 48 losses for 51 parameters, of which 47 are free */
     struct mix_law_spec spec;
     char notes[MIX_TEXT_MAX];
     assert_int_equal(spec_from(&table, "demand", 0, &spec, notes, NULL), MIX_OK);

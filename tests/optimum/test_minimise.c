@@ -115,7 +115,7 @@ static void test_minimise_quadratic_meets_projection(void **state)
             h[i] = gsl_rng_uniform(rng);
         }
         mix_simplex_project(8, nearest, lower, upper);
-        const struct mix_problem problem = {8, lower, upper, nearness, v};
+        const struct mix_problem problem = {8, lower, upper, nearness, v, 0.0};
         struct mix_minimum minimum;
         assert_int_equal(mix_minimise(minimiser, &problem, h, &minimum, NULL), MIX_OK);
         for (size_t i = 0; i < 8; i++)
@@ -191,7 +191,7 @@ static void test_minimise_power_sum_with_bounds(void **state)
             continue;
         power_minimum(&powers, lower, upper, known);
         struct mix_minimiser *minimiser = mix_minimiser_create(powers.n);
-        const struct mix_problem problem = {powers.n, lower, upper, power_sum, &powers};
+        const struct mix_problem problem = {powers.n, lower, upper, power_sum, &powers, 0.0};
         struct mix_minimum minimum;
         assert_int_equal(mix_minimise(minimiser, &problem, h, &minimum, NULL), MIX_OK);
         for (size_t i = 0; i < powers.n; i++)
@@ -220,7 +220,7 @@ static void test_minimise_is_local_and_leaves_a_ridge(void **state)
 {
     (void)state;
     const double lower[2] = {0, 0}, upper[2] = {1, 1};
-    const struct mix_problem problem = {2, lower, upper, two_valleys, NULL};
+    const struct mix_problem problem = {2, lower, upper, two_valleys, NULL, 0.0};
     struct mix_minimiser *minimiser = mix_minimiser_create(2);
     struct mix_minimum left, right;
     double h[2] = {0.3, 0.7};
@@ -259,7 +259,7 @@ static void test_minimise_finds_minimum_on_a_kink(void **state)
     gsl_rng *rng = make_rng(5);
     const double lower[3] = {1e-4, 1e-4, 1e-4}, upper[3] = {1, 1, 1}, ones[3] = {1, 1, 1};
     const double known[3] = {0.3, 0.4, 0.3};
-    const struct mix_problem problem = {3, lower, upper, curved_kink, NULL};
+    const struct mix_problem problem = {3, lower, upper, curved_kink, NULL, 0.0};
     struct mix_minimiser *minimiser = mix_minimiser_create(3);
     size_t n_found = 0;
     for (int trial = 0; trial < 50; trial++) {
@@ -292,7 +292,7 @@ static void test_minimise_passes_failures_up(void **state)
     (void)state;
     const double lower[2] = {0, 0}, upper[2] = {1, 1};
     bool fails = true;
-    const struct mix_problem problem = {2, lower, upper, refuses, &fails};
+    const struct mix_problem problem = {2, lower, upper, refuses, &fails, 0.0};
     struct mix_minimiser *minimiser = mix_minimiser_create(2);
     struct mix_minimum minimum;
     struct mix_error err = {{0}};

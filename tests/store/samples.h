@@ -215,6 +215,21 @@ static inline struct mix_optimum *sample_optimum(const char *name, size_t n_draw
     sample_numbers(&o->hull_distance, 3, &state); /* with the extrapolation factors */
     if (n_draws > 0)
         sample_numbers(o->draw_mixture, n_draws * K, &state);
+    snprintf(o->question, sizeof o->question, "objective worst; path");
+    o->goal = MIX_GOAL_WORST;
+    o->near = MIX_DISTANCE_KL;
+    o->lattice = 2048;
+    double *const later[] = {o->supply, o->limit, o->price, o->lattice_mixture};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        sample_numbers(later[i], K, &state);
+    sample_numbers(o->guard_price, M, &state);
+    sample_numbers(o->baseline_loss, M, &state);
+    sample_numbers(&o->near_radius, 3, &state); /* with the price and gain_bias */
+    assert_true(mix_optimum_add_path(o, 2));
+    sample_numbers(o->path_n_params, 2, &state);
+    sample_numbers(o->path_n_tokens, 2, &state);
+    sample_numbers(o->path_value, 2, &state);
+    sample_numbers(o->path_mixture, (size_t)2 * K, &state);
     return o;
 }
 
@@ -289,6 +304,9 @@ static inline void assert_draws_equal(const struct mix_draws *a, const struct mi
     SAMPLE_ARRAY(a, b, objective, a->n_draws);
     SAMPLE_ARRAY(a, b, params, a->n_draws * a->n_params);
     SAMPLE_ARRAY(a, b, done, a->n_draws);
+    SAMPLE_ARRAY(a, b, left, a->n_left * a->n_params);
+    SAMPLE_ARRAY(a, b, left_done, a->n_left);
+    SAMPLE_ARRAY(a, b, origins, a->n_origins);
     assert_memory_equal(&left, &right, sizeof left);
 }
 
@@ -317,9 +335,87 @@ static inline void assert_optimum_equal(const struct mix_optimum *a, const struc
     SAMPLE_ARRAY(a, b, tied, k);
     SAMPLE_ARRAY(a, b, binding, k);
     SAMPLE_ARRAY(a, b, loss, m);
+    SAMPLE_ARRAY(a, b, supply, k);
+    SAMPLE_ARRAY(a, b, limit, k);
+    SAMPLE_ARRAY(a, b, price, k);
+    SAMPLE_ARRAY(a, b, guard, m);
+    SAMPLE_ARRAY(a, b, guard_price, m);
+    SAMPLE_ARRAY(a, b, baseline_loss, m);
+    SAMPLE_ARRAY(a, b, lattice_mixture, k);
+    SAMPLE_ARRAY(a, b, path_n_params, a->n_path);
+    SAMPLE_ARRAY(a, b, path_n_tokens, a->n_path);
+    SAMPLE_ARRAY(a, b, path_value, a->n_path);
+    SAMPLE_ARRAY(a, b, path_mixture, a->n_path * k);
     if (a->draw_mixture != NULL)
         SAMPLE_ARRAY(a, b, draw_mixture, a->n_draws * k);
     assert_memory_equal(&left, &right, sizeof left);
+}
+
+/* Two groups, three points, two rounds; every number set, rows sorted. */
+static inline struct mix_online *sample_online(const char *name, size_t n_runs)
+{
+    uint64_t state = 5;
+    struct mix_online *online = mix_online_create(name, 2, 3, 2);
+    assert_non_null(online);
+    snprintf(online->trainer, sizeof online->trainer, "embedded");
+    online->options = mix_key_make(1, "options", name, strlen(name));
+    online->n_steps = 500;
+    snprintf(online->groups[0], MIX_NAME_MAX, "web");
+    snprintf(online->groups[1], MIX_NAME_MAX, "läuf");
+    for (size_t i = 0; i < n_runs; i++) {
+        const size_t row = mix_online_append(online);
+        assert_int_equal(row, i);
+        struct mix_online_run *run = &online->runs[row];
+        run->key = mix_key_make(i, "run", NULL, 0);
+        snprintf(run->setting, sizeof run->setting, "web+läuf");
+        snprintf(run->method, sizeof run->method, i % 2 ? "aioli" : "");
+        snprintf(run->after, sizeof run->after, i % 4 == 3 ? "grid" : "");
+        run->role = i % 2 ? MIX_ONLINE_FINAL : MIX_ONLINE_STATIC;
+        run->restricted = i % 4 == 3;
+        run->diverged = i % 5 == 4;
+        run->seed = i;
+        run->n_steps = 500 + i;
+        run->extra_steps = i;
+        run->n_evaluations = 7 * i;
+        run->mixer_s = 1e-6;
+        run->train_s = 2.5;
+        run->measure_s = 0.25;
+        double *const pairs[] = {online->mixture, online->loss_start, online->loss_end,
+                                 online->test, online->test_se};
+        for (size_t c = 0; c < sizeof pairs / sizeof pairs[0]; c++)
+            sample_numbers(pairs[c] + row * 2, 2, &state);
+        sample_numbers(online->point_step + row * 3, 3, &state);
+        sample_numbers(online->point_mixture + row * 6, 6, &state);
+        sample_numbers(online->point_loss + row * 6, 6, &state);
+        sample_numbers(online->round_step + row * 2, 2, &state);
+        sample_numbers(online->round_mixture + row * 4, 4, &state);
+        sample_numbers(online->matrix + row * 8, 8, &state);
+    }
+    assert_int_equal(mix_online_sort(online, NULL), MIX_OK);
+    return online;
+}
+
+static inline void compare_online(const struct mix_online *a, const struct mix_online *b)
+{
+    assert_string_equal(a->name, b->name);
+    assert_string_equal(a->trainer, b->trainer);
+    assert_memory_equal(&a->options, &b->options, sizeof a->options);
+    assert_int_equal(a->n_steps, b->n_steps);
+    assert_int_equal(a->n_runs, b->n_runs);
+    assert_int_equal(a->n_groups, b->n_groups);
+    assert_int_equal(a->n_points, b->n_points);
+    assert_int_equal(a->n_rounds, b->n_rounds);
+    assert_memory_equal(a->groups, b->groups, a->n_groups * sizeof *a->groups);
+    const size_t n_bytes = mix_online_record_bytes(a->n_groups, a->n_points, a->n_rounds);
+    void *left = malloc(n_bytes), *right = malloc(n_bytes);
+    assert_true(left != NULL && right != NULL);
+    for (size_t i = 0; i < a->n_runs; i++) {
+        mix_online_pack(a, i, left);
+        mix_online_pack(b, i, right);
+        assert_memory_equal(left, right, n_bytes);
+    }
+    free(left);
+    free(right);
 }
 
 #endif

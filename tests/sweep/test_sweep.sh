@@ -39,12 +39,12 @@ YAML
 cat >proxy <<'SH'
 [ -e mended ] || case $MIXSWEEP_SEED-$MIXSWEEP_ATTEMPT in *[123]-1) exit 9 ;; esac
 sleep "$1"
-echo "$MIXSWEEP_RUN" >>done
 rows=
 for tokens in $(echo "$MIXSWEEP_CHECKPOINTS" | tr , ' '); do
     rows="$rows${rows:+, }{\"tokens\": $tokens, \"loss\": {\"web\": $2, \"code\": 2.$tokens$MIXSWEEP_SEED}}"
 done
 echo "{\"checkpoints\": [$rows]}"
+echo "$MIXSWEEP_RUN" >>done
 SH
 
 for n in 1 2 3 4; do

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* interval.h - how far the figures of a fit may be off.
+ *
+ * Two intervals over bootstrap draws: percentiles, and the BCa interval of Efron ("Better bootstrap
+ * confidence intervals", JASA 82, 1987), which takes percentiles at other levels:
+ *
+ *     p(z) = Phi(z0 + (z0 + z) / (1 - a (z0 + z))),    z = -+ quantile of (1 + level) / 2
+ *     z0 = quantile of the share of draws below the estimate (half of those equal to it)
+ *     a  = sum d^3 / (6 (sum d^2)^(3/2)),  d = mean of the jackknife's figures - each of them
+ *
+ * Both know what resampling of mixtures knows. An error budget puts beside it what they do not:
+ * noise of the seed, choice of the law, extrapolation across scale.
+ */
+#ifndef MIXSWEEP_INTERVAL_H
+#define MIXSWEEP_INTERVAL_H
+
+#include "mixsweep/fit.h"
+#include "mixsweep/optimum.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A figure with both intervals. Ends of `percentile` are NaN without draws, those of `bca` also
+ * without a jackknife. */
+struct mix_intervals {
+    struct mix_interval percentile, bca;
+};
+
+/**
+ * Both intervals of a figure.
+ *
+ * @param value   the figure of the fit
+ * @param draws   (n) of the draws, NaN = none; is sorted
+ * @param left    (n_left) of the jackknife's refits, NaN = none
+ * @param level   0.9
+ */
+struct mix_intervals mix_intervals_over_draws(double value, size_t n, double *draws, size_t n_left,
+                                              const double *left, double level);
+
+/** MIX_EINVAL where the draws are of another fit (sentence says what to do). */
+enum mix_status mix_draws_check(const struct mix_fit *fit, const struct mix_draws *draws,
+                                struct mix_error *err);
+
+/**
+ * The parameters of a fit. Local.
+ *
+ * @param out  (P) out
+ * @return MIX_OK; MIX_EINVAL the draws are of another fit; MIX_ENOMEM
+ */
+enum mix_status mix_intervals_params(const struct mix_fit *fit, const struct mix_draws *draws,
+                                     double level, struct mix_intervals *out,
+                                     struct mix_error *err);
+
+/**
+ * The losses of a mixture and their weighted mean. Local.
+ *
+ * @param weight    (M) of the mean; NULL = those of the fit
+ * @param mixture   (K) sums to 1
+ * @param n_params  in parameters
+ * @param n_tokens  in tokens
+ * @param out       (M + 1) out: the last is the mean
+ * @return MIX_OK; MIX_EINVAL N < H, or the draws are of another fit; MIX_ENOMEM
+ */
+enum mix_status mix_intervals_predict(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      const double *weight, const double *mixture, double n_params,
+                                      double n_tokens, double level, struct mix_intervals *out,
+                                      struct mix_error *err);
+
+/** The same for what `mixture` gains over `other`: out (M + 1) losses of `other` - of `mixture`. */
+enum mix_status mix_intervals_gain(const struct mix_fit *fit, const struct mix_draws *draws,
+                                   const double *weight, const double *mixture, const double *other,
+                                   double n_params, double n_tokens, double level,
+                                   struct mix_intervals *out, struct mix_error *err);
+
+/**
+ * Collective. The rolling origin: fit the law to the runs of up to each size but the largest (two
+ * sizes at least), predict all later scales. Sets draws->origins and draws->residual.
+ *
+ * @param draws  on rank 0; NULL elsewhere
+ * @return MIX_OK; MIX_EINTERRUPTED; MIX_EINVAL the runs have changed; MIX_ENOMEM
+ */
+enum mix_status mix_rolling_origin_run(struct mix_ranks *ranks, const struct mix_table *table,
+                                       const struct mix_fit *fit, struct mix_draws *draws,
+                                       struct mix_error *err);
+
+/**
+ * Collective. What belongs to a finished bootstrap: its jackknife and its rolling origin, as far as
+ * `draws` does not have them.
+ *
+ * @param log_dir  folder of the logs, or NULL
+ * @return as mix_jackknife_run() and mix_rolling_origin_run()
+ */
+enum mix_status mix_bootstrap_complete(struct mix_ranks *ranks, const struct mix_table *table,
+                                       const struct mix_fit *fit, struct mix_draws *draws,
+                                       const char *log_dir, struct mix_error *err);
+
+/**
+ * Standard deviation between seeds of one mixture at one scale, of the weighted mean loss relative
+ * to itself: pooled over the mixtures with replicates at the largest size (then length) that has
+ * any.
+ *
+ * @param sd  out: NaN = not measured
+ * @param n   out: replicates beyond the first of each mixture
+ */
+enum mix_status mix_seed_noise(const struct mix_table *table, const struct mix_fit *fit,
+                               const double *weight, double *sd, size_t *n, struct mix_error *err);
+
+/** Where the error of a predicted mean loss comes from, as standard deviations in its unit. NaN =
+ * not known. */
+struct mix_error_budget {
+    double value;      /* weighted mean loss */
+    double resampling; /* over the draws: which mixtures were run, and their noise */
+    double seed;       /* between runs of one mixture; of a single run at the target */
+    double law;        /* between the laws fitted to the same targets */
+    double scale;      /* extrapolation, from the rolling origin */
+    double total;      /* of those that are known, added in quadrature */
+    size_t n_draws, n_replicates, n_laws, n_origins; /* behind each */
+    double reach; /* log-distance in (N, D) from the largest fitted scale to the target, over the
+                     longest that the rolling origin has tested; 0 within, infinite where none is
+                     tested */
+};
+
+/**
+ * The error budget of a mixture at a scale. Local.
+ *
+ * Scale: with d = sqrt(ln(N/N0)^2 + ln(D/D0)^2), where a factor below 1 counts as 1, the relative
+ * error is k d, with k^2 the mean over the steps of the rolling origin of (rms^2 - residual^2 -
+ * spread^2) / d^2, none below 0. Law: standard deviation over `fit` and those of `others` that are
+ * other laws on the same runs and targets and can predict there, weighted by 1 / mse of their first
+ * hold-out where all were held out the same way, else of the runs.
+ *
+ * @param table     the runs, for replicates
+ * @param draws     of `fit`, or NULL
+ * @param others    (n_others) fits of the same file; `fit` may be among them
+ * @param weight    (M) of the mean; NULL = those of the fit
+ * @return MIX_OK; MIX_EINVAL N < H, or the draws are of another fit; MIX_ENOMEM
+ */
+enum mix_status mix_error_budget_compute(const struct mix_table *table, const struct mix_fit *fit,
+                                         const struct mix_draws *draws, size_t n_others,
+                                         const struct mix_fit *const *others, const double *weight,
+                                         const double *mixture, double n_params, double n_tokens,
+                                         struct mix_error_budget *out, struct mix_error *err);
+
+/** Widen an interval over draws by the other sources: each half becomes sqrt(half^2 + (z s)^2), s^2
+ * the sum of their known squares; where the interval has no ends, z s alone. */
+struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget,
+                                           struct mix_interval over_draws, double level);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* budget_print.c - where the error of a predicted mean loss comes from, for the verbs that predict.
+ */
+#include "cli.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mixsweep/interval.h"
+#include "mixsweep/store.h"
+
+static void destroy_fits(size_t n, struct mix_fit **fits)
+{
+    for (size_t i = 0; fits != NULL && i < n; i++)
+        mix_fit_destroy(fits[i]);
+    free(fits);
+}
+
+static enum mix_status read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
+                                 struct mix_error *err)
+{
+    struct mix_names names = {0};
+    enum mix_status status = mix_store_list(store, "fits", &names, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_fit **fits = calloc(names.n + 1, sizeof(struct mix_fit *));
+    if (fits == NULL)
+        status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu fits", names.n);
+    *n = 0;
+    for (size_t i = 0; i < names.n && status == MIX_OK; i++) {
+        struct mix_error reason = {.text = ""};
+        status = mix_store_read_fit(store, names.name[i], &fits[*n], &reason);
+        *n += status == MIX_OK;
+        if (status == MIX_EFORMAT) /* a damaged fit is not this one's business */
+            status = MIX_OK;
+        if (status != MIX_OK)
+            mix_fail(err, status, "%s", reason.text);
+    }
+    *out = fits;
+    mix_names_destroy(&names);
+    return status;
+}
+
+enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
+                           const struct mix_draws *draws, const double *weight,
+                           const double *mixture, double n_params, double n_tokens,
+                           struct mix_error_budget *out, struct mix_error *err)
+{
+    struct mix_table *table = NULL;
+    struct mix_fit **fits = NULL;
+    size_t n = 0;
+    enum mix_status status = mix_store_read_table(store, &table, err);
+    if (status == MIX_OK)
+        status = read_fits(store, &n, &fits, err);
+    if (status == MIX_OK)
+        status = mix_error_budget_compute(table, fit, draws, n, (const struct mix_fit *const *)fits,
+                                          weight, mixture, n_params, n_tokens, out, err);
+    destroy_fits(n, fits);
+    mix_table_destroy(table);
+    return status;
+}
+
+static void print_part(FILE *out, const char *name, double sd, const char *unknown)
+{
+    if (isfinite(sd))
+        fprintf(out, "    %-22s %.4f\n", name, sd);
+    else
+        fprintf(out, "    %-22s %s\n", name, unknown);
+}
+
+void cli_print_budget(FILE *out, const struct mix_error_budget *b)
+{
+    fprintf(out, "  error of the mean loss of a run there, as standard deviations:\n");
+    print_part(out, "resampled mixtures", b->resampling, "not known: no bootstrap");
+    print_part(out, "seed noise", b->seed, "not measured: no mixture was run twice at one scale");
+    print_part(out, "choice of law", b->law, "not known: one fit");
+    print_part(out, "extrapolation", b->scale, "not known: no rolling origin (bootstrap makes it)");
+    fprintf(out, "    %-22s %.4f\n", "all that is known", b->total);
+    if (isfinite(b->reach) && b->reach > 1.5)
+        fprintf(
+            out,
+            "  warning: the target is %.1f times as far (in log size and tokens) as the law was "
+            "tested\n",
+            b->reach);
+}
+
+json_t *cli_json_budget(const struct mix_error_budget *b)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "resampling",
+                     cli_json_number(b->resampling), "seed", cli_json_number(b->seed), "law",
+                     cli_json_number(b->law), "scale", cli_json_number(b->scale), "total",
+                     cli_json_number(b->total), "reach", cli_json_number(b->reach), "replicates",
+                     (json_int_t)b->n_replicates, "laws", (json_int_t)b->n_laws, "origins",
+                     (json_int_t)b->n_origins);
+}

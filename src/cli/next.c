@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* next.c - the verb next: which proxy runs to make next. */
+#include "cli.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mixsweep/next.h"
+#include "mixsweep/share.h"
+
+/* The command line. */
+struct asked {
+    const char *path, *optimum, *criterion, *output, *format;
+    struct cli_list scales;
+    struct mix_next_options next;
+    struct mix_next_scale scale[CLI_LIST_MAX];
+    bool force, json;
+};
+
+/* What rank 0 has read; table, fit and draws are shared by all ranks. */
+struct session {
+    struct mix_store *store;
+    struct mix_table *table;
+    struct mix_fit *fit;
+    struct mix_draws *draws;
+    struct mix_optimum *optimum;
+};
+
+static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
+                             struct mix_error *err)
+{
+    const struct cli_option options[] = {
+        {"flops", 0, "F", "compute for all proposed runs, at 6 parameters x tokens each",
+         CLI_NUMBER, &a->next.flops, 1, 1e40},
+        {"optimum", 0, "NAME", "the answer to make more certain (the only one)", CLI_TEXT,
+         &a->optimum, 0, 0},
+        {"batch", 0, "N", "propose at most so many runs (8)", CLI_COUNT, &a->next.n_runs, 1, 64},
+        {"scale", 0, "N:D",
+         "parameters and tokens of possible runs; may be repeated (those of the runs)",
+         CLI_TEXT_LIST, &a->scales, 0, 0},
+        {"criterion", 0, "WHAT", "regret, variance or information (regret)", CLI_TEXT,
+         &a->criterion, 0, 0},
+        {"max-epochs", 0, "E", "passes over a domain's supply in a run (no limit)", CLI_NUMBER,
+         &a->next.max_epochs, 1e-9, 1e9},
+        {"mixtures", 0, "N", "candidate mixtures at each scale (64)", CLI_COUNT,
+         &a->next.n_mixtures, 4, 512},
+        {"seed", 0, "S", "seed of the candidates (1)", CLI_SEED, &a->next.seed, 0, 0},
+        {"output", 'o', "FILE", "write the runs as CSV: n_params, n_tokens and the shares",
+         CLI_TEXT, &a->output, 0, 0},
+        {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &a->force, 0, 0},
+        {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &a->format, 0, 0},
+        {.name = NULL}};
+    const char *words[1];
+    const enum mix_status status =
+        cli_parse(&cli_verb_next, options, argc, argv, 1, 1, words, help, err);
+    a->path = words[0];
+    return status;
+}
+
+static enum mix_status parse_scale(const char *text, struct mix_next_scale *out,
+                                   struct mix_error *err)
+{
+    char *end = NULL;
+    out->n_params = strtod(text, &end);
+    const bool has_colon = end != text && *end == ':';
+    const char *rest = has_colon ? end + 1 : text;
+    out->n_tokens = strtod(rest, &end);
+    if (has_colon && end != rest && *end == '\0' && out->n_params >= 1 && out->n_tokens >= 1 &&
+        isfinite(out->n_params) && isfinite(out->n_tokens))
+        return MIX_OK;
+    return mix_fail(err, MIX_EUSAGE,
+                    "--scale \"%s\": not of the form N:D, parameters and tokens, as in 40e6:1e9.",
+                    text);
+}
+
+static enum mix_status check(struct asked *a, struct mix_error *err)
+{
+    static const char *const criteria[] = {"regret", "variance", "information"};
+    enum { CRITERIA = sizeof criteria / sizeof *criteria };
+    if (isnan(a->next.flops))
+        return mix_fail(
+            err, MIX_EUSAGE,
+            "--flops says what the proposed runs may cost in all, for example --flops 1e20.");
+    size_t c = 0;
+    while (a->criterion && c < CRITERIA && strcmp(a->criterion, criteria[c]) != 0)
+        c++;
+    if (c == CRITERIA)
+        return mix_fail(err, MIX_EUSAGE, "--criterion \"%s\": not regret, variance or information.",
+                        a->criterion);
+    a->next.criterion = (enum mix_next_criterion)c;
+    for (size_t s = 0; s < a->scales.n; s++) {
+        const enum mix_status status = parse_scale(a->scales.item[s], &a->scale[s], err);
+        if (status != MIX_OK)
+            return status;
+    }
+    a->next.n_scales = a->scales.n;
+    a->next.scales = a->scales.n > 0 ? a->scale : NULL;
+    return cli_parse_format(a->format, &a->json, err);
+}
+
+/* The name of the only optimum of a file. */
+static enum mix_status only_optimum(struct mix_store *store, char name[MIX_NAME_MAX],
+                                    struct mix_error *err)
+{
+    struct mix_names names = {0};
+    char list[MIX_TEXT_MAX] = "";
+    const char *path = mix_store_path(store);
+    const enum mix_status status = mix_store_list(store, "optimum", &names, err);
+    if (status != MIX_OK)
+        return status;
+    const size_t n = names.n;
+    for (size_t i = 0, used = 0; i < n && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
+                                 names.name[i]);
+    if (n == 1)
+        memcpy(name, names.name[0], MIX_NAME_MAX);
+    mix_names_destroy(&names);
+    if (n == 0)
+        return mix_fail(err, MIX_ENOTFOUND,
+                        "%s has no optimum yet, which is what the next runs are to make more "
+                        "certain: mixsweep optimum %s --params N --tokens D first",
+                        path, path);
+    if (n > 1)
+        return mix_fail(err, MIX_EUSAGE, "%s has %zu optima: say which by --optimum (%s).", path, n,
+                        list);
+    return MIX_OK;
+}
+
+static enum mix_status read_file(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    char name[MIX_NAME_MAX] = "";
+    enum mix_status status = mix_store_open(a->path, MIX_STORE_READ, false, &s->store, err);
+    if (status == MIX_OK && a->optimum)
+        snprintf(name, sizeof name, "%s", a->optimum);
+    else if (status == MIX_OK)
+        status = only_optimum(s->store, name, err);
+    if (status == MIX_OK)
+        status = mix_store_read_optimum(s->store, name, &s->optimum, err);
+    if (status == MIX_OK)
+        status = mix_store_read_table(s->store, &s->table, err);
+    if (status == MIX_OK)
+        status = cli_read_fit(s->store, s->optimum->fit, &s->fit, &s->draws, err);
+    if (status == MIX_OK && !s->draws)
+        status = mix_fail(err, MIX_ENOTFOUND,
+                          "%s has no bootstrap of %s, which says what is uncertain: mixsweep "
+                          "bootstrap %s --fit %s --draws 1000 first",
+                          a->path, s->fit->name, a->path, s->fit->name);
+    return status;
+}
+
+/* ---- what is said */
+
+static void print_shares(char *text, size_t n_text, const struct mix_next *next, size_t run)
+{
+    const double *mixture = next->mixture + run * next->n_domains;
+    size_t used = 0;
+    for (size_t j = 0; j < next->n_domains && used < n_text; j++)
+        if (mixture[j] >= 0.0005)
+            used += (size_t)snprintf(text + used, n_text - used, "%s%s %.3f", used > 0 ? ", " : "",
+                                     next->domains[j], mixture[j]);
+}
+
+static void print_text(const struct asked *a, const struct session *s, const struct mix_next *next)
+{
+    char size[16], tokens[16], shares[MIX_DOMAINS_MAX * (MIX_NAME_MAX + 9)];
+    printf("%s: optimum %s of fit %s, %s parameters on %s tokens\n", a->path, s->optimum->name,
+           s->fit->name, cli_size(s->optimum->n_params, size),
+           cli_size(s->optimum->n_tokens, tokens));
+    printf("expected regret of the recommendation now: %.2g ± %.1g (mean loss, over %zu draws)\n\n",
+           next->before.value, next->before.se, next->n_draws);
+    if (next->n_runs > 0) {
+        struct cli_table *table = cli_table_create(6);
+        static const char *const heads[] = {"run", "size", "tokens", "FLOP", "regret after", ""};
+        for (size_t h = 0; h < 6; h++)
+            cli_table_cell(table, "%s", heads[h]);
+        for (size_t i = 0; i < next->n_runs; i++) {
+            const struct mix_next_run *run = &next->runs[i];
+            cli_table_cell(table, "%zu", i + 1);
+            cli_table_cell(table, "%s", cli_size(run->n_params, size));
+            cli_table_cell(table, "%s", cli_size(run->n_tokens, tokens));
+            cli_table_cell(table, "%.3g", run->flops);
+            cli_table_cell(table, "%.2g ± %.1g", run->regret.value, run->regret.se);
+            cli_table_cell(table, "%s", run->n_seen > 0 ? "another seed" : "new mixture");
+        }
+        cli_table_print(table, stdout, "  ");
+        cli_table_destroy(table);
+        for (size_t i = 0; i < next->n_runs; i++) {
+            print_shares(shares, sizeof shares, next, i);
+            printf("  %zu: %s\n", i + 1, shares);
+        }
+        printf("\nall %zu: %.3g FLOP, regret lower by %.2g ± %.1g\n", next->n_runs, next->flops,
+               next->reduction.value, next->reduction.se);
+    }
+    if (!next->pays)
+        printf("more proxy runs do not pay: they would lower the regret by less than a tenth of "
+               "what a measured mean loss scatters (%.2g)\n",
+               next->noise);
+    printf("(as far as the law holds; its draws know nothing of errors of its form)\n");
+}
+
+static json_t *json_estimate(struct mix_estimate estimate)
+{
+    return json_pack("{s:o, s:o}", "value", cli_json_number(estimate.value), "se",
+                     cli_json_number(estimate.se));
+}
+
+static enum mix_status print_json(const struct asked *a, const struct session *s,
+                                  const struct mix_next *next, struct mix_error *err)
+{
+    json_t *runs = json_array();
+    for (size_t i = 0; i < next->n_runs; i++) {
+        const struct mix_next_run *run = &next->runs[i];
+        json_t *mixture = json_object();
+        for (size_t j = 0; j < next->n_domains; j++)
+            json_object_set_new(mixture, next->domains[j],
+                                json_real(next->mixture[i * next->n_domains + j]));
+        json_array_append_new(
+            runs, json_pack("{s:f, s:f, s:f, s:I, s:o, s:o}", "n_params", run->n_params, "n_tokens",
+                            run->n_tokens, "flops", run->flops, "n_seen", (json_int_t)run->n_seen,
+                            "regret", json_estimate(run->regret), "mixture", mixture));
+    }
+    json_t *root = json_pack(
+        "{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:o}", "optimum", s->optimum->name,
+        "fit", s->fit->name, "n_params", s->optimum->n_params, "n_tokens", s->optimum->n_tokens,
+        "n_draws", (json_int_t)next->n_draws, "n_candidates", (json_int_t)next->n_candidates,
+        "regret", json_estimate(next->before), "regret_after", json_estimate(next->after),
+        "reduction", json_estimate(next->reduction), "flops", next->flops, "pays", next->pays,
+        "runs", runs);
+    if (!root)
+        return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
+    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
+    putchar('\n');
+    json_decref(root);
+    return MIX_OK;
+}
+
+static enum mix_status write_csv(const struct asked *a, const struct mix_next *next,
+                                 struct mix_error *err)
+{
+    struct cli_output output;
+    enum mix_status status = cli_output_open(&output, a->output, a->force, 1, &a->path, err);
+    if (status != MIX_OK)
+        return status;
+    fprintf(output.file, "n_params,n_tokens");
+    for (size_t j = 0; j < next->n_domains; j++)
+        fprintf(output.file, ",h_%s", next->domains[j]);
+    for (size_t i = 0; i < next->n_runs; i++) {
+        fprintf(output.file, "\n%.17g,%.17g", next->runs[i].n_params, next->runs[i].n_tokens);
+        for (size_t j = 0; j < next->n_domains; j++)
+            fprintf(output.file, ",%.17g", next->mixture[i * next->n_domains + j]);
+    }
+    fputc('\n', output.file);
+    return cli_output_close(&output, MIX_OK, err);
+}
+
+/* ---- the verb */
+
+static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, struct session *s,
+                              struct mix_error *err)
+{
+    const bool is_first = mix_ranks_rank(ranks) == 0;
+    struct mix_next *next = NULL;
+    struct cli_progress progress = {.stage = "next", .unit = "draws"};
+    enum mix_status status = mix_ranks_agree(ranks, is_first ? read_file(a, s, err) : MIX_OK, err);
+    if (status == MIX_OK)
+        status = mix_share_table(ranks, &s->table, err);
+    if (status == MIX_OK)
+        status = mix_share_fit(ranks, &s->fit, err);
+    if (status == MIX_OK)
+        status = mix_share_draws(ranks, &s->draws, err);
+    if (status == MIX_OK)
+        status = mix_next_propose(ranks, s->table, s->fit, s->draws, s->optimum, &a->next,
+                                  cli_progress, &progress, &next, err);
+    cli_progress_clear(&progress);
+    if (status == MIX_OK && is_first && a->output)
+        status = write_csv(a, next, err);
+    if (status == MIX_OK && is_first && a->json)
+        status = print_json(a, s, next, err);
+    else if (status == MIX_OK && is_first)
+        print_text(a, s, next);
+    mix_next_destroy(next);
+    return mix_ranks_agree(ranks, status, err);
+}
+
+static enum mix_status run_next(struct mix_ranks *ranks, int argc, char **argv,
+                                struct mix_error *err)
+{
+    struct asked asked = {.next = mix_next_defaults()};
+    struct session session = {0};
+    bool help = false;
+    asked.next.flops = NAN;
+    enum mix_status status = parse(argc, argv, &asked, &help, err);
+    if (status == MIX_OK && !help)
+        status = check(&asked, err);
+    if (status != MIX_OK || help)
+        return status;
+    status = answer(ranks, &asked, &session, err);
+    mix_store_close(session.store);
+    mix_table_destroy(session.table);
+    mix_fit_destroy(session.fit);
+    mix_draws_destroy(session.draws);
+    mix_optimum_destroy(session.optimum);
+    return status;
+}
+
+const struct cli_verb cli_verb_next = {
+    .name = "next",
+    .summary = "propose the proxy runs that make an optimum most certain",
+    .synopsis = "S.h5 --flops F [--optimum NAME] [OPTIONS]",
+    .details =
+        "The bootstrap draws say what is uncertain about an optimum: each has its own, and the\n"
+        "recommendation loses something against it, its regret. Proposes the runs (mixture, size,\n"
+        "tokens) within the budget after which the expected regret is least, new mixtures or\n"
+        "further seeds, at small scales or large ones, and says when more runs no longer pay.\n"
+        "Runs under mpirun too.\n\n"
+        "  mixsweep next sweep.h5 --flops 1e20 --batch 8 -o next.csv\n",
+    .ranks = true,
+    .run = run_next,
+};

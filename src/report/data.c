@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* data.c - what a report is made from: the whole file, read once. */
+#include "report/report_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void report_data_clear(struct report_data *data)
+{
+    for (size_t i = 0; i < data->n_fits; i++)
+        mix_fit_destroy(data->fits[i]);
+    for (size_t i = 0; i < data->n_draws; i++)
+        mix_draws_destroy(data->draws[i]);
+    for (size_t i = 0; i < data->n_optima; i++)
+        mix_optimum_destroy(data->optima[i]);
+    for (size_t i = 0; i < data->n_compares; i++)
+        mix_compare_destroy(data->compares[i]);
+    for (size_t i = 0; i < data->n_onlines; i++)
+        mix_online_destroy(data->onlines[i]);
+    free(data->compares);
+    free(data->onlines);
+    free(data->fits);
+    free(data->draws);
+    free(data->optima);
+    free(data->mean);
+    free(data->sizes);
+    mix_table_destroy(data->table);
+    mix_job_destroy(data->job);
+    *data = (struct report_data){.path = NULL};
+}
+
+static enum mix_status no_memory(const struct report_data *data, struct mix_error *err)
+{
+    return mix_fail(err, MIX_ENOMEM, "not enough memory for a report on %s.", data->path);
+}
+
+/* The weighted mean over the losses that anybody measured; a run that lacks one has none. */
+static enum mix_status measure_means(struct report_data *data, struct mix_error *err)
+{
+    const struct mix_table *table = data->table;
+    const size_t n_targets = table->n_targets;
+    uint8_t *counts = calloc(n_targets + 1, 1);
+    data->mean = calloc(table->n_rows + 1, sizeof *data->mean);
+    if (counts == NULL || data->mean == NULL) {
+        free(counts);
+        return no_memory(data, err);
+    }
+    for (size_t i = 0; i < table->n_rows * n_targets; i++)
+        if (isfinite(table->loss[i]) && table->targets[i % n_targets].direction < 0)
+            counts[i % n_targets] = 1;
+    for (size_t r = 0; r < table->n_rows; r++) {
+        double sum = 0.0, weights = 0.0;
+        for (size_t m = 0; m < n_targets; m++)
+            if (counts[m] != 0) {
+                sum += table->targets[m].weight * table->loss[r * n_targets + m];
+                weights += table->targets[m].weight;
+            }
+        const bool known = table->runs[r].status == MIX_RUN_DONE && weights > 0.0;
+        data->mean[r] = known ? sum / weights : NAN;
+    }
+    free(counts);
+    return MIX_OK;
+}
+
+static enum mix_status list_sizes(struct report_data *data, struct mix_error *err)
+{
+    const size_t n_rows = data->table->n_rows;
+    data->sizes = calloc(n_rows + 1, sizeof *data->sizes);
+    if (data->sizes == NULL)
+        return no_memory(data, err);
+    for (size_t r = 0; r < n_rows; r++)
+        data->sizes[r] = data->table->runs[r].n_params;
+    const size_t n = report_sort(data->sizes, n_rows);
+    for (size_t i = 0; i < n; i++)
+        if (data->n_sizes == 0 || data->sizes[i] > data->sizes[data->n_sizes - 1])
+            data->sizes[data->n_sizes++] = data->sizes[i];
+    return MIX_OK;
+}
+
+static enum mix_status read_table(struct mix_store *store, struct report_data *data,
+                                  struct mix_error *err)
+{
+    enum mix_status status = mix_store_read_table(store, &data->table, err);
+    if (status == MIX_ENOTFOUND) {
+        if (err != NULL)
+            err->text[0] = '\0'; /* a file without runs is fine here */
+        return MIX_OK;
+    }
+    if (status == MIX_OK)
+        status = measure_means(data, err);
+    return status == MIX_OK ? list_sizes(data, err) : status;
+}
+
+/* All results of a kind, in the order of their names. */
+#define READ_ALL(function, kind, type, list, count, read)                                          \
+    static enum mix_status function(struct mix_store *store, struct report_data *data,             \
+                                    struct mix_error *err)                                         \
+    {                                                                                              \
+        struct mix_names names = {0};                                                              \
+        enum mix_status status = mix_store_list(store, kind, &names, err);                         \
+        if (status != MIX_OK)                                                                      \
+            return status;                                                                         \
+        data->list = calloc(names.n + 1, sizeof(type *));                                          \
+        if (data->list == NULL)                                                                    \
+            status = no_memory(data, err);                                                         \
+        for (size_t i = 0; status == MIX_OK && i < names.n; i++) {                                 \
+            status = read(store, names.name[i], &data->list[i], err);                              \
+            data->count += status == MIX_OK;                                                       \
+        }                                                                                          \
+        mix_names_destroy(&names);                                                                 \
+        return status;                                                                             \
+    }
+READ_ALL(read_fits, "fits", struct mix_fit, fits, n_fits, mix_store_read_fit)
+READ_ALL(read_draws, "bootstrap", struct mix_draws, draws, n_draws, mix_store_read_draws)
+READ_ALL(read_optima, "optimum", struct mix_optimum, optima, n_optima, mix_store_read_optimum)
+READ_ALL(read_compares, "compare", struct mix_compare, compares, n_compares, mix_store_read_compare)
+READ_ALL(read_onlines, "online", struct mix_online, onlines, n_onlines, mix_store_read_online)
+
+enum mix_status report_read(const char *path, struct report_data *data, struct mix_error *err)
+{
+    struct mix_store *store = NULL;
+    *data = (struct report_data){.path = path};
+    enum mix_status status = mix_store_open(path, MIX_STORE_READ, false, &store, err);
+    if (status != MIX_OK)
+        return status;
+    const char *job = mix_store_job(store);
+    if (job[0] != '\0' && mix_job_parse(path, job, &data->job, NULL) != MIX_OK)
+        data->job = NULL; /* of another version */
+    status = read_table(store, data, err);
+    if (status == MIX_OK)
+        status = read_fits(store, data, err);
+    if (status == MIX_OK)
+        status = read_draws(store, data, err);
+    if (status == MIX_OK)
+        status = read_optima(store, data, err);
+    if (status == MIX_OK)
+        status = read_compares(store, data, err);
+    if (status == MIX_OK)
+        status = read_onlines(store, data, err);
+    snprintf(data->warning, sizeof data->warning, "%s", mix_store_warning(store));
+    mix_store_close(store);
+    return status;
+}
+
+const struct mix_draws *report_draws(const struct report_data *data, const struct mix_fit *fit)
+{
+    for (size_t i = 0; i < data->n_draws; i++)
+        if (strcmp(data->draws[i]->fit, fit->name) == 0 &&
+            data->draws[i]->n_params == fit->n_params)
+            return data->draws[i];
+    return NULL;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* optimum.c - the section on the answer: the mixture, its interval, what it gains, what to mind. */
+#include "report/report_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the mixture */
+
+static void plot_rows(FILE *gp, const struct mix_optimum *o)
+{
+    fputs("$shares << EOD\n", gp); /* domain, optimum, lo, hi, prior, tie, seen up to */
+    for (size_t k = 0; k < o->n_domains; k++) {
+        fprintf(gp, "%zu", k);
+        const double values[] = {o->mixture[k], o->mixture_lo[k], o->mixture_hi[k],
+                                 o->prior[k],   o->tied[k],       o->seen_max[k]};
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+            plot_number(gp, values[i]);
+        fputc('\n', gp);
+    }
+    fputs("EOD\n", gp);
+}
+
+/* Domains from top to bottom, so that long names have room. */
+static void plot_mixture(struct page *page, const struct mix_optimum *o)
+{
+    char name[2 * MIX_NAME_MAX], size[16], tokens[16];
+    FILE *gp = page->script;
+    const bool draws = o->n_draws > 0, prior = isfinite(o->prior[0]);
+    const int height = 120 + 26 * (int)o->n_domains;
+    const double uniform = 1.0 / (double)o->n_domains;
+    snprintf(name, sizeof name, "mixture-%s", o->name);
+    page_figure(page, name, PLOT_WIDTH, height < 1600 ? height : 1600,
+                "Optimum %s at %s parameters and %s tokens: share of each domain%s%s; the line is "
+                "the uniform mixture.",
+                o->name, report_size(o->n_params, size), report_size(o->n_tokens, tokens),
+                draws ? " with its interval over the draws" : "",
+                prior ? ", the prior as a triangle" : "");
+    plot_rows(gp, o);
+    fputs("set ytics scale 0 (", gp);
+    for (size_t k = 0; k < o->n_domains; k++) {
+        fputs(k > 0 ? ", " : "", gp);
+        plot_tick(gp, o->domains[k], 18);
+        fprintf(gp, " %zu", k);
+    }
+    fprintf(gp,
+            ")\nset yrange [%g:-0.6]\nset xrange [0:*]\nset xlabel 'share'\nset border 1\n"
+            "set grid noy\nset key outside top center horizontal\n"
+            "set arrow from %g,graph 0 to %g,graph 1 nohead lc rgb '" PLOT_MUTED "' lw 1\nplot ",
+            (double)o->n_domains - 0.4, uniform, uniform);
+    if (draws)
+        fputs("$shares using 2:1:3:4 with xerrorbars pt 7 ps 0.01 lw 3 lc rgb '" PLOT_FAINT
+              "' notitle, ",
+              gp);
+    if (prior)
+        fputs("$shares using 5:1 with points pt 8 ps 1 lc rgb '" PLOT_ORANGE "' title 'prior', ",
+              gp);
+    fputs("$shares using 6:1 with points pt 6 ps 1 lc rgb '" PLOT_GREEN "' title 'tie', "
+          "$shares using 2:1 with points pt 7 ps 0.9 lc rgb '" PLOT_BLUE "' title 'optimum'\n",
+          gp);
+}
+
+static const char *bound_name(uint8_t bound)
+{
+    return bound > MIX_INTERIOR && bound < MIX_BOUNDS ? mix_bound_names[bound] : "";
+}
+
+static void put_mixture(struct page *page, const struct mix_optimum *o)
+{
+    const bool lattice = o->lattice > 0;
+    char heading[32], text[32], range[64];
+    snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
+    const char *const heads[] = {"domain", "prior",        "uniform",       "optimum",
+                                 heading,  "seen up to",   "nearest tie",   "allowed",
+                                 "bound",  "shadow price", "on the lattice"};
+    page_table(page, "The mixture", false, lattice ? 11 : 10, heads);
+    for (size_t k = 0; k < o->n_domains; k++) {
+        page_row(page);
+        page_cell(page, "%s", o->domains[k]);
+        page_cell(page, "%s", report_share(o->prior[k], text));
+        page_cell(page, "%s", report_share(1.0 / (double)o->n_domains, text));
+        page_cell(page, "%s", report_share(o->mixture[k], text));
+        page_cell(page, "%s", report_range(o->mixture_lo[k], o->mixture_hi[k], 3, range));
+        page_cell(page, "%s", report_share(o->seen_max[k], text));
+        page_cell(page, "%s", report_share(o->tied[k], text));
+        page_cell(page, "%g … %g", o->lower[k], isfinite(o->limit[k]) ? o->limit[k] : o->upper[k]);
+        page_cell(page, "%s", bound_name(o->binding[k]));
+        if (o->price[k] > 0.0)
+            page_cell(page, "%.3g", o->price[k]);
+        else
+            page_cell(page, "–");
+        if (lattice)
+            page_cell(page, "%s", report_share(o->lattice_mixture[k], text));
+    }
+    page_table_end(page, false);
+}
+
+/* ---- what it gains */
+
+static const char *gain_name(const struct mix_optimum *o, size_t i, char text[MIX_NAME_MAX + 16])
+{
+    static const char *const names[MIX_GAINS] = {"baseline", "uniform", "best observed"};
+    if (i == 0)
+        snprintf(text, MIX_NAME_MAX + 16, "%s", o->baseline_name);
+    else
+        snprintf(text, MIX_NAME_MAX + 16, "%s", names[i]);
+    return text;
+}
+
+/* The baseline may be the uniform mixture itself. */
+static bool shows_gain(const struct mix_optimum *o, size_t i)
+{
+    return isfinite(o->gain[i].value) && !(i == 0 && strcmp(o->baseline_name, "uniform") == 0);
+}
+
+static void plot_gain(struct page *page, const struct mix_optimum *o)
+{
+    char name[2 * MIX_NAME_MAX], text[MIX_NAME_MAX + 16];
+    FILE *gp = page->script;
+    size_t n = 0;
+    snprintf(name, sizeof name, "gain-%s", o->name);
+    page_figure(page, name, PLOT_WIDTH, 220,
+                "Optimum %s: predicted gain in mean loss over other mixtures%s; right of 0 the "
+                "optimum is better.",
+                o->name, o->n_draws > 0 ? ", with its interval over the draws" : "");
+    fputs("set ytics scale 0 (", gp);
+    for (size_t i = 0; i < MIX_GAINS; i++) {
+        if (!shows_gain(o, i))
+            continue;
+        fputs(n > 0 ? ", " : "", gp);
+        plot_tick(gp, gain_name(o, i, text), 18);
+        fprintf(gp, " %zu", n++);
+    }
+    fputs(")\n$gain << EOD\n", gp);
+    double least = 0.0, largest = 0.0;
+    for (size_t i = 0, at = 0; i < MIX_GAINS; i++) {
+        if (!shows_gain(o, i))
+            continue;
+        const struct mix_interval gain = o->gain[i];
+        const double lo = isfinite(gain.lo) ? gain.lo : gain.value;
+        const double hi = isfinite(gain.hi) ? gain.hi : gain.value;
+        fprintf(gp, "%zu %.6g %.6g %.6g\n", at++, gain.value, lo, hi);
+        least = fmin(least, lo);
+        largest = fmax(largest, hi);
+    }
+    fprintf(gp,
+            "EOD\nset yrange [%g:-0.6]\nset xlabel 'loss of the other mixture less loss of the "
+            "optimum'\nset border 1\nset grid noy\n"
+            "set arrow from 0,graph 0 to 0,graph 1 nohead lc rgb '" PLOT_MUTED "'\n"
+            "set lmargin 15\n",
+            (double)n - 0.4);
+    plot_ticks(gp, "x", least, largest);
+    fputs("plot $gain using 2:1:3:4 with xerrorbars pt 7 ps 0.9 lw 2 lc rgb '" PLOT_BLUE "'\n", gp);
+}
+
+static void put_gain(struct page *page, const struct mix_optimum *o)
+{
+    char heading[32], text[32], range[64], name[MIX_NAME_MAX + 16];
+    snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
+    const char *const heads[] = {"gain over", "mean loss", heading, "P(better)"};
+    page_table(page, "Predicted gain", false, 4, heads);
+    for (size_t i = 0; i < MIX_GAINS; i++) {
+        if (!shows_gain(o, i))
+            continue;
+        page_row(page);
+        page_cell(page, "%s", gain_name(o, i, name));
+        page_cell(page, "%s", report_number(o->gain[i].value, 4, text));
+        page_cell(page, "%s", report_range(o->gain[i].lo, o->gain[i].hi, 4, range));
+        page_cell(page, "%s", report_number(o->p_better[i], 2, text));
+    }
+    page_table_end(page, false);
+}
+
+static void put_losses(struct page *page, const struct mix_optimum *o)
+{
+    char heading[32], text[32], range[64];
+    snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
+    const char *const heads[] = {"target", "weight", "predicted loss", heading};
+    page_table(page, "Predicted loss of each target", true, 4, heads);
+    for (size_t m = 0; m < o->n_targets; m++) {
+        page_row(page);
+        page_cell(page, "%s", o->targets[m]);
+        page_cell(page, "%g", o->weight[m]);
+        page_cell(page, "%s", report_number(o->loss[m].value, 4, text));
+        page_cell(page, "%s", report_range(o->loss[m].lo, o->loss[m].hi, 4, range));
+    }
+    page_table_end(page, true);
+}
+
+/* ---- along scale, and what other constraints cost */
+
+/* The path is a grid of sizes and lengths: shown are the sizes at the target's length, and the
+ * lengths at the target's size. */
+static void plot_path(struct page *page, const struct mix_optimum *o, bool along_size)
+{
+    const double *x = along_size ? o->path_n_params : o->path_n_tokens;
+    const double *other = along_size ? o->path_n_tokens : o->path_n_params;
+    const double target = along_size ? o->n_tokens : o->n_params;
+    char name[2 * MIX_NAME_MAX];
+    double least = INFINITY, most = 0.0;
+    FILE *gp = page->script;
+    snprintf(name, sizeof name, "path-%s-%s", along_size ? "parameters" : "tokens", o->name);
+    page_figure(page, name, PLOT_WIDTH, o->n_domains > 8 ? 560 : 380,
+                "Optimum %s: the optimal mixture at smaller %s, the %s those of the target.",
+                o->name, along_size ? "sizes" : "token counts",
+                along_size ? "tokens" : "parameters");
+    fputs("$path << EOD\n", gp);
+    for (size_t i = 0; i < o->n_path; i++) {
+        if (!(fabs(other[i] / target - 1.0) < 1e-6))
+            continue;
+        fprintf(gp, "%.6g", x[i]);
+        for (size_t k = 0; k < o->n_domains; k++)
+            plot_number(gp, o->path_mixture[i * o->n_domains + k]);
+        fputc('\n', gp);
+        least = fmin(least, x[i]);
+        most = fmax(most, x[i]);
+    }
+    fputs("EOD\n", gp);
+    plot_powers(gp, "x", least, most);
+    fprintf(gp,
+            "set xlabel '%s'\nset ylabel 'share'\nset yrange [0:*]\n"
+            "set key outside bottom center horizontal\nplot ",
+            along_size ? "parameters" : "tokens");
+    for (size_t k = 0; k < o->n_domains; k++) {
+        fprintf(gp, "%s$path using 1:%zu with linespoints ", k > 0 ? ", " : "", k + 2);
+        plot_series(gp, k);
+        fputs(" title ", gp);
+        plot_text(gp, o->domains[k], 14);
+    }
+    fputc('\n', gp);
+}
+
+/* Whether the path has several values of x beside the target's other one. */
+static bool has_path(const struct mix_optimum *o, const double *x, const double *other,
+                     double target)
+{
+    double least = INFINITY, most = 0.0;
+    for (size_t i = 0; i < o->n_path; i++)
+        if (fabs(other[i] / target - 1.0) < 1e-6) {
+            least = fmin(least, x[i]);
+            most = fmax(most, x[i]);
+        }
+    return most > least;
+}
+
+static void put_path(struct page *page, const struct mix_optimum *o)
+{
+    const char *heads[2 + MIX_DOMAINS_MAX] = {"parameters", "tokens"};
+    char text[32];
+    for (size_t k = 0; k < o->n_domains; k++)
+        heads[2 + k] = o->domains[k];
+    page_table(page, "The optimum along scale", true, 2 + o->n_domains, heads);
+    for (size_t i = 0; i < o->n_path; i++) {
+        page_row(page);
+        page_cell(page, "%s", report_size(o->path_n_params[i], text));
+        page_cell(page, "%s", report_size(o->path_n_tokens[i], text));
+        for (size_t k = 0; k < o->n_domains; k++)
+            page_cell(page, "%s", report_share(o->path_mixture[i * o->n_domains + k], text));
+    }
+    page_table_end(page, true);
+}
+
+static void put_constraints(struct page *page, const struct mix_optimum *o)
+{
+    if (o->question[0] != '\0')
+        page_element(page, "p", "Asked: %s.", o->question);
+    if (o->near != MIX_DISTANCE_NONE && o->near_price > 0.0)
+        page_element(page, "p",
+                     "The distance to the baseline binds: the objective falls by %.3g per unit of "
+                     "distance allowed.",
+                     o->near_price);
+    for (size_t m = 0; m < o->n_targets; m++)
+        if (o->guard[m] != 0 && o->guard_price[m] > 0.0)
+            page_element(page, "p",
+                         "That %s be no worse than under the baseline binds: the objective falls "
+                         "by %.3g per unit of loss allowed.",
+                         o->targets[m], o->guard_price[m]);
+}
+
+/* ---- the section */
+
+static void put_claim(struct page *page, const struct mix_optimum *o)
+{
+    char size[16], tokens[16], text[32], range[64];
+    page_raw(page, "<p>");
+    page_text(page, "At %s parameters and %s tokens, by the fit %s (law %s): mean loss %s",
+              report_size(o->n_params, size), report_size(o->n_tokens, tokens), o->fit, o->law,
+              report_number(o->objective.value, 4, text));
+    if (isfinite(o->objective.lo))
+        page_text(page, ", %s over %zu draws",
+                  report_range(o->objective.lo, o->objective.hi, 4, range), o->n_draws);
+    if (isfinite(o->objective_wide.lo))
+        page_text(page, ", %s with the error on the held-out size",
+                  report_range(o->objective_wide.lo, o->objective_wide.hi, 4, range));
+    page_text(page, ". The size is %.3g times the largest fitted one, the tokens %.3g times.",
+              o->extrapolation_n, o->extrapolation_d);
+    page_raw(page, "</p>\n");
+    if (isfinite(o->tied_loss))
+        page_element(page, "p",
+                     "Nearest tie: of the mixtures that the draws cannot tell from the optimum the "
+                     "one nearest the baseline (%s); loss %s.",
+                     o->baseline_name, report_number(o->tied_loss, 4, text));
+    page_element(page, "p",
+                 "Certificate: KKT residual %.1e, %zu of %zu starts end here. Distance to the "
+                 "observed mixtures: %.3f in the share that is "
+                 "farthest off.",
+                 o->kkt, o->n_at_best, o->n_starts, o->hull_distance);
+}
+
+static bool has_optima(const struct report_data *data)
+{
+    return data->n_optima > 0;
+}
+
+static enum mix_status write_optima(struct page *page, const struct report_data *data,
+                                    struct mix_error *err)
+{
+    (void)err;
+    for (size_t i = 0; i < data->n_optima; i++) {
+        const struct mix_optimum *o = data->optima[i];
+        size_t n_gains = 0;
+        for (size_t g = 0; g < MIX_GAINS; g++)
+            n_gains += shows_gain(o, g);
+        page_element(page, "h3", "%s", o->name);
+        put_claim(page, o);
+        put_constraints(page, o);
+        page_warnings(page, o->warnings);
+        page_figures(page);
+        plot_mixture(page, o);
+        if (n_gains > 0)
+            plot_gain(page, o);
+        if (has_path(o, o->path_n_params, o->path_n_tokens, o->n_tokens))
+            plot_path(page, o, true);
+        if (has_path(o, o->path_n_tokens, o->path_n_params, o->n_params))
+            plot_path(page, o, false);
+        page_figures_end(page);
+        put_mixture(page, o);
+        if (n_gains > 0)
+            put_gain(page, o);
+        put_losses(page, o);
+        if (o->n_path > 1)
+            put_path(page, o);
+    }
+    return MIX_OK;
+}
+
+const struct report_section report_optimum = {"optimum", "Optimal mixture", has_optima,
+                                              write_optima};

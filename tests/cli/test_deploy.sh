@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The verb optimum and the section optimum of a job, asked for a mixture that one can deploy: supply
+# and epochs, guards, distance, worst case, support, lattice, scale path, and the forms of trainers.
+python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
+die() {
+    echo "$*"
+    [ ! -f out ] || cat out
+    [ ! -f err ] || cat err
+    exit 1
+}
+says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
+optimum() { "$MIXSWEEP" optimum "$@" >out 2>err || die "mixsweep optimum $* failed"; }
+refuses() {
+    expected=$1 sentence=$2 status=0
+    shift 2
+    "$MIXSWEEP" optimum "$@" >out 2>err || status=$?
+    [ $status = "$expected" ] || die "mixsweep optimum $* ended with $status, not $expected"
+    says "$sentence"
+}
+# holds EXPRESSION: of the JSON answer `o` in the file out
+holds() {
+    "$python" -c "import json; o = json.load(open('out')); assert $1, o" || die "not so: $1"
+}
+
+# The law of tests/optimum/toy.h; a job that asks for all of it.
+cat >job.yaml <<'YAML'
+job: deploy
+file: s.h5
+domains:
+  - {name: code, prior: 0.2}
+  - {name: web, prior: 0.6}
+  - {name: wiki, prior: 0.2, supply_tokens: 1e9}
+design: {mixtures: 16, strength: [0.5, 3], replicates: 1}
+scales:
+  - {n_params: 10e6, n_tokens: 1e9}
+  - {n_params: 40e6, n_tokens: 2e9}
+  - {n_params: 160e6, n_tokens: 8e9}
+sweep:
+  evaluator: simulate
+  simulate:
+    law: capacity
+    noise: 0.003
+    params:
+      "b[code]": 0.35
+      "b[web]": 0.25
+      "b[wiki]": 0.30
+      "c[code]": 2.2
+      "c[web]": 4.1
+      "c[wiki]": 3.0
+      "A[code]": 0.9
+      "A[web]": 0.6
+      "A[wiki]": 1.4
+      "a[code]": 0.30
+      "a[web]": 0.25
+      "a[wiki]": 0.35
+      "E[code]": 0.4
+      "E[web]": 1.3
+      "E[wiki]": 0.8
+      "H": 0.5
+fit: {law: capacity, starts: 16, holdout: none}
+bootstrap: {draws: 40}
+optimum:
+  n_params: 400e6
+  n_tokens: 10e9
+  baseline: prior
+  max_epochs: 3
+  no_worse: web
+  near: "baseline:tv=0.3"
+  lattice: 1/2048
+  path: true
+YAML
+"$MIXSWEEP" run job.yaml >out 2>err || die "the job failed"
+says 'no worse web; near tv=0.3; epochs at most 3; lattice 1/2048; path'
+says 'n of 2048'
+says 'on the lattice 1/2048'
+says "winner's curse"
+says 'price: a loss of web 0.01 above'
+grep -q '^  *400M  *10B ' out || die "the path does not end at the target"
+# the same question, asked by the verb, is the one that the job has answered, and the other way round
+optimum s.h5 --params 400e6 --tokens 10e9 --baseline prior --max-epochs 3 --no-worse web \
+    --near tv=0.3 --lattice 2048 --path
+"$MIXSWEEP" run job.yaml >out 2>err || die "the job failed"
+grep -q 'made anew' out err && die "the answer of the verb is not that of the job"
+sed 's/max_epochs: 3/max_epochs: 2/' job.yaml >other.yaml
+"$MIXSWEEP" run other.yaml >out 2>err || die "the other job failed"
+says 'is made anew: what is asked has changed'
+for bad in 's|near: .*|near: l2=1|;optimum.near: "l2=1" is not baseline:tv=X' \
+    's|no_worse: web|no_worse: wbe|;optimum.no_worse: "wbe" is not a target' \
+    's|lattice: 1/2048|lattice: 1/1|;optimum.lattice' \
+    's|max_epochs: 3|max_epochs: 0|;optimum.max_epochs' \
+    's|, supply_tokens: 1e9||;optimum.max_epochs: no domain has supply_tokens' \
+    's|path: true|objective: best|;optimum.objective: "best" is not one of mean, worst, mean-gain'; do
+    sed "${bad%%;*}" job.yaml >bad.yaml
+    "$MIXSWEEP" run bad.yaml >out 2>err && die "a bad job passes: $bad"
+    tr -d '\n' <err >flat
+    grep -qF "${bad#*;}" flat || grep -qF "${bad#*;}" err || die "nothing says ${bad#*;}"
+done
+
+at="s.h5 --params 4e8 --tokens 1e10 --no-save --baseline prior"
+optimum $at --supply wiki=1e9,code=5e8 --max-epochs 2 --format json
+holds 'o["binding"]["wiki"] == "supply" and o["binding"]["code"] == "supply"'
+holds 'abs(o["mixture"]["wiki"] - 0.2) < 1e-12 and abs(o["mixture"]["code"] - 0.1) < 1e-12'
+holds 'o["prices"]["domains"]["wiki"]["per_1e9_tokens"] > 0 and o["max_epochs"] == 2'
+holds 'o["limit"]["web"] == 1 and o["supply"]["web"] is None and o["upper"]["wiki"] == 1'
+cp out tight.json
+optimum $at --supply wiki=1.01e9,code=5e8 --max-epochs 2 --format json
+holds 'abs((json.load(open("tight.json"))["objective"]["value"] - o["objective"]["value"]) / 0.01 /
+    o["prices"]["domains"]["wiki"]["per_1e9_tokens"] - 1) < 0.02'
+optimum $at --supply wiki=1e9 # one epoch
+says 'price: 1B more tokens of wiki would lower the objective by'
+says 'all that the supply allows, the law asks for more: wiki (0.1)'
+optimum $at --format json
+holds 'o["binding"] == {} and o["question"] == "" and o["lattice"] is None and o["path"] == []'
+holds 'abs(o["gain_corrected"] + o["gain_bias"] - o["gain"]["baseline"]["value"]) < 1e-12'
+holds 'o["objective_kind"] == "mean" and o["max_epochs"] is None'
+
+optimum $at --no-worse all --format json
+holds 'all(o["loss"][t]["value"] <= g["baseline_loss"] * 1.000002 for t, g in o["prices"]["guards"].items())'
+holds 'len(o["prices"]["guards"]) == 3'
+optimum $at --near kl=0.05 --format json
+holds 'o["prices"]["near"] > 0'
+optimum $at --objective worst-gain
+says "worst loss relative to the baseline's"
+optimum $at --objective worst
+says 'worst loss  '
+"$MIXSWEEP" optimum $at --no-worse web --near tv=0.3 --objective mean-gain --path --format json >one 2>err ||
+    die "mean-gain failed"
+mpirun -n 2 --oversubscribe "$MIXSWEEP" optimum $at --no-worse web --near tv=0.3 \
+    --objective mean-gain --path --format json >out 2>err || die "failed on 2 ranks"
+cmp out one || die "2 ranks answer otherwise"
+
+# For trainers: decimals that sum to 1 as printed, within the caps.
+optimum s.h5 --params 4e8 --tokens 1e10 --name hand --cap wiki=0.3333333 --supply web=1e9 \
+    --max-epochs 3.5 --lattice 1/2048 --export nanotron -o mix.yaml
+says 'optimum    capacity at 400M parameters'
+refuses 1 'mix.yaml exists already' s.h5 --name hand --export nanotron -o mix.yaml
+refuses 1 's.h5' s.h5 --name hand --export nanotron -o s.h5 --force
+optimum s.h5 --name hand --export nanotron -o mix.yaml --force
+for form in megatron olmo-yaml nanotron json; do
+    optimum s.h5 --name hand --export $form
+    mv out hand.$form
+done
+optimum $at --cap wiki=0.3333333 --floor 0.1111111 --export json
+mv out free.json
+"$python" - <<'PYTHON' || die "an export is not what a trainer reads"
+import json
+from decimal import Decimal
+text = open("hand.megatron").read().split()
+blend = dict(zip(text[1::2], map(Decimal, text[::2])))
+assert sum(blend.values()) == 1 and all(w * 2048 % 1 == 0 for w in blend.values()), blend
+assert blend["wiki"] <= Decimal("0.3333333") and blend["web"] <= Decimal("0.35"), blend
+read = json.load(open("hand.json"), parse_float=Decimal)
+assert read["mixture"] == blend and read["lattice"] == 2048, read
+free = json.load(open("free.json"), parse_float=Decimal)["mixture"]
+assert sum(free.values()) == 1 and free["wiki"] <= Decimal("0.3333333"), free
+assert min(free.values()) >= Decimal("0.1111111"), free
+try:
+    import yaml
+except ImportError:
+    raise SystemExit
+olmo = yaml.safe_load(open("hand.olmo-yaml"))["sources"]
+assert {s["source_name"]: s["target_ratio"] for s in olmo} == {k: float(v) for k, v in blend.items()}
+assert all(s["paths"] and s["max_repetition_ratio"] == 3.5 for s in olmo), olmo
+nano = yaml.safe_load(open("hand.nanotron"))
+assert dict(zip(nano["dataset_folder"], nano["dataset_weights"])) == {k: float(v) for k, v in blend.items()}
+PYTHON
+
+# An optimum of an earlier version, which had none of this, is read as it was.
+if "$python" -c 'import h5py' 2>/dev/null; then
+    cp s.h5 old.h5
+    "$python" - <<'PYTHON' || die "h5py does not see the path, or the fields of this version"
+import h5py
+with h5py.File("s.h5") as f:
+    g = f["optimum/capacity"]
+    assert g["path_mixture"].shape == (16, 3) and g["path_mixture"].dims[1][0][0] == b"code"
+    assert g["path_mixture"].dims[0].label == "path" and "lattice 1/2048" in str(g.attrs["question"])
+with h5py.File("old.h5", "a") as f:
+    g = f["optimum/hand"]
+    for name in ("supply", "limit", "price", "guard", "guard_price", "baseline_loss",
+                 "lattice_mixture"):
+        del g[name]
+    for name in ("question", "goal", "max_epochs", "near", "near_radius", "near_price",
+                 "gain_bias", "lattice", "lattice_value"):
+        del g.attrs[name]
+PYTHON
+    "$MIXSWEEP" status old.h5 >out 2>err || die "status of an old file"
+    says 'hand'
+    optimum old.h5 --name hand --export json
+    holds 'abs(sum(o["mixture"].values()) - 1) < 1e-12'
+fi
+
+refuses 2 '--objective "best": not mean, worst, mean-gain or worst-gain.' $at --objective best
+refuses 2 '--near "tv": not baseline:tv=X or baseline:kl=X' $at --near tv
+refuses 2 '--lattice "1/0": not one of 1/2 to' $at --lattice 1/0
+refuses 2 '--export "yaml": not olmo-yaml, megatron, nanotron or json' $at --export yaml
+refuses 2 '-o is for --export' $at -o x
+refuses 2 '--supply "wiki=1e9": wiki is given twice' $at --supply wiki=1e9,wiki=1e9
+refuses 2 '--supply "wik=1": the fit has no domain wik; did you mean wiki?' $at --supply wik=1
+refuses 1 'the fit capacity has no target "wbe"' $at --no-worse wbe
+refuses 1 'the supplies of the 3 domains sum to 0.3, less than 1.' $at --supply \
+    wiki=1e9,web=1e9,code=1e9 --max-epochs 1
+refuses 1 'none is nearer to the baseline than tv=0.4, and --near asks for 0.1' $at \
+    --cap web=0.2 --near baseline:tv=0.1
+refuses 1 'the loss of web is at best' $at --cap web=0.2 --no-worse web
+refuses 1 'the lattice 1/2 is too coarse' $at --cap web=0.4 --cap wiki=0.4 --cap code=0.4 --lattice 1/2
+
+# A log-linear law on the 512 runs of RegMix puts 30% on a domain that no run had more than 2.6% of.
+data=${MIXSWEEP_SHARED:-}/data/regmix17.csv
+if [ -f "$data" ]; then
+    "$MIXSWEEP" import "$data" -o r.h5 >out 2>err || die "import failed"
+    "$MIXSWEEP" fit r.h5 --law loglinear --targets all --holdout none --starts 1 >out 2>err ||
+        die "fit failed"
+    optimum r.h5 --params 1e6 --tokens 1e9 --no-save
+    says 'caution: far beyond all runs (in brackets: times the largest share seen): enron_emails (1'
+    optimum r.h5 --params 1e6 --tokens 1e9 --no-save --within-support --format json
+    holds 'abs(o["mixture"]["enron_emails"] - o["seen_max"]["enron_emails"]) < 1e-9'
+    holds 'o["binding"]["enron_emails"] == "support"'
+    holds 'not any("beyond all runs" in w for w in o["warnings"])'
+fi

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Which runs to make next: within the budget, the same on any number of ranks, and clear about what is
+# missing.
+expect() { # STATUS PATTERN ARGUMENTS...
+    local status=$1 pattern=$2 got=0
+    shift 2
+    "$MIXSWEEP" "$@" >out 2>&1 || got=$?
+    if [ $got != "$status" ] || ! grep -q -- "$pattern" out; then
+        echo "expected exit status $status and \"$pattern\", got $got from: mixsweep $*"
+        cat out
+        exit 1
+    fi
+}
+cat >job.yaml <<'YAML'
+job: world
+file: world.h5
+seed: 3
+domains: [{name: web, supply_tokens: 1e12}, {name: code, supply_tokens: 2e8}, {name: wiki}]
+design: {mixtures: 12, replicates: 1}
+scales: [{n_params: 20e6, n_tokens: 1e9}, {n_params: 60e6, n_tokens: 2e9}]
+sweep: {evaluator: simulate, simulate: {law: capacity, noise: 0.02}}
+fit: {law: capacity, starts: 8, holdout: none}
+YAML
+"$MIXSWEEP" run job.yaml >out 2>&1 || { cat out; exit 1; }
+expect 1 'world.h5 has no optimum yet, which is what the next runs are to make more certain' next world.h5 --flops 1e20
+"$MIXSWEEP" bootstrap world.h5 --draws 120 >out
+"$MIXSWEEP" optimum world.h5 --params 1e9 --tokens 2e10 >out
+expect 2 '--flops says what the proposed runs may cost' next world.h5
+expect 2 '--scale "40e6": not of the form N:D' next world.h5 --flops 1e20 --scale 40e6
+expect 2 '--criterion "luck": not regret, variance or information' next world.h5 --flops 1e20 --criterion luck
+expect 1 'no run is within 1e+16 FLOP: the cheapest, 2e+07 parameters on 1e+09 tokens, takes 1.2e+17' next world.h5 --flops 1e16
+expect 1 'there is no optimum "other"\|no optimum other\|other' next world.h5 --flops 1e20 --optimum other
+expect 0 'regret after' next world.h5 --flops 2e18 --batch 4
+
+for criterion in regret variance information; do
+    for n in 1 3; do
+        mpirun -n $n --oversubscribe "$MIXSWEEP" next world.h5 --flops 2e18 --batch 4 --max-epochs 2 \
+            --scale 20e6:1e9 --scale 60e6:2e9 --scale 150e6:1e9 --criterion $criterion --format json \
+            -o $criterion-$n.csv >$criterion-$n.json
+    done
+    cmp $criterion-1.json $criterion-3.json
+    cmp $criterion-1.csv $criterion-3.csv
+done
+"${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'PY'
+import csv, json
+for criterion in "regret", "variance", "information":
+    answer = json.load(open(f"{criterion}-1.json"))
+    rows = list(csv.DictReader(open(f"{criterion}-1.csv")))
+    assert len(rows) == len(answer["runs"]) <= 4
+    assert sum(run["flops"] for run in answer["runs"]) == answer["flops"] <= 2e18 * (1 + 1e-9)
+    for run, row in zip(answer["runs"], rows):
+        assert abs(sum(run["mixture"].values()) - 1) < 1e-9
+        assert run["mixture"]["code"] * run["n_tokens"] <= 2 * 2e8
+        assert float(row["h_wiki"]) == run["mixture"]["wiki"] and float(row["n_tokens"]) == run["n_tokens"]
+        assert run["flops"] == 6 * run["n_params"] * run["n_tokens"]
+    assert answer["regret"]["value"] > 0 and answer["n_draws"] > 50
+regret = json.load(open("regret-1.json"))
+assert len(regret["runs"]) > 0 and regret["reduction"]["value"] > 2 * regret["reduction"]["se"] > 0
+assert regret["runs"][-1]["regret"] == regret["regret_after"]
+PY
