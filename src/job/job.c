@@ -183,9 +183,13 @@ static void take_job(struct reader *in, const struct raw_job *raw)
     take_targets(in, raw);
     if (in->status != MIX_OK)
         return;
-    take_scales(in, "scales", raw->scales, raw->n_scales, &job->n_scales, &job->scales);
+    if (!raw->online && (!raw->scales || !raw->sweep)) /* a job for online mixing alone has none */
+        FAIL(in, "", "the key %s is missing.", raw->scales ? "sweep" : "scales");
+    if (raw->scales)
+        take_scales(in, "scales", raw->scales, raw->n_scales, &job->n_scales, &job->scales);
     take_design(in, raw);
-    take_sweep(in, raw);
+    if (raw->sweep)
+        take_sweep(in, raw);
     take_fit(in, raw->fit);
     take_bootstrap(in, raw->bootstrap);
     take_optimum(in, raw->optimum);

@@ -318,7 +318,12 @@ static void take_shape(struct reader *in, const struct raw_online *raw)
     struct mix_job *job = in->job;
     struct mix_job_online *online = &job->online;
     const struct mix_job_scale *scale = &job->scales[0];
-    if (job->scales[0].shape.width == 0)
+    if (job->n_scales == 0 || job->evaluator[0] == '\0') {
+        FAIL(in, "", "the key %s is missing, which online.trainer embedded wants.",
+             job->n_scales == 0 ? "scales" : "sweep");
+        return;
+    }
+    if (scale->shape.width == 0)
         FAIL(in, "scales[0]",
              "online.trainer embedded wants size, or width, layers, heads and context.");
     online->options = scale->trainer;

@@ -159,6 +159,9 @@ static enum mix_status compare(struct mix_follower *follower, struct mix_error *
 static enum mix_status prepare(struct mix_sweep *sweep, struct mix_error *err)
 {
     const struct mix_job *job = sweep->job;
+    if (job->evaluator[0] == '\0')
+        return mix_fail(err, MIX_EINVAL,
+                        "job %s has no section sweep: there is nothing to evaluate.", job->name);
     sweep->evaluator = mix_evaluator_find(job->evaluator);
     if (!sweep->evaluator)
         return mix_fail(err, MIX_EINVAL, "there is no evaluator \"%s\".", job->evaluator);

@@ -16,10 +16,10 @@
 #include "mixsweep/random.h"
 #include "mixsweep/sweep.h"
 
-enum { LAWS = 3, SIZES = 2, SCALES = 3, FIRST = 12, BATCH = 8, DRAWS = 200, STARTS = 12 };
+enum { LAWS = 3, SIZES = 2, SCALES = 3, FIRST = 24, BATCH = 8, DRAWS = 200, STARTS = 12 };
 enum { START, REGRET, VARIANCE, INFORMATION, RANDOM, RANDOM_2, RANDOM_4, ARMS };
 static const char *const laws[LAWS] = {"capacity", "transfer", "demand"};
-static const size_t sizes[SIZES] = {4, 7};
+static const size_t sizes[SIZES] = {3, 5};
 static const struct mix_next_scale scales[SCALES] = {{20e6, 1e9}, {60e6, 2e9}, {200e6, 4e9}};
 static const double TARGET_N = 1e9, TARGET_D = 2e10;
 

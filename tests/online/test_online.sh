@@ -183,8 +183,6 @@ cat >outside.yaml <<END
 job: outside
 file: outside.h5
 domains: [{name: web}, {name: code}]
-scales: [{n_params: 1e6, n_tokens: 1e6}]
-sweep: {evaluator: simulate, simulate: {law: chinchilla}}
 online:
   methods: [aioli, skillit]
   seeds: 1
@@ -198,6 +196,7 @@ holds 'by["skillit", None, False]["mean"]["extra_runs"] == 2'
 sed 's/\[aioli, skillit\]/[aioli, doremi]/; s/outside.h5/doremi.h5/' outside.yaml >doremi.yaml
 refuses 1 'doremi needs a trainer that can give the losses of a reference model, and ' online doremi.yaml
 grep -q 'loss' out && die "it has trained"
+refuses 1 'job outside has no section sweep: there is nothing to evaluate.' sweep outside.yaml
 
 # refusals name line and key
 wrong() { # SED SENTENCE
@@ -211,6 +210,7 @@ wrong 's/\[c, b\]/[a, b]/' 'key online.settings[1]: a+b is in the list already.'
 wrong 's/trainer: simulate/trainer: gpu/' 'key online.trainer: "gpu" is not one of embedded, simulate, command.'
 wrong 's/trainer: simulate/trainer: command/' 'key online: the trainer command wants a section command.'
 wrong 's/trainer: simulate/trainer: embedded/' 'key scales[0]: online.trainer embedded wants size'
+wrong '/^scales/d; s/trainer: simulate/trainer: embedded/' 'line 1: the key scales is missing, which online.trainer embedded wants.'
 wrong 's/  steps: 200//' 'key online: the key steps is missing.'
 wrong 's/\[0.1, 0.9, 0.1\], //' 'key online.simulate.gain: fewer rows than the 3 domains.'
 wrong 's/seeds: 2/seed: 2/' 'key online.seed: unknown key; did you mean seeds?'
