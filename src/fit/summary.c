@@ -366,6 +366,14 @@ static double largest_trained(const struct mix_data *data, const uint8_t *train)
     return top;
 }
 
+enum { BLIND_FLOORS = 2 }; /* mean and scale-only do not look at the mixture */
+
+static void blind(struct mix_metrics *metrics)
+{
+    metrics->rho = metrics->slope = metrics->regret = NAN;
+    metrics->skill = metrics->n > 0 ? 0 : NAN;
+}
+
 static enum mix_status judge_split(const struct fit_plan *plan, const struct split *split,
                                    size_t first_subfit, struct mix_fit *fit, double *predicted,
                                    double *work, uint8_t *tested, struct mix_error *err)
@@ -401,6 +409,8 @@ static enum mix_status judge_split(const struct fit_plan *plan, const struct spl
         if (status == MIX_OK)
             status = mix_metrics_compute(data, fit->target_weight, predicted, tested, -1,
                                          &out->floor[floor], err);
+        if (floor < BLIND_FLOORS) /* ranks over all folds would be those of the folds */
+            blind(&out->floor[floor]);
     }
     fit->n_holdouts++;
     return status;
