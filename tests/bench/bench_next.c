@@ -295,7 +295,7 @@ static void mean_of(size_t n, const struct outcome *outcome, int arm, int minus,
     *known = 0;
     for (size_t i = 0; i < n; i++) {
         const double x = outcome[i].regret[arm] - (minus >= 0 ? outcome[i].regret[minus] : 0);
-        if (!isfinite(x) || !isfinite(outcome[i].regret[VARIANCE]))
+        if (!isfinite(x) || !isfinite(outcome[i].regret[REGRET]))
             continue;
         sum += x;
         square += x * x;
@@ -342,11 +342,11 @@ int main(int argc, char **argv)
                 if (arm == ARMS - 1)
                     printf("  (%zu worlds)\n", known);
             }
-            for (int arm = REGRET; arm < ARMS; arm++) {
+            for (int arm = REGRET + 1; arm < ARMS; arm++) {
                 double mean, se;
                 size_t known;
-                mean_of(study.n_worlds, at, arm, VARIANCE, &mean, &se, &known);
-                printf("            %s less variance: %.1f ± %.1f\n", arms[arm], 1e4 * mean,
+                mean_of(study.n_worlds, at, arm, REGRET, &mean, &se, &known);
+                printf("            %s less regret: %.1f ± %.1f\n", arms[arm], 1e4 * mean,
                        1e4 * se);
             }
         }
