@@ -97,6 +97,7 @@ struct mix_sweep_progress {
     size_t n_done, n_failed;     /* over, those before this sweep included */
     size_t n_running, n_waiting; /* not over */
     size_t n_again;              /* of these those that have failed before; 0 while a sweep runs */
+    double n_tokens;             /* of the runs that were done in this sweep */
     double elapsed_s, left_s;    /* NaN = unknown */
     double best_loss; /* least weighted mean loss of a run finished in this sweep at the largest
                          scale; NaN = none yet */

@@ -240,7 +240,10 @@ void cli_sweep_progress(void *context, const struct mix_sweep_progress *sweep)
     if (sweep->n_planned == 0 || n_over < progress->n_before ||
         !begin_line(progress, n_over, sweep->n_planned, sweep->elapsed_s))
         return;
+    char tokens[16];
     fprintf(stderr, "  %zu failed  %zu running", sweep->n_failed, sweep->n_running);
+    if (sweep->n_tokens > 0 && sweep->elapsed_s > 0)
+        fprintf(stderr, "  %s tokens/s", cli_size(sweep->n_tokens / sweep->elapsed_s, tokens));
     print_rate(progress, n_over - progress->n_before, sweep->elapsed_s, sweep->left_s);
     if (isfinite(sweep->best_loss))
         fprintf(stderr, "  best %.4g (%s)", sweep->best_loss, sweep->best_run);

@@ -46,6 +46,8 @@ void mix_follower_end(struct mix_follower *follower, size_t task, const struct m
     }
     now->n_waiting -= now->n_waiting > 0;
     *(end->failed ? &now->n_failed : &now->n_done) += 1;
+    if (!end->failed)
+        now->n_tokens += follower->job->scales[follower->marks->scale[task]].n_tokens;
     follower->done_cost += cost_of(follower, task);
     follower->left_cost -= cost_of(follower, task);
     if (isnan(end->objective) || end->objective >= now->best_loss)

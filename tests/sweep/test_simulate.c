@@ -243,7 +243,7 @@ static void test_sweep_by_shards(void **state)
 /* What rank 0 is told while a sweep goes on. */
 struct seen {
     size_t n_calls, n_most;
-    double best_loss;
+    double best_loss, n_tokens;
     char best_run[MIX_NAME_MAX];
     off_t n_bytes; /* written by folds */
     ino_t file;
@@ -258,6 +258,7 @@ static void see(void *context, const struct mix_sweep_progress *progress)
                                               progress->n_running + progress->n_waiting);
     seen->n_most = progress->n_running > seen->n_most ? progress->n_running : seen->n_most;
     seen->best_loss = progress->best_loss;
+    seen->n_tokens = progress->n_tokens;
     memcpy(seen->best_run, progress->best_run, sizeof seen->best_run);
     if (stat("small.h5", &info) == 0 && info.st_ino != seen->file) {
         seen->n_bytes += info.st_size;
@@ -277,9 +278,10 @@ static void test_sweep_folds_at_intervals_and_tells_the_best(void **state)
     unlink(job->file);
     assert_int_equal(sweep_with(job, &options, NULL, &err), MIX_OK);
     struct mix_table *table = read_runs(job->file);
-    double best = INFINITY;
+    double best = INFINITY, n_tokens = 0;
     const char *run = "";
     for (size_t r = 0; r < table->n_rows; r++) {
+        n_tokens += table->runs[r].is_final ? table->runs[r].n_tokens : 0;
         const double *loss = &table->loss[r * 3];
         const double mean = (loss[0] + loss[1] + loss[2]) / 3; /* all weights are 1 */
         if (table->runs[r].n_params == 150e6 && mean < best) {
@@ -288,6 +290,7 @@ static void test_sweep_folds_at_intervals_and_tells_the_best(void **state)
         }
     }
     assert_true(fabs(seen.best_loss - best) < 1e-12);
+    assert_true(fabs(seen.n_tokens / n_tokens - 1) < 1e-12);
     assert_string_equal(seen.best_run, run);
     assert_true(seen.n_calls >= 3);
     assert_int_equal(seen.n_most, 1);
