@@ -43,7 +43,7 @@ SH
 marked() { grep -lszxF "WHERE=$PWD" /proc/[0-9]*/environ; }
 began() { [ -e listens ] && [ -e deaf ] && [ -e leaves ] && [ "$(marked | wc -l)" -ge 4 ]; }
 none_left() { [ -z "$(marked)" ]; }
-guards() { grep -lszxF mixsweep-guard /proc/[0-9]*/cmdline | while read -r file; do
+guards() { grep -lszx 'mixsweep-guar[d]' /proc/[0-9]*/cmdline | while read -r file; do
     [ "$(readlink "${file%cmdline}cwd")" != "$PWD" ] || echo "$file"
 done; }
 no_guard() { [ -z "$(guards)" ]; }
