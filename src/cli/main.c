@@ -91,18 +91,40 @@ static void print_error(const char *verb, enum mix_status status, const struct m
         fprintf(stderr, "See mixsweep %s%s--help.\n", verb, *verb == '\0' ? "" : " ");
 }
 
-static enum mix_status run_verb(const struct cli_verb *verb, int argc, char **argv, int *rank,
+/* `| head` has seen enough: nothing to tell. */
+static bool reader_has_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
+/* The last word of rank 0: what it printed is out, or that is an error; errors are told. */
+static enum mix_status close_output(const char *verb, enum mix_status status, struct mix_error *err)
+{
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == MIX_OK)
+        status = mix_fail(err, MIX_EIO, "cannot write to standard output: %s.",
+                          errno != 0 ? strerror(errno) : "an earlier write failed");
+    if (status != MIX_OK && !(status == MIX_EIO && reader_has_gone()))
+        print_error(verb, status, err);
+    return status;
+}
+
+static enum mix_status run_verb(const struct cli_verb *verb, int argc, char **argv,
                                 struct mix_error *err)
 {
     struct mix_ranks *ranks = NULL;
     enum mix_status status = mix_ranks_create(&argc, &argv, &ranks, err);
-    *rank = mix_ranks_rank(ranks);
-    if (status == MIX_OK && *rank != 0 && freopen("/dev/null", "w", stdout) == NULL)
+    const int rank = mix_ranks_rank(ranks);
+    if (status == MIX_OK && rank != 0 && freopen("/dev/null", "w", stdout) == NULL)
         status = mix_fail(err, MIX_EIO, "cannot open /dev/null: %s.", strerror(errno));
     if (ranks != NULL)
         status = mix_ranks_agree(ranks, status, err);
     if (status == MIX_OK)
         status = verb->run(ranks, argc, argv, err);
+    /* Before the ranks part: a launcher ends all of them when the first exits with a failure. */
+    if (rank == 0)
+        status = close_output(verb->name, status, err);
     mix_ranks_destroy(ranks);
     return status;
 }
@@ -122,19 +144,11 @@ static enum mix_status run_program(int argc, char **argv, struct mix_error *err)
     return MIX_OK;
 }
 
-/* `| head` has seen enough: nothing to tell. */
-static bool reader_has_gone(void)
-{
-    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
-}
-
 int main(int argc, char **argv)
 {
     struct mix_error err = {.text = ""};
     const struct cli_verb *verb = NULL;
     enum mix_status status = MIX_OK;
-    int rank = launched_rank() != 0;
 
     occupy_standard_descriptors();
     gsl_set_error_handler_off();
@@ -144,21 +158,13 @@ int main(int argc, char **argv)
     const bool is_verb = argc >= 2 && argv[1][0] != '-' && strcmp(argv[1], "help") != 0;
     if (is_verb)
         status = find_verb(argv[1], &verb, &err);
-    if (verb != NULL && verb->ranks) {
-        status = run_verb(verb, argc - 1, argv + 1, &rank, &err);
-    } else if (rank != 0) {
-        return mix_status_exit(status); /* another rank's process does it */
-    } else if (verb != NULL) {
+    if (verb != NULL && verb->ranks)
+        return mix_status_exit(run_verb(verb, argc - 1, argv + 1, &err));
+    if (launched_rank() != 0)
+        return 0; /* the first rank's process does it, and says how it ended */
+    if (verb != NULL)
         status = verb->run(NULL, argc - 1, argv + 1, &err);
-    } else if (!is_verb) {
+    else if (!is_verb)
         status = run_program(argc, argv, &err);
-    }
-
-    errno = 0;
-    if (rank == 0 && (fflush(stdout) != 0 || ferror(stdout)) && status == MIX_OK)
-        status = mix_fail(&err, MIX_EIO, "cannot write to standard output: %s.",
-                          errno != 0 ? strerror(errno) : "an earlier write failed");
-    if (status != MIX_OK && rank == 0 && !(status == MIX_EIO && reader_has_gone()))
-        print_error(verb != NULL ? verb->name : "", status, &err);
-    return mix_status_exit(status);
+    return mix_status_exit(close_output(verb != NULL ? verb->name : "", status, &err));
 }

@@ -45,7 +45,7 @@ expect 1 'cannot write to standard output: No space left on device' \
 expect 1 'cannot write to standard output' bash -c "'$MIXSWEEP' --help >&-"
 # A reader that has seen enough (`| head`) needs no word about it.
 expect 1 '^silent$' \
-    bash -c "set -o pipefail; { sleep 0.3; '$MIXSWEEP' --help; } 2>err | true && exit; [ -s err ] || echo silent; exit 1"
+    bash -c "exec 3> >(exit); wait \$!; '$MIXSWEEP' --help >&3 2>err && exit; [ -s err ] || echo silent; exit 1"
 
 # Under mpirun one process speaks.
 test "$(mpirun -n 3 "$MIXSWEEP" --version | wc -l)" = 1
@@ -54,3 +54,19 @@ got=0
 mpirun -n 3 "$MIXSWEEP" fit --no-such-option >out 2>&1 || got=$?
 test $got = 2
 test "$(grep -c '^mixsweep: there is no option --no-such-option' out)" = 1
+
+# A second after the first process failed the launcher ends all the others: the one that speaks,
+# here a slow one, still comes to say why.
+cat >slow <<'END'
+#!/bin/sh
+test "$OMPI_COMM_WORLD_RANK" != 0 || sleep 3
+exec "$@"
+END
+chmod +x slow
+got=0
+mpirun -n 2 ./slow "$MIXSWEEP" statsu >out 2>&1 || got=$?
+if [ $got != 2 ] || [ "$(grep -c '^mixsweep: there is no verb' out)" != 1 ]; then
+    echo "exit status $got, not one sentence, from two ranks"
+    cat out
+    exit 1
+fi
