@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""count.py JUNIT.xml NAME - print "passed failed skipped" of a ctest run, each cmocka case counted
-by itself, and on stderr what failed, with the end of its output."""
+"""count.py NAME JUNIT.xml AGAIN.xml - print "passed failed skipped" of a ctest run, each cmocka case
+counted by itself, and on stderr what failed, with the end of its output. What failed and passed in
+AGAIN.xml, where that exists, counts as passed and is named."""
 
+import os
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -21,16 +23,25 @@ def count_cases(output):
     }
 
 
+def cases_of(path):
+    return ElementTree.parse(path).getroot().iter("testcase")
+
+
 def main():
-    path, name = sys.argv[1:]
+    name, path, again = sys.argv[1:]
     total = dict.fromkeys(SUMMARY, 0)
-    for case in ElementTree.parse(path).getroot().iter("testcase"):
-        output = case.findtext("system-out") or ""
-        counts = count_cases(output)
+    second = {case.get("name"): case for case in cases_of(again)} if os.path.exists(again) else {}
+    for case in cases_of(path):
         if case.get("status") == "fail":
-            print(f"FAILED {name}: {case.get('name')}", file=sys.stderr)
-            for line in output.splitlines()[-40:]:
+            retried = second.get(case.get("name"))
+            recovered = retried is not None and retried.get("status") == "run"
+            what = "FAILED, then passed alone" if recovered else "FAILED"
+            print(f"{what}, {name}: {case.get('name')}", file=sys.stderr)
+            for line in (case.findtext("system-out") or "").splitlines()[-40:]:
                 print("    " + line, file=sys.stderr)
+            case = retried if recovered else case
+        counts = count_cases(case.findtext("system-out") or "")
+        if case.get("status") == "fail":
             counts["failed"] = max(counts["failed"], 1)
         elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
             counts["skipped"] += 1

@@ -42,9 +42,14 @@ run_ctest() {
     shift
     rm -f "$logs/$preset.xml"
     # One more at a time than there are cores: many tests wait for children, kills or Slurm.
+    # What failed runs once more by itself; that it failed before is shown all the same.
+    rm -f "$logs/$preset-again.xml"
     ctest --test-dir "build/$preset" -j "$((cores + 1))" --output-junit "$logs/$preset.xml" "$@" \
-        >"$logs/ctest-$preset.log" 2>&1 || true
-    if ! read -r p f s < <("$python" .ci/count.py "$logs/$preset.xml" "$preset"); then
+        >"$logs/ctest-$preset.log" 2>&1 ||
+        ctest --test-dir "build/$preset" --rerun-failed --output-junit "$logs/$preset-again.xml" \
+            >"$logs/ctest-$preset-again.log" 2>&1 || true
+    if ! read -r p f s < <("$python" .ci/count.py "$preset" "$logs/$preset.xml" \
+        "$logs/$preset-again.xml"); then
         tail -n 20 "$logs/ctest-$preset.log"
         p=0 f=1 s=0
     fi
