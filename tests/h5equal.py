@@ -15,9 +15,13 @@ import numpy as np
 PROVENANCE_DATASETS = {
     "/runs/" + name for name in ("wall_s", "started", "ended", "host", "rank", "attempts")
 }
-# Seconds that an online run or a fit took.
-PROVENANCE_ENDINGS = {"/online": ("/mixer_s", "/train_s", "/measure_s"), "/compare": ("/fit_s",)}
-PROVENANCE_ATTRIBUTES = {"created", "mixsweep_version", "mixsweep_commit"}
+# Seconds that an online run, a trajectory or a fit took.
+PROVENANCE_ENDINGS = {
+    "/online": ("/mixer_s", "/train_s", "/measure_s"),
+    "/agent": ("train_s", "measure_s", "agent_s"),
+    "/compare": ("/fit_s",),
+}
+PROVENANCE_ATTRIBUTES = {"created", "mixsweep_version", "mixsweep_commit", "train_s"}
 # HDF5's own bookkeeping of dimension scales: object addresses, compared as names below.
 REFERENCES = {"DIMENSION_LIST", "REFERENCE_LIST"}
 

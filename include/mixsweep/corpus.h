@@ -15,10 +15,10 @@
  * may be one long file, and no single document decides what is in a part.
  *
  * The split is a property of each document: the hash of (seed, its bytes) is its place in [0, 1),
- * the lowest places are the validation part, the highest the test part. More files never move a
- * document, and equal documents, in whatever source, are in the same part: what is tested on is not
- * trained on. Shares are of the number of documents, within chance. Where chance leaves a part
- * empty, the document with the nearest place moves there.
+ * the lowest places are the validation part, the highest the test part and, below it, the part
+ * select. More files never move a document, and equal documents, in whatever source, are in the
+ * same part: what is tested on is not trained on. Shares are of the number of documents, within
+ * chance. Where chance leaves a part empty, the document with the nearest place moves there.
  */
 #ifndef MIXSWEEP_CORPUS_H
 #define MIXSWEEP_CORPUS_H
@@ -33,8 +33,13 @@
 extern "C" {
 #endif
 
-enum mix_corpus_part { MIX_PART_TRAIN = 0, MIX_PART_VALIDATION = 1, MIX_PART_TEST = 2 };
-enum { MIX_PARTS = 3 };
+enum mix_corpus_part {
+    MIX_PART_TRAIN = 0,
+    MIX_PART_VALIDATION = 1,
+    MIX_PART_TEST = 2,
+    MIX_PART_SELECT = 3 /* to choose by, where neither of the others may be used for it */
+};
+enum { MIX_PARTS = 4 };
 
 /** What ends a document within a file. */
 enum mix_corpus_document {
@@ -55,6 +60,7 @@ struct mix_corpus_options {
     uint64_t seed;           /* of the split */
     double validation_share; /* of documents; 0.1 */
     double test_share;       /* 0 */
+    double select_share;     /* 0 */
     size_t max_bytes; /* of a source: the file at which it is reached is cut there, later ones
                          are left out. 0 = all, and more than 1 GiB is an error: a small
                          compressed file may hold any amount */

@@ -4,8 +4,9 @@
  * Our form: `run,n_params,n_tokens,h_<domain>...,loss_<target>...`, sizes in parameters and tokens,
  * losses in nats/token, lower is better. Optional columns: n_tokens_planned,
  * n_params_non_embedding, n_params_active, flops, seed, schedule, recipe, status, attempts,
- * exit_code, rank, wall_s, started, ended, host, excluded, reason, asked_<domain>,
- * epochs_<domain>, se_<target>. A table without `run` has no checkpoints: each row is a run.
+ * exit_code, rank, wall_s, started, ended, host, excluded, reason, round, asked_<domain>,
+ * epochs_<domain> or unique_<domain> (tokens that the run could see without a repeat), se_<target>.
+ * A table without `run` has no checkpoints: each row is a run.
  * RFC 4180 quoting, LF or CRLF, UTF-8 with or without byte-order mark; blank lines are skipped.
  *
  * JSON lines (a name that ends in .jsonl): an object a line, keys as the columns, or nested as in

@@ -92,16 +92,27 @@ struct mix_fit {
     size_t n_holdouts;
     struct mix_holdout holdouts[MIX_HOLDOUTS_MAX];
     struct mix_metrics *holdout_by_target; /* (M) of holdouts[0]; NULL where n_holdouts = 0 */
+    /* losses that were predicted without having been fitted, a row of a hold-out each */
+    size_t n_held;
+    int32_t *held_out;        /* (n_held) index of holdouts */
+    struct mix_key *held_key; /* (n_held) key of the run's row in the table */
+    double *held_n_params;    /* (n_held) parameters */
+    double *held_loss;        /* (n_held,M) NaN = not measured, or masked */
+    double *held_predicted;   /* (n_held,M) NaN = the law has nothing to say */
     double scale_error; /* rms relative error of the weighted mean loss on the held-out scale; NaN =
                            not known */
     double scale_factor;               /* held-out N / largest fitted N of that figure */
     double max_n_params, max_n_tokens; /* largest fitted, in parameters and tokens */
     double *seen_max;                  /* (K) largest share of each domain in the selection */
+    double *supply;                    /* (K) tokens of each domain, for predictions of a law with
+                                          repetition; NaN = not known, or a law without */
     char warnings[4 * MIX_TEXT_MAX];   /* one a line */
 };
 
 struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_params, size_t n_starts,
                                size_t n_optima);
+/** Room for n_held rows of hold-outs, those that are there kept; false: memory is out. */
+bool mix_fit_hold(struct mix_fit *fit, size_t n_held);
 void mix_fit_destroy(struct mix_fit *fit);
 
 /** The model of a stored fit, for predictions. */

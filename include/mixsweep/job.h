@@ -9,6 +9,7 @@
 
 #include "mixsweep/corpus.h"
 #include "mixsweep/fit.h"
+#include "mixsweep/next.h"
 #include "mixsweep/optimum.h"
 #include "mixsweep/proxy.h"
 #include "mixsweep/table.h"
@@ -32,6 +33,7 @@ struct mix_job_scale {
     double n_params;
     double n_tokens;
     size_t n_mixtures;   /* 0 = all */
+    bool is_added;       /* by mix_job_add_scale(): the design has no run here */
     size_t n_replicates; /* seeds of the first n_replicated mixtures here, the others have one */
     size_t n_replicated; /* SIZE_MAX = all */
     size_t n_checkpoints;
@@ -111,6 +113,16 @@ struct mix_job_confirm {
                        confirm */
 };
 
+/** Runs that are chosen after the design's, round by round (next.h): each by the fit, the draws and
+ * the optimum of all runs before it, at the scales of the job. */
+struct mix_job_adaptive {
+    size_t n_rounds; /* at most; 0 = no section adaptive */
+    size_t n_runs;   /* in a round, at most */
+    double flops;    /* of a round, at most; INFINITY = no limit */
+    double worth;    /* see struct mix_next_options */
+    enum mix_next_criterion criterion;
+};
+
 /** What trains under an online mixer. */
 enum mix_online_trainer {
     MIX_ONLINE_EMBEDDED = 0,
@@ -151,6 +163,7 @@ struct mix_job_online {
     size_t n_seeds;
     uint64_t n_steps; /* S */
     bool restricted;  /* also with at most S / 2 extra steps, alone and before Aioli */
+    bool analysis;    /* also: do the laws hold, how near is a method's A to the optimal one */
     enum mix_online_trainer trainer;
     struct mix_trainer_options options; /* embedded: of the first scale; seed and isa are the run's
                                          */
@@ -161,6 +174,54 @@ struct mix_job_online {
     char **argv; /* (n_argv + 1) NULL behind the last */
     double answer_s, grace_s;
     struct mix_job_mixer mixer;
+};
+
+enum { MIX_ALPHAS_MAX = 16 };
+
+/** The world of the agent's simulated trainer (agent.h); arrays (D) are NULL where not given. */
+struct mix_job_forgetting {
+    double *loss, *low, *high;
+    double rate, forgetting; /* per decision */
+    double spread;           /* deviation of the logarithms of rates and ranges over base models */
+    double noise;
+    uint64_t seed;
+};
+
+/** Another setting for an agent that is trained already: other domains in some slots, or another
+ * model. */
+struct mix_job_transfer {
+    char name[MIX_UNIT_MAX];
+    size_t *slots; /* (n_slots) */
+    size_t scale;  /* of the job's */
+};
+
+/** The Data Mixing Agent: base models, trajectories, and how agents are trained. */
+struct mix_job_agent {
+    char name[MIX_NAME_MAX]; /* of the result; empty = no section agent */
+    size_t n_slots, n_source;
+    size_t *slots; /* (n_slots) domains of the job, those of the source field first */
+    size_t n_bases;
+    uint64_t base_steps; /* embedded */
+    size_t n_decisions;
+    uint64_t n_steps; /* of a run, a multiple of n_decisions */
+    size_t n_trajectories;
+    enum mix_online_trainer trainer;
+    struct mix_trainer_options options; /* embedded: of the first scale, for base models; seed,
+                                           steps and isa are the run's */
+    double learning_rate;               /* of runs: warmed up, then constant */
+    double test_share;                  /* of the parts select and test each */
+    size_t test_bytes;
+    struct mix_job_forgetting world;
+    size_t n_argv;
+    char **argv; /* (n_argv + 1) NULL behind the last */
+    double answer_s, grace_s;
+    /* training of agents; 0 = the default of mix_agent_defaults() */
+    size_t n_supervised, n_updates, width, n_alphas;
+    double alpha[MIX_ALPHAS_MAX];
+    size_t n_seeds;
+    /* comparison */
+    size_t n_compare_seeds, n_transfers;
+    struct mix_job_transfer *transfers; /* (n_transfers) */
 };
 
 /** Files behind a domain or target (embedded evaluator). */
@@ -213,6 +274,7 @@ struct mix_job {
     struct mix_job_command command;
     struct mix_job_embedded embedded;
     char schedule[MIX_UNIT_MAX]; /* learning-rate schedule of all runs, part of their identity */
+    struct mix_table *chosen; /* the ends of runs chosen since, by mix_job_take_chosen(); or NULL */
     /* a plan of other mixtures than the design's, for confirm; never read from the file */
     size_t n_given;
     const double *given;             /* (n_given,K) take the place of the design */
@@ -225,8 +287,10 @@ struct mix_job {
     bool bayesian;
     struct mix_optimum_options optimum; /* arrays owned by the job, weight (M) in the order of the
                                            job's targets; n_params 0 = stage not asked for */
+    struct mix_job_adaptive adaptive;
     struct mix_job_confirm confirm;
     struct mix_job_online online;
+    struct mix_job_agent agent;
     char *text; /* the file as read */
 };
 
@@ -262,6 +326,38 @@ enum mix_status mix_job_model(const struct mix_job *job, const char *law, int fo
  * keys alone; the first n mixtures of a larger design are the design of n.
  */
 enum mix_status mix_job_design(const struct mix_job *job, double *mixtures, struct mix_error *err);
+
+/**
+ * Plan beside the design the runs that a table says were chosen in rounds: those of the job's
+ * recipe and schedule at one of its scales. Their rows are there before they run.
+ *
+ * @return MIX_OK, also where the table is NULL or of other domains; MIX_ENOMEM
+ */
+enum mix_status mix_job_take_chosen(struct mix_job *job, const struct mix_table *table,
+                                    struct mix_error *err);
+
+/** A job that has the domains and targets of a table and nothing else, for runs that are made
+ * outside beside those of an imported file. Free with mix_job_destroy(). */
+enum mix_status mix_job_of_table(const struct mix_table *table, const char *file,
+                                 struct mix_job **out, struct mix_error *err);
+
+/** The scale of a job with these sizes, appended with one checkpoint where there is none; its
+ * number in *scale. */
+enum mix_status mix_job_add_scale(struct mix_job *job, double n_params, double n_tokens,
+                                  size_t *scale, struct mix_error *err);
+
+/**
+ * The row of a run to be chosen, as not begun: a further seed where the mixture has runs at the
+ * scale.
+ *
+ * @param job      the job; its chosen runs are those of `table`
+ * @param table    in and out: the runs; the row is appended
+ * @param scale    of the job
+ * @param mixture  (K) as asked for, or as a run of the table realised it
+ * @param round    from 1
+ */
+enum mix_status mix_job_choose(const struct mix_job *job, struct mix_table *table, size_t scale,
+                               const double *mixture, int round, struct mix_error *err);
 
 /**
  * The planned runs, made one by one: a plan of a million runs holds its mixtures only. Runs come in

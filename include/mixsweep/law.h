@@ -13,6 +13,16 @@
  * The program, the file and people see natural parameters only: params (P), named and with units,
  * in the order of mix_model_param_name().
  *
+ * Every law NAME is there as NAME+repetition too, with one parameter r1 more: with U_j tokens of
+ * domain j that differ and r_j = h_j D / U_j passes over them,
+ *
+ *     f(r) = r  for r <= 1,    1 + r1 (1 - exp(-(r - 1) / r1))  beyond
+ *     D' = sum_j U_j f(r_j),   h'_j = U_j f(r_j) / D',   L_m(h,N,D;U) = L_m(h',N,D') of NAME
+ *
+ * so a run that repeats counts as one of D' tokens that does not (Muennighoff et al., arXiv
+ * 2305.16264, domain by domain as in arXiv 2605.12715). U is a run's own where the table knows it
+ * (mix_data.unique), else what mix_model_set_supply() says.
+ *
  * Shapes: K domains, M targets, R points, Q nonlinear, L linear per target, P = Q' + M L natural.
  * Units: N in 1e6 parameters, D in 1e9 tokens, losses in the target's unit.
  */
@@ -49,11 +59,21 @@ struct mix_law;
 /** A law with its spec, index tables and workspace. Not thread-safe (it owns scratch). */
 struct mix_model;
 
-/** Families by index, NULL behind the last; and their name and one-line summary. */
+/** Families by index, NULL behind the last; and their name and one-line summary. Found too by
+ * NAME+repetition. */
 const struct mix_law *mix_law_get(size_t index);
 const struct mix_law *mix_law_find(const char *name);
 const char *mix_law_name(const struct mix_law *law);
 const char *mix_law_summary(const struct mix_law *law);
+
+/** True of NAME+repetition. */
+bool mix_law_repeats(const char *name);
+
+/** True where `name` is the family, with or without repetition. */
+bool mix_law_is(const char *name, const char *family);
+
+/** f(r): what r passes are worth, in passes over tokens that are all new. */
+double mix_law_worth(double passes, double r1);
 
 /** The names of all families, joined by ", ". */
 void mix_law_list(char text[MIX_TEXT_MAX]);
@@ -107,6 +127,14 @@ void mix_model_param_name(const struct mix_model *model, size_t p, const char *c
                           const char *const *targets, char *name, char *unit);
 
 /**
+ * Set the tokens of each domain that a run can see without a repeat: what predictions of laws with
+ * repetition are for. A new model has no end of any.
+ *
+ * @param supply  (K) in 1e9 tokens, copied; NaN and INFINITY = no end; NULL = of none
+ */
+void mix_model_set_supply(struct mix_model *model, const double *supply);
+
+/**
  * Predict losses.
  *
  * @param params    (P) natural parameters
@@ -120,6 +148,13 @@ void mix_model_param_name(const struct mix_model *model, size_t p, const char *c
 enum mix_status mix_model_predict(struct mix_model *model, const double *params, size_t n_rows,
                                   const double *mixture, const double *n_params,
                                   const double *n_tokens, double *loss, struct mix_error *err);
+
+/** The same for runs of which each has its own supply, unique (R,K) in 1e9 tokens; NULL = as
+ * mix_model_predict(). */
+enum mix_status mix_model_predict_runs(struct mix_model *model, const double *params, size_t n_rows,
+                                       const double *mixture, const double *unique,
+                                       const double *n_params, const double *n_tokens, double *loss,
+                                       struct mix_error *err);
 
 /**
  * Losses at one point and their exact derivative by the mixture (the h_j taken as free variables).
@@ -135,6 +170,16 @@ enum mix_status mix_model_predict(struct mix_model *model, const double *params,
 enum mix_status mix_model_gradient(struct mix_model *model, const double *params,
                                    const double *mixture, double n_params, double n_tokens,
                                    double *loss, double *dloss_dh, struct mix_error *err);
+
+/**
+ * What more tokens of a domain are worth at a point: dloss_dsupply (M,K) out, d loss_m / d U_j per
+ * 1e9 tokens that differ. 0 where a domain is not repeated, and of laws without repetition.
+ *
+ * @return as mix_model_gradient()
+ */
+enum mix_status mix_model_supply_gradient(struct mix_model *model, const double *params,
+                                          const double *mixture, double n_params, double n_tokens,
+                                          double *dloss_dsupply, struct mix_error *err);
 
 #ifdef __cplusplus
 }

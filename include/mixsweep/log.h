@@ -29,6 +29,7 @@ enum mix_log_kind {
     MIX_LOG_DRAW = 2,   /* head: struct mix_draw_head; body: struct mix_draw_body, f64 params[P] */
     MIX_LOG_RESULT = 3, /* head: none; body: all rows of a run, see mix_store_result_pack() */
     MIX_LOG_ONLINE = 4, /* head: struct mix_online_head; body: see mix_online_pack() */
+    MIX_LOG_AGENT = 6,  /* head: struct mix_agent_log_head; body: see mix_agent_pack_row() */
     MIX_LOG_JACKKNIFE =
         5, /* head: struct mix_draw_head; body: struct mix_left_body, f64 params[P] */
 };

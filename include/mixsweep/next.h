@@ -28,20 +28,33 @@ enum mix_next_criterion {
     MIX_NEXT_REGRET = 0,   /* expected regret of the recommendation */
     MIX_NEXT_VARIANCE = 1, /* variance of the differences between the mixtures to decide between */
     MIX_NEXT_INFORMATION = 2, /* entropy of the law's parameters (D-optimality) */
+    MIX_NEXT_CRITERIA = 3
+};
+extern const char *const mix_next_criteria[MIX_NEXT_CRITERIA]; /* "regret", ... */
+
+enum {
+    MIX_NEXT_DRAWS_MIN = 20, /* of fewer draws nothing can be learnt */
+    MIX_NEXT_RUNS_MAX = 64,  /* in a batch */
+    MIX_NEXT_SCALES_MAX = 16
 };
 
 /** A scale at which runs may be made. */
 struct mix_next_scale {
     double n_params, n_tokens; /* parameters, tokens */
+    double flops;              /* of a run; 0 = 6 n_params n_tokens */
 };
 
 struct mix_next_options {
     enum mix_next_criterion criterion;
-    double flops;  /* for all runs together, at 6 n_params n_tokens each */
+    double flops;  /* for all runs together; INFINITY = no limit */
     size_t n_runs; /* at most; 8 */
     size_t n_scales;
     const struct mix_next_scale *scales; /* (n_scales) borrowed; NULL = those of the fitted runs */
-    double max_epochs; /* passes over a domain's supply in a run; INFINITY = no limit */
+    const struct mix_table *among; /* choose among these runs, each once, instead; borrowed; NULL =
+                                      any mixture at the scales */
+    double max_epochs;             /* passes over a domain's supply in a run; INFINITY = no limit */
+    double worth;      /* a lower regret pays where it is lower by more than this; NaN = by a tenth
+                          of the noise */
     size_t n_mixtures; /* candidates at each scale; 64 */
     uint64_t seed;
 };
@@ -69,9 +82,11 @@ struct mix_next {
     size_t n_draws, n_candidates, n_decisions;
     struct mix_estimate before, after; /* expected regret, units of the mean loss */
     struct mix_estimate reduction;     /* by pairs of draws */
-    bool pays;    /* the reduction is more than twice its standard error, and than a tenth of the
-                     noise */
+    double worth;                      /* what the reduction has to be more than */
+    bool pays;                         /* it is, and more than twice its standard error */
     double noise; /* standard deviation of a measured mean loss around the fit */
+    char
+        advice[MIX_TEXT_MAX]; /* a sentence: what the runs are expected to bring, or why none pay */
 };
 void mix_next_destroy(struct mix_next *next);
 
@@ -84,9 +99,9 @@ void mix_next_destroy(struct mix_next *next);
  * @param optimum  an answer of this fit with its draws: says the target scale, the weights, the
  *                 caps, and each draw's own optimum; on all ranks
  * @param out      out on rank 0; NULL elsewhere
- * @return MIX_OK; MIX_EINVAL draws or optimum belong to another fit, fewer than 50 draws, no run is
- * within the budget or the supply (sentence says what the cheapest costs); MIX_ENOMEM;
- * MIX_EINTERRUPTED
+ * @return MIX_OK; MIX_EINVAL draws or optimum belong to another fit, fewer than MIX_NEXT_DRAWS_MIN
+ * draws, no run is within the budget or the supply (sentence says what the cheapest costs);
+ * MIX_ENOMEM; MIX_EINTERRUPTED
  */
 enum mix_status mix_next_propose(struct mix_ranks *ranks, const struct mix_table *table,
                                  const struct mix_fit *fit, const struct mix_draws *draws,
@@ -94,6 +109,52 @@ enum mix_status mix_next_propose(struct mix_ranks *ranks, const struct mix_table
                                  const struct mix_next_options *options, mix_progress_fn progress,
                                  void *progress_context, struct mix_next **out,
                                  struct mix_error *err);
+
+/** Ways to spend a budget on runs. */
+enum mix_spending {
+    MIX_SPEND_SMALL = 0, /* at the cheapest scale */
+    MIX_SPEND_LARGE = 1, /* at the dearest */
+    MIX_SPEND_EVEN = 2,  /* as many FLOPs at each */
+    MIX_SPEND_MIXED = 3, /* where a FLOP lowers the regret most */
+    MIX_SPENDINGS = 4
+};
+extern const char *const mix_spendings[MIX_SPENDINGS]; /* "all small", ... */
+
+enum { MIX_BUDGETS = 5 };
+
+/** What a budget is spent on, and what is expected of it. */
+struct mix_allocated {
+    enum mix_spending how;
+    size_t n_mixtures[MIX_NEXT_SCALES_MAX], n_runs[MIX_NEXT_SCALES_MAX]; /* at each scale */
+    double flops;
+    struct mix_estimate regret;
+};
+
+/** Expected regret against budget. Free with free(). */
+struct mix_allocation {
+    size_t n_scales;
+    struct mix_next_scale scale[MIX_NEXT_SCALES_MAX]; /* the cheapest first */
+    double
+        budget[MIX_BUDGETS]; /* ascending: each twice the one before, the last is options.flops */
+    struct mix_allocated way[MIX_BUDGETS][MIX_SPENDINGS];
+    struct mix_allocated best[MIX_BUDGETS]; /* of the ways within the budget: less may be spent */
+    struct mix_estimate before;
+    size_t n_draws;
+};
+
+/**
+ * Collective. How many runs at which scales: what the belief behind mix_next_propose() expects of
+ * budgets spent in different ways. `n_runs` and `worth` of the options do not count.
+ *
+ * @param out  out on rank 0; NULL elsewhere
+ * @return as mix_next_propose()
+ */
+enum mix_status mix_next_allocate(struct mix_ranks *ranks, const struct mix_table *table,
+                                  const struct mix_fit *fit, const struct mix_draws *draws,
+                                  const struct mix_optimum *optimum,
+                                  const struct mix_next_options *options, mix_progress_fn progress,
+                                  void *progress_context, struct mix_allocation **out,
+                                  struct mix_error *err);
 
 #ifdef __cplusplus
 }

@@ -148,6 +148,33 @@ enum mix_status mix_trainee_embedded(const struct mix_trainer_options *options,
                                      size_t test_bytes, struct mix_trainee **out,
                                      struct mix_error *err);
 
+/**
+ * A base model: a proxy trained from its seed for options->n_steps under one mixture.
+ *
+ * @param params   (mix_proxy_n_params(shape, 1)) out
+ * @param curve    (n_curve) out: mean validation loss of the groups with a share, before the first
+ *                 step and after equal stretches; n_curve is 2 or more
+ */
+enum mix_status mix_base_train(const struct mix_trainer_options *options,
+                               const struct mix_corpus *corpus, size_t n_groups,
+                               const double *mixture, float *params, size_t n_curve, double *curve,
+                               struct mix_poll *poll, struct mix_error *err);
+
+/**
+ * The embedded proxy from a base model on: its run begins with those parameters, and restart goes
+ * back to them. The optimiser and the order of the text begin anew, by options.
+ *
+ * @param params  (mix_proxy_n_params(shape, 1)) copied
+ */
+enum mix_status mix_trainee_from_base(const struct mix_trainer_options *options,
+                                      const struct mix_corpus *corpus, size_t n_groups,
+                                      size_t test_bytes, const float *params,
+                                      struct mix_trainee **out, struct mix_error *err);
+
+/** From now on an embedded trainee is tested on this part: MIX_PART_TEST unless said otherwise.
+ * Trainees of other kinds have one test and stay with it. */
+void mix_trainee_test_on(struct mix_trainee *trainee, enum mix_corpus_part part);
+
 /** An external trainer. */
 struct mix_external_options {
     char *const *argv; /* NULL behind the last; no shell */
@@ -232,7 +259,8 @@ struct mix_method_setup {
     uint64_t initial_steps;
     const double *initial; /* (m) static mixture of these steps, or */
     struct mix_mixer
-        *initial_mixer; /* a dynamic method that steers them (borrowed); or both NULL */
+        *initial_mixer;            /* a dynamic method that steers them (borrowed); or both NULL */
+    const struct mix_agent *agent; /* agent: the policy that steers (mixsweep/agent.h); copied */
 };
 
 /** A method at work. */
@@ -264,7 +292,7 @@ struct mix_method {
 };
 
 /** Methods by index, NULL behind the last: stratified, grid, dml, skillit, doremi, doge, aioli,
- * aioli-diagonal, aioli-static, aioli-ema, aioli-released, aioli-raw (not normalised). */
+ * aioli-diagonal, aioli-static, aioli-ema, aioli-released, aioli-raw (not normalised), agent. */
 const struct mix_method *mix_method_get(size_t index);
 const struct mix_method *mix_method_find(const char *name); /* NULL = no such method */
 void mix_method_list(char text[MIX_TEXT_MAX]);

@@ -7,7 +7,8 @@
  * the text, so that their differences are paired.
  *
  * Three stages: the static runs that methods want before they begin; proxies and dynamic runs; the
- * final runs of the mixtures that were found. Each finished training is logged as one record of
+ * final runs of the mixtures that were found; where the job asks for it a fourth, the analysis of
+ * mixsweep/online_analysis.h. Each finished training is logged as one record of
  * fixed size (MIX_LOG_ONLINE).
  *
  * Shapes: n runs, K domains of the job (a run's own groups are numbers, the others NaN), P points
@@ -26,9 +27,10 @@ extern "C" {
 #endif
 
 enum mix_online_role {
-    MIX_ONLINE_STATIC = 0, /* under one mixture, whoever wanted it */
-    MIX_ONLINE_PROXY = 1,  /* in which a method learns a mixture */
-    MIX_ONLINE_FINAL = 2   /* what a method is judged by */
+    MIX_ONLINE_STATIC = 0,   /* under one mixture, whoever wanted it */
+    MIX_ONLINE_PROXY = 1,    /* in which a method learns a mixture */
+    MIX_ONLINE_FINAL = 2,    /* what a method is judged by */
+    MIX_ONLINE_ANALYSIS = 3, /* of a method's A along its run; of grid: of the static runs */
 };
 
 /** A training; plain bytes. */
@@ -47,6 +49,11 @@ struct mix_online_run {
     uint64_t n_evaluations; /* passes over the validation parts; final: those of what it learnt from
                                too */
     double mixer_s, train_s, measure_s; /* final: with those of its proxy */
+    /* role analysis, means over groups and points of the run; else NaN */
+    double law_r2;     /* of the linear dynamic law with the optimal A; of grid: of the log-linear
+                          static law */
+    double own_r2;     /* of the linear law with the method's A and one factor */
+    double similarity; /* of the method's A with the optimal one */
 };
 
 /** All trainings of a campaign. Owns its arrays. */
@@ -66,7 +73,8 @@ struct mix_online {
     double *point_loss;            /* (n,P,K) */
     double *round_step;            /* (n,R) */
     double *round_mixture;         /* (n,R,K) chosen */
-    double *matrix;                /* (n,R,K,K) A as the method estimated it */
+    double *matrix;                /* (n,R,K,K) A as the method estimated it; role analysis: the
+                                      optimal one */
 };
 
 struct mix_online *mix_online_create(const char *name, size_t n_groups, size_t n_points,
@@ -170,6 +178,17 @@ struct mix_online_score {
     double mixer_share;             /* seconds in the method per second of training */
 };
 
+/** A mean over seeds with its standard error (NaN for one seed); n = 0: nothing. */
+struct mix_online_figure {
+    size_t n;
+    double mean, se;
+};
+
+/** What the analysis says of a method in a setting. */
+struct mix_online_law {
+    struct mix_online_figure law_r2, own_r2, similarity;
+};
+
 /** Entries x settings. Owns its arrays. */
 struct mix_online_summary {
     size_t n_entries, n_settings;
@@ -181,6 +200,10 @@ struct mix_online_summary {
     size_t n_pairs, n_pairs_better; /* Aioli behind it has the lower mean loss */
     double pair_change;             /* mean change of the mean loss; NaN without pairs */
     size_t *n_clear;                /* (n_entries) of these by more than two standard errors */
+    /* analysis; law_r2 of the first entry is that of the log-linear static law */
+    bool has_laws;
+    struct mix_online_law *laws;       /* (n_entries,n_settings) */
+    struct mix_online_law *total_laws; /* (n_entries) over all settings and seeds */
 };
 enum mix_status mix_online_summarise(const struct mix_job *job, const struct mix_online *online,
                                      struct mix_online_summary **out, struct mix_error *err);

@@ -67,7 +67,8 @@ struct mix_optimum_options {
     uint64_t seed;             /* of the extra starts */
     size_t n_starts;           /* 32 */
     const double *supply; /* (K) tokens there are, NaN = unlimited; NULL = what the table says */
-    double max_epochs;    /* a domain is seen at most so often at D*; 0 = supply does not bind */
+    double max_epochs;    /* a domain is seen at most so often at D*; 0 = supply does not bind, but
+                             where the law has repetition passes are worth less and less */
     bool within_support;  /* no share above the largest observed */
     enum mix_goal goal;
     const char *no_worse; /* targets joined by commas, or "all", whose losses may not exceed the
@@ -137,7 +138,7 @@ struct mix_optimum {
                                         "objective worst; near tv=0.2"; empty = nothing */
     enum mix_goal goal;
     double max_epochs;   /* 0 = supply was no constraint */
-    double *supply;      /* (K) tokens of a domain; NaN = unlimited or no constraint */
+    double *supply;      /* (K) tokens of a domain; NaN = unlimited, or nothing to this optimum */
     double *limit;       /* (K) largest share allowed: by cap, supply, support */
     double *price;       /* (K) fall of the objective per unit of share by which the floor or limit
                             that a share is on is moved; 0 = on none */
@@ -148,7 +149,14 @@ struct mix_optimum {
     double near_radius, near_price; /* price: fall of the objective per unit of distance */
     double gain_bias; /* mean over draws, but for the 5% at either end, of what a draw's own optimum
                          gains over the baseline by the draw, less what it gains by the fit */
-    size_t lattice;   /* Q; 0 = not asked */
+    double *supply_price; /* (K) fall of the objective per 1e9 more tokens of a domain; NaN where
+                             supply is NaN */
+    /* Of laws with repetition where a supply is known; else NaN. */
+    double r1;
+    double *fresh_mixture;   /* (K) the optimum if what is seen again were as good as new */
+    double fresh_expected;   /* objective there, if so */
+    double fresh_value;      /* objective there, by the law */
+    size_t lattice;          /* Q; 0 = not asked */
     double *lattice_mixture; /* (K) NaN = not asked */
     double lattice_value;    /* objective there */
     size_t n_path;           /* points of the scale path; 0 = not asked */
@@ -158,7 +166,7 @@ struct mix_optimum {
 };
 
 /** Zero, but for the figures of what was not asked for (supply, limit, prices, baseline's losses,
- * lattice), which are NaN; no path. NULL when memory is out. */
+ * repetition, lattice), which are NaN; no path. NULL when memory is out. */
 struct mix_optimum *mix_optimum_create(size_t n_domains, size_t n_targets, size_t n_draws);
 /** Make room for a path; false when memory is out. */
 bool mix_optimum_add_path(struct mix_optimum *optimum, size_t n_path);

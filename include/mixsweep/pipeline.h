@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* pipeline.h - a whole job, stage by stage: sweep, fit, bootstrap, optimum; confirm.h has the last.
+/* pipeline.h - a whole job, stage by stage: sweep, fit, bootstrap, optimum, and again in rounds;
+ * confirm.h has the last.
  *
  * Each stage is skipped where the file has its result already, made from the same numbers with the
  * same options; what a stage makes is in the file before the next one begins. Runs are known by
@@ -70,6 +71,23 @@ enum mix_status mix_pipeline_bootstrap(struct mix_pipeline *pipeline, mix_progre
 
 /** Collective. After the bootstrap: the optimum; does nothing where none is asked for. */
 enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err);
+
+/** Rounds of chosen runs that the file has. */
+int mix_pipeline_rounds(const struct mix_pipeline *pipeline);
+
+/**
+ * Collective. After the optimum, where the job has a section adaptive and rounds are left: choose
+ * the runs of the next one (next.h) and put them into the file as not begun, unless they do not
+ * pay. Then fit, draws and optimum are no longer there, and the sweep is the next stage again.
+ *
+ * @param next     out: on rank 0 the proposal, NULL elsewhere and where no round is left; free with
+ * mix_next_destroy()
+ * @param goes_on  out: on all ranks, whether there are new runs
+ * @return MIX_OK; as mix_next_propose(); MIX_EIO
+ */
+enum mix_status mix_pipeline_choose(struct mix_pipeline *pipeline, mix_progress_fn progress,
+                                    void *progress_context, struct mix_next **next, bool *goes_on,
+                                    struct mix_error *err);
 
 #ifdef __cplusplus
 }

@@ -185,6 +185,12 @@ void mix_trainer_snapshot(const struct mix_trainer *trainer, void *bytes);
 enum mix_status mix_trainer_restore(struct mix_trainer *trainer, const void *bytes, size_t n_bytes,
                                     struct mix_error *err);
 
+/** The model alone: (P) mix_proxy_n_params(shape, 1) parameters, borrowed. */
+const float *mix_trainer_params(const struct mix_trainer *trainer);
+/** Take the parameters (P) of another model of this shape; the optimiser, the plan and the places
+ * in the data streams stay as they are. */
+void mix_trainer_set_params(struct mix_trainer *trainer, const float *params);
+
 /**
  * Give the rest of this trainer's life another schedule and end. The learning rate goes on from
  * where it is: with MIX_SCHEDULE_WSD, decay from a checkpoint begins at once where fewer than

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "mixsweep/agent_campaign.h"
 #include "mixsweep/compare.h"
 #include "mixsweep/fit.h"
 #include "mixsweep/online_campaign.h"
@@ -70,6 +71,10 @@ enum mix_status mix_store_set_job(struct mix_store *store, const char *text, uin
 const char *mix_store_job(const struct mix_store *store); /* "" where none */
 uint64_t mix_store_seed(const struct mix_store *store);
 
+/** What was done to the domains of the file: JSON lines, one a change, the first change first. */
+enum mix_status mix_store_set_history(struct mix_store *store, const char *lines);
+const char *mix_store_history(const struct mix_store *store); /* "" where nothing was */
+
 /** The runs: MIX_ENOTFOUND where the file has none. The caller owns the table. */
 enum mix_status mix_store_read_table(struct mix_store *store, struct mix_table **out,
                                      struct mix_error *err);
@@ -90,8 +95,8 @@ enum mix_status mix_store_put_table(struct mix_store *store, struct mix_table *t
 /* Results. What is put is borrowed until the next commit; reading gives what is committed, and what
  * the logs hold. A name has 1 to MIX_NAME_MAX - 1 bytes without '/'. */
 
-/** Names of a kind of result in their order ("fits", "bootstrap", "optimum", "online", "compare");
- * free with mix_names_destroy(). */
+/** Names of a kind of result in their order ("fits", "bootstrap", "optimum", "online", "compare",
+ * "agent"); free with mix_names_destroy(). */
 struct mix_names {
     size_t n;
     char (*name)[MIX_NAME_MAX];
@@ -121,8 +126,8 @@ enum mix_status mix_store_read_compare(struct mix_store *store, const char *name
 enum mix_status mix_store_put_compare(struct mix_store *store, const struct mix_compare *compare,
                                       struct mix_error *err);
 
-/** Stage the removal of a result ("fits", "bootstrap", "optimum", "online", "compare") for the next
- * commit; one that is not there is fine. */
+/** Stage the removal of a result of a kind of mix_store_list() for the next commit; one that is not
+ * there is fine. */
 enum mix_status mix_store_drop(struct mix_store *store, const char *kind, const char *name,
                                struct mix_error *err);
 
@@ -132,6 +137,26 @@ enum mix_status mix_store_read_online(struct mix_store *store, const char *name,
                                       struct mix_online **out, struct mix_error *err);
 enum mix_status mix_store_put_online(struct mix_store *store, const struct mix_online *online,
                                      struct mix_error *err);
+
+/** The Data Mixing Agent, /agent/NAME; as for online mixing. */
+enum mix_status mix_store_read_agent(struct mix_store *store, const char *name,
+                                     struct mix_agent_campaign **out, struct mix_error *err);
+enum mix_status mix_store_put_agent(struct mix_store *store,
+                                    const struct mix_agent_campaign *campaign,
+                                    struct mix_error *err);
+
+/** Write a frozen agent into a file of its own, in the place of what is there: what it needs to
+ * choose mixtures, and nothing else. `slots` (D) are the names of its domains, for people. */
+enum mix_status mix_store_export_agent(const char *path, const struct mix_agent_trained *agent,
+                                       const char (*slots)[MIX_NAME_MAX], struct mix_error *err);
+
+/**
+ * @param out  free with mix_agent_trained_destroy()
+ * @return MIX_OK; MIX_ENOTFOUND; MIX_EFORMAT no frozen agent, one with other feedback, damaged;
+ * MIX_EIO; MIX_ENOMEM
+ */
+enum mix_status mix_store_import_agent(const char *path, struct mix_agent_trained **out,
+                                       struct mix_error *err);
 
 /**
  * Stage the removal of all that was made from fit `fit`: its draws, and optima that name it.

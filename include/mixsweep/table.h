@@ -68,6 +68,7 @@ struct mix_run {
     char host[MIX_NAME_MAX];
     int32_t excluded;          /* 1: kept in the file, left out of every fit */
     char reason[MIX_NAME_MAX]; /* why excluded or failed */
+    int32_t round;             /* 0: of the design; n: chosen in round n by what was known then */
 };
 
 /** The table of runs. Owns its arrays; make with mix_table_create(). */
@@ -150,8 +151,9 @@ enum mix_status mix_table_sort_by_run(struct mix_table *table, struct mix_error 
  * @param table   in and out; unspecified after MIX_ENOMEM, untouched after MIX_EINVAL
  * @param add     the rows to add
  * @param n_same  out: rows skipped; may be NULL
- * @return MIX_OK; MIX_EINVAL other domains, targets, units or directions, or a row that is there
- * with other losses (sentence names the run, and says how many more there are); MIX_ENOMEM
+ * @return MIX_OK; MIX_EINVAL other domains (or content of one), targets, units or directions, or a
+ * row that is there with other losses (sentence names the run, and says how many more there are);
+ * MIX_ENOMEM
  */
 enum mix_status mix_table_merge(struct mix_table *table, const struct mix_table *add,
                                 size_t *n_same, struct mix_error *err);
@@ -166,8 +168,10 @@ enum mix_status mix_table_merge(struct mix_table *table, const struct mix_table 
 enum mix_status mix_table_find_run(const struct mix_table *table, const char *text, uint8_t *found,
                                    struct mix_error *err);
 
-/** Drop the rows with keep[r] = 0 (R); the others stay in order. */
-void mix_table_keep(struct mix_table *table, const uint8_t *keep);
+/** Forget the results of the rows with keep[r] = 0 (R, in and out): they are dropped, the others
+ * stay in order. The end of a run that was chosen in a round stays too, as not begun: nothing else
+ * says that it is to be made. */
+void mix_table_forget(struct mix_table *table, uint8_t *keep);
 
 /* ---- selection: which rows and targets a fit sees
  * -------------------------------------------------- */
@@ -196,6 +200,8 @@ struct mix_data {
     double *mixture;    /* (R,K) */
     double *n_params;   /* (R) in 1e6 parameters */
     double *n_tokens;   /* (R) in 1e9 tokens */
+    double *unique;     /* (R,K) tokens that the run can see without a repeat, in 1e9; INFINITY = no
+                           end; see mix_table_unique(). NULL = no end of any */
     double *loss;       /* (R,M) NaN = not measured */
     double *weight;     /* (R,M) 1 = counts, 0 = masked or not measured */
     size_t *cluster;    /* (R) mixture 0..G-1, numbered by first appearance: the unit of folds and
@@ -207,7 +213,7 @@ struct mix_data {
 /**
  * Select rows and targets. `where`: terms joined by commas, all must hold; a term is COLUMN OP
  * NUMBER with OP one of = != < <= > >= (= within 1e-9 relative) and COLUMN one of n_params,
- * n_tokens, seed, h_NAME, or run OP TEXT with = or !=. Excluded and failed rows never count.
+ * n_tokens, seed, round, h_NAME, or run OP TEXT with = or !=. Excluded and failed rows never count.
  *
  * @param table      the runs
  * @param selection  what to take
@@ -222,6 +228,10 @@ enum mix_status mix_table_select(const struct mix_table *table,
 
 /** Free; NULL is fine. */
 void mix_data_destroy(struct mix_data *data);
+
+/** Tokens of a domain that the run of a row could see without a repeat: by the passes that it made
+ * over it, else the domain's supply; INFINITY where neither is known. */
+double mix_table_unique(const struct mix_table *table, size_t row, size_t domain);
 
 /** True where the row passes `where`; used by import and predict. `ok` = false on a bad term. */
 enum mix_status mix_table_where(const struct mix_table *table, const char *where, size_t row,

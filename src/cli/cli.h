@@ -61,7 +61,8 @@ struct cli_verb {
 extern const struct cli_verb cli_verb_import, cli_verb_export, cli_verb_fit, cli_verb_bootstrap,
     cli_verb_predict, cli_verb_compare, cli_verb_optimum, cli_verb_run, cli_verb_plan,
     cli_verb_status, cli_verb_sweep, cli_verb_confirm, cli_verb_merge, cli_verb_exclude,
-    cli_verb_retry, cli_verb_record, cli_verb_next, cli_verb_report, cli_verb_online;
+    cli_verb_retry, cli_verb_record, cli_verb_next, cli_verb_report, cli_verb_online,
+    cli_verb_domains, cli_verb_agent;
 
 /**
  * Parse argv[1..] of a verb by its option table. Long options take "--name value" and
@@ -97,15 +98,22 @@ enum mix_status cli_parse_checkpoints(const char *text, enum mix_checkpoints *ou
 struct mix_store;
 struct mix_job;
 
+/** The word compare of the verb agent; argv[0] is the word. */
+enum mix_status cli_agent_compare(struct mix_ranks *ranks, int argc, char **argv,
+                                  struct mix_error *err);
+
 /**
  * Write a task file and a batch script for each run of a job that its file does not have, all or
- * none; nothing is overwritten.
+ * none; nothing is overwritten. The runs that the file says were chosen are among them; those of a
+ * round that is given are the job's already.
  *
+ * @param job_path   NULL = there is no job file
+ * @param round      only the runs chosen in this round; 0 = all
  * @param folder     made where it is not there
  * @param n_written  out: runs
  * @return MIX_OK; MIX_EEXIST one of the files is there; MIX_EIO; MIX_ENOMEM
  */
-enum mix_status cli_emit(const struct mix_job *job, const char *job_path, const char *folder,
+enum mix_status cli_emit(struct mix_job *job, const char *job_path, int round, const char *folder,
                          size_t *n_written, struct mix_error *err);
 
 /** The line of the stage fit. */
@@ -210,6 +218,11 @@ void cli_print_warnings(FILE *out, const char *warnings);
 struct mix_confirmation;
 void cli_print_confirmation(FILE *out, const struct mix_confirmation *confirmation);
 struct json_t *cli_json_confirmation(const struct mix_confirmation *confirmation);
+
+/** An allocation as the verb next prints it. */
+struct mix_allocation;
+void cli_print_allocation(FILE *out, const struct mix_allocation *allocation);
+struct json_t *cli_json_allocation(const struct mix_allocation *allocation);
 
 /** The file that -o names, while it is written. */
 struct cli_output {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* emit.c - plan --emit: a task file and a batch script for each run that the file does not have,
- * for runs that are made outside; the verb record takes their results. */
+/* emit.c - plan --emit and next --emit: a task file and a batch script for each run that the file
+ * does not have, for runs that are made outside; the verb record takes their results. */
 #define _XOPEN_SOURCE 700 /* realpath() */
 #include "cli.h"
 
@@ -18,10 +18,11 @@
 /* What all task files have in common, and how far the file of the job is. */
 struct emission {
     const struct mix_job *job;
+    int round; /* only its runs; 0 = all */
     struct mix_plan *plan;
     struct mix_table *table; /* NULL = the file is not there yet */
     uint8_t *attempts; /* (n_runs) 0 = the file has the run, else the number of the next one */
-    char *program, *job_path, *file, *folder; /* absolute */
+    char *program, *job_path, *file, *folder; /* absolute; job_path NULL = there is no job file */
 };
 
 /* What is written for one run. */
@@ -73,12 +74,12 @@ static enum mix_status find_paths(struct emission *e, const char *job_path, cons
     if (reason != 0 && (stat(folder, &found) != 0 || !S_ISDIR(found.st_mode)))
         return mix_fail(err, MIX_EIO, "cannot make the folder %s: %s.", folder, strerror(reason));
     e->folder = realpath(folder, NULL);
-    e->job_path = absolute(job_path);
+    e->job_path = job_path ? absolute(job_path) : NULL;
     e->file = absolute(e->job->file);
     e->program = realpath("/proc/self/exe", NULL);
     if (e->program == NULL)
         e->program = strdup("mixsweep");
-    if (e->folder == NULL || e->job_path == NULL || e->program == NULL)
+    if (e->folder == NULL || (job_path && e->job_path == NULL) || e->program == NULL)
         return mix_fail(err, MIX_EIO, "cannot find the folder %s: %s.", folder, strerror(errno));
     if (e->file == NULL)
         return mix_fail(err, MIX_EIO, "the folder of %s is not there.", e->job->file);
@@ -130,7 +131,9 @@ static enum mix_status find_missing(struct emission *e, struct mix_error *err)
             bsearch(&planned.run.key, keyed, n_rows, sizeof *keyed, compare_keys);
         const struct mix_run *run = found != NULL ? &e->table->runs[found->row] : NULL;
         const int before = run == NULL ? 0 : run->attempts < UINT8_MAX - 1 ? run->attempts : 0;
-        e->attempts[i] = run != NULL && run->status == MIX_RUN_DONE ? 0 : (uint8_t)(before + 1);
+        const bool over = run != NULL && run->status == MIX_RUN_DONE;
+        const bool asked = e->round == 0 || planned.run.round == e->round;
+        e->attempts[i] = over || !asked ? 0 : (uint8_t)(before + 1);
     }
     free(keyed);
     return MIX_OK;
@@ -210,12 +213,15 @@ static json_t *describe(const struct emission *e, const struct task *task, const
     const struct mix_run *run = &task->planned.run;
     const struct mix_job_scale *scale = &job->scales[task->planned.scale];
     json_t *root = json_object(), *mixture = json_object(), *checkpoints = json_array();
-    json_t *targets = json_array();
+    json_t *targets = json_array(), *subsample = json_object();
     char key[33], seed[24];
     snprintf(key, sizeof key, "%016llx%016llx", (unsigned long long)run->key.hi,
              (unsigned long long)run->key.lo);
-    for (size_t k = 0; k < job->n_domains; k++)
+    for (size_t k = 0; k < job->n_domains; k++) {
         json_object_set_new(mixture, job->domains[k].name, json_real(task->planned.mixture[k]));
+        json_object_set_new(subsample, job->domains[k].name,
+                            json_real(mix_job_subsample(job, scale, k)));
+    }
     for (size_t c = 0; c < scale->n_checkpoints; c++)
         json_array_append_new(checkpoints, json_whole(scale->checkpoints[c]));
     for (size_t m = 0; m < job->n_targets; m++)
@@ -224,6 +230,7 @@ static json_t *describe(const struct emission *e, const struct task *task, const
     set_text(root, "key", key);
     json_object_set_new(root, "attempt", json_integer(run->attempts));
     json_object_set_new(root, "mixture", mixture);
+    json_object_set_new(root, "subsample", subsample);
     json_object_set_new(root, "params", json_whole(run->n_params));
     json_object_set_new(root, "tokens", json_whole(scale->n_tokens));
     json_object_set_new(root, "checkpoints", checkpoints);
@@ -234,7 +241,9 @@ static json_t *describe(const struct emission *e, const struct task *task, const
     set_text(root, "schedule", run->schedule);
     set_text(root, "recipe", run->recipe);
     json_object_set_new(root, "targets", targets);
-    set_text(root, "job", e->job_path);
+    if (run->round > 0)
+        json_object_set_new(root, "round", json_integer(run->round));
+    json_object_set_new(root, "job", e->job_path ? json_string(e->job_path) : json_null());
     set_text(root, "file", e->file);
     set_text(root, "result_file", task->result);
     set_text(root, "record", record);
@@ -382,16 +391,18 @@ static enum mix_status remove_task(const struct emission *e, const struct task *
     return MIX_OK;
 }
 
-enum mix_status cli_emit(const struct mix_job *job, const char *job_path, const char *folder,
+enum mix_status cli_emit(struct mix_job *job, const char *job_path, int round, const char *folder,
                          size_t *n_written, struct mix_error *err)
 {
-    struct emission e = {.job = job};
+    struct emission e = {.job = job, .round = round};
     size_t n = 0;
     enum mix_status status = find_paths(&e, job_path, folder, err);
     if (status == MIX_OK)
-        status = mix_plan_create(job, &e.plan, err);
-    if (status == MIX_OK)
         status = read_table(&e, err);
+    if (status == MIX_OK && round == 0)
+        status = mix_job_take_chosen(job, e.table, err);
+    if (status == MIX_OK)
+        status = mix_plan_create(job, &e.plan, err);
     if (status == MIX_OK)
         status = find_missing(&e, err);
     if (status == MIX_OK)

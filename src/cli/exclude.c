@@ -254,7 +254,7 @@ static void drop_chosen(struct change *change)
 {
     for (size_t r = 0; r < change->table->n_rows; r++)
         change->one[r] = !change->chosen[r];
-    mix_table_keep(change->table, change->one);
+    mix_table_forget(change->table, change->one);
 }
 
 static enum mix_status run_retry(struct mix_ranks *ranks, int argc, char **argv,

@@ -68,8 +68,9 @@ static enum mix_status fill_selection(struct request *request, struct mix_error 
     char laws[MIX_TEXT_MAX];
     mix_law_list(laws);
     if (status == MIX_OK && mix_law_find(request->fit.law) == NULL)
-        return mix_fail(err, MIX_EUSAGE, "--law %s is unknown; the laws are %s", request->fit.law,
-                        laws);
+        return mix_fail(err, MIX_EUSAGE,
+                        "--law %s is unknown; the laws are %s, each also as LAW+repetition",
+                        request->fit.law, laws);
     return status;
 }
 
@@ -248,7 +249,7 @@ static void print_transfer(FILE *out, const struct mix_fit *fit)
         for (size_t k = 0; k < fit->spec.n_domains; k++) {
             char index[2 * MIX_NAME_MAX + 2];
             snprintf(index, sizeof index, "%s,%s", fit->targets[m], fit->domains[k]);
-            if (fit->target_domain[m] == (int)k && strcmp(fit->spec.law, "transfer") == 0)
+            if (fit->target_domain[m] == (int)k && mix_law_is(fit->spec.law, "transfer"))
                 cli_table_cell(table, "%s", "1");
             else
                 symbol_cell(table, fit, "T", index);
@@ -401,9 +402,10 @@ static enum mix_status verb_fit(struct mix_ranks *ranks, int argc, char **argv,
 {
     struct request request = {.fit = mix_fit_options_default(), .started_s = cli_now_s()};
     double mask = 0.0;
-    char laws[MIX_TEXT_MAX], law_help[MIX_TEXT_MAX + 32];
+    char laws[MIX_TEXT_MAX], law_help[MIX_TEXT_MAX + 64];
     mix_law_list(laws);
-    snprintf(law_help, sizeof law_help, "%s (default %s)", laws, request.fit.law);
+    snprintf(law_help, sizeof law_help, "%s; each also as LAW+repetition (default %s)", laws,
+             request.fit.law);
     const struct cli_option options[] = {
         {"law", 0, "LAW", law_help, CLI_TEXT, &request.fit.law, 0, 0},
         {"form", 0, "FORM", "capacity only: eq1 or eq3, the paper's simpler forms", CLI_TEXT,
@@ -419,7 +421,8 @@ static enum mix_status verb_fit(struct mix_ranks *ranks, int argc, char **argv,
         {"mask-below", 0, "SHARE",
          "a domain's loss counts only where its share is at least this (default 0)", CLI_NUMBER,
          &mask, 0.0, 1.0},
-        {"holdout", 0, "SPLIT", "auto, none, scale, both or mixture:0.3 (default auto)", CLI_TEXT,
+        {"holdout", 0, "SPLIT",
+         "auto, none, scale, both, mixture:0.3 or mixture:4-fold (default auto)", CLI_TEXT,
          &request.fit.holdout, 0, 0},
         {"starts", 0, "N", "starts of the search (default 64)", CLI_COUNT, &request.fit.n_starts, 1,
          1e6},

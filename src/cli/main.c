@@ -18,8 +18,9 @@
 static const struct cli_verb *const verbs[] = {
     &cli_verb_run,     &cli_verb_plan,      &cli_verb_sweep,   &cli_verb_import,  &cli_verb_fit,
     &cli_verb_compare, &cli_verb_bootstrap, &cli_verb_predict, &cli_verb_optimum, &cli_verb_next,
-    &cli_verb_confirm, &cli_verb_online,    &cli_verb_status,  &cli_verb_export,  &cli_verb_retry,
-    &cli_verb_exclude, &cli_verb_merge,     &cli_verb_record,  &cli_verb_report,
+    &cli_verb_confirm, &cli_verb_online,    &cli_verb_agent,   &cli_verb_status,  &cli_verb_export,
+    &cli_verb_retry,   &cli_verb_exclude,   &cli_verb_merge,   &cli_verb_record,  &cli_verb_report,
+    &cli_verb_domains,
 };
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 

@@ -18,22 +18,23 @@ struct request {
     const char *output;
     bool force, json;
     struct mix_table *table;
-    char *job; /* of the first file */
+    char *job, *history; /* of the first file */
     uint64_t seed;
     size_t n_same;
 };
 
-static enum mix_status read_input(const char *path, struct mix_table **table, char **job,
-                                  uint64_t *seed, struct mix_error *err)
+static enum mix_status read_input(const char *path, struct mix_table **table, struct request *first,
+                                  struct mix_error *err)
 {
     struct mix_store *store = NULL;
     enum mix_status status = mix_store_open(path, MIX_STORE_READ, false, &store, err);
     if (status == MIX_OK)
         status = mix_store_read_table(store, table, err);
-    if (status == MIX_OK && job != NULL) {
-        *seed = mix_store_seed(store);
-        *job = strdup(mix_store_job(store));
-        if (*job == NULL)
+    if (status == MIX_OK && first != NULL) {
+        first->seed = mix_store_seed(store);
+        first->job = strdup(mix_store_job(store));
+        first->history = strdup(mix_store_history(store));
+        if (first->job == NULL || first->history == NULL)
             status = mix_fail(err, MIX_ENOMEM, "not enough memory for the job of %s.", path);
     }
     if (status == MIX_OK && mix_store_warning(store)[0] != '\0')
@@ -65,13 +66,12 @@ static void note_priors(const struct mix_table *first, const struct mix_table *o
 
 static enum mix_status join(struct request *request, struct mix_error *err)
 {
-    enum mix_status status =
-        read_input(request->input[0], &request->table, &request->job, &request->seed, err);
+    enum mix_status status = read_input(request->input[0], &request->table, request, err);
     for (size_t i = 1; status == MIX_OK && i < request->n_inputs; i++) {
         struct mix_table *add = NULL;
         struct mix_error reason = {.text = ""};
         size_t n_same = 0;
-        status = read_input(request->input[i], &add, NULL, NULL, err);
+        status = read_input(request->input[i], &add, NULL, err);
         if (status != MIX_OK)
             return status;
         status = mix_table_merge(request->table, add, &n_same, &reason);
@@ -111,6 +111,8 @@ static enum mix_status write_output(const struct request *request, struct mix_er
         request->output, request->force ? MIX_STORE_REPLACE : MIX_STORE_CREATE, false, &store, err);
     if (status == MIX_OK)
         status = mix_store_set_job(store, request->job, request->seed);
+    if (status == MIX_OK && request->history[0] != '\0')
+        status = mix_store_set_history(store, request->history);
     if (status == MIX_OK)
         status = mix_store_put_table(store, request->table, err);
     if (status == MIX_OK)
@@ -179,6 +181,7 @@ static enum mix_status run_merge(struct mix_ranks *ranks, int argc, char **argv,
         status = print_result(&request, err);
     mix_table_destroy(request.table);
     free(request.job);
+    free(request.history);
     return status;
 }
 

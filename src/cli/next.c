@@ -7,16 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/job.h"
 #include "mixsweep/next.h"
 #include "mixsweep/share.h"
 
 /* The command line. */
 struct asked {
-    const char *path, *optimum, *criterion, *output, *format;
+    const char *path, *optimum, *criterion, *output, *folder, *format;
     struct cli_list scales;
     struct mix_next_options next;
     struct mix_next_scale scale[CLI_LIST_MAX];
-    bool force, json;
+    bool force, allocate, json;
 };
 
 /* What rank 0 has read; table, fit and draws are shared by all ranks. */
@@ -42,13 +43,21 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          CLI_TEXT_LIST, &a->scales, 0, 0},
         {"criterion", 0, "WHAT", "regret, variance or information (regret)", CLI_TEXT,
          &a->criterion, 0, 0},
+        {"allocate", 0, NULL,
+         "how many runs at which scales, for --flops and parts of it; proposes none", CLI_FLAG,
+         &a->allocate, 0, 0},
+        {"worth", 0, "LOSS",
+         "a lower regret pays if by more than this (a tenth of a measured loss's scatter)",
+         CLI_NUMBER, &a->next.worth, 0, 1e6},
         {"max-epochs", 0, "E", "passes over a domain's supply in a run (no limit)", CLI_NUMBER,
          &a->next.max_epochs, 1e-9, 1e9},
         {"mixtures", 0, "N", "candidate mixtures at each scale (64)", CLI_COUNT,
          &a->next.n_mixtures, 4, 512},
         {"seed", 0, "S", "seed of the candidates (1)", CLI_SEED, &a->next.seed, 0, 0},
-        {"output", 'o', "FILE", "write the runs as CSV: n_params, n_tokens and the shares",
+        {"output", 'o', "FILE", "write the runs as CSV: n_params, n_tokens, round and the shares",
          CLI_TEXT, &a->output, 0, 0},
+        {"emit", 0, "DIR", "write a task file and a batch script for each run, as plan --emit does",
+         CLI_TEXT, &a->folder, 0, 0},
         {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &a->force, 0, 0},
         {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &a->format, 0, 0},
         {.name = NULL}};
@@ -83,6 +92,9 @@ static enum mix_status check(struct asked *a, struct mix_error *err)
         return mix_fail(
             err, MIX_EUSAGE,
             "--flops says what the proposed runs may cost in all, for example --flops 1e20.");
+    if (a->allocate && (a->output || a->folder))
+        return mix_fail(err, MIX_EUSAGE, "--allocate proposes no runs, so there is nothing for %s.",
+                        a->output ? "--output" : "--emit");
     size_t c = 0;
     while (a->criterion && c < CRITERIA && strcmp(a->criterion, criteria[c]) != 0)
         c++;
@@ -162,14 +174,24 @@ static void print_shares(char *text, size_t n_text, const struct mix_next *next,
                                      next->domains[j], mixture[j]);
 }
 
-static void print_text(const struct asked *a, const struct session *s, const struct mix_next *next)
+static void print_head(const struct asked *a, const struct session *s,
+                       const struct mix_estimate *before, size_t n_draws)
 {
-    char size[16], tokens[16], shares[MIX_DOMAINS_MAX * (MIX_NAME_MAX + 9)];
+    char size[16], tokens[16];
     printf("%s: optimum %s of fit %s, %s parameters on %s tokens\n", a->path, s->optimum->name,
            s->fit->name, cli_size(s->optimum->n_params, size),
            cli_size(s->optimum->n_tokens, tokens));
     printf("expected regret of the recommendation now: %.2g ± %.1g (mean loss, over %zu draws)\n\n",
-           next->before.value, next->before.se, next->n_draws);
+           before->value, before->se, n_draws);
+}
+
+static const char CAVEAT[] =
+    "(as far as the law holds; its draws know nothing of errors of its form)\n";
+
+static void print_text(const struct asked *a, const struct session *s, const struct mix_next *next)
+{
+    char size[16], tokens[16], shares[MIX_DOMAINS_MAX * (MIX_NAME_MAX + 9)];
+    print_head(a, s, &next->before, next->n_draws);
     if (next->n_runs > 0) {
         struct cli_table *table = cli_table_create(6);
         static const char *const heads[] = {"run", "size", "tokens", "FLOP", "regret after", ""};
@@ -193,11 +215,12 @@ static void print_text(const struct asked *a, const struct session *s, const str
         printf("\nall %zu: %.3g FLOP, regret lower by %.2g ± %.1g\n", next->n_runs, next->flops,
                next->reduction.value, next->reduction.se);
     }
+    if (next->n_runs == a->next.n_runs && next->flops < a->next.flops / 2)
+        printf("%.0f%% of the budget is left: a larger --batch would use it\n",
+               100 - 100 * next->flops / a->next.flops);
     if (!next->pays)
-        printf("more proxy runs do not pay: they would lower the regret by less than a tenth of "
-               "what a measured mean loss scatters (%.2g)\n",
-               next->noise);
-    printf("(as far as the law holds; its draws know nothing of errors of its form)\n");
+        printf("more proxy runs do not pay: %s\n", next->advice);
+    printf("%s", CAVEAT);
 }
 
 static json_t *json_estimate(struct mix_estimate estimate)
@@ -221,13 +244,14 @@ static enum mix_status print_json(const struct asked *a, const struct session *s
                             run->n_tokens, "flops", run->flops, "n_seen", (json_int_t)run->n_seen,
                             "regret", json_estimate(run->regret), "mixture", mixture));
     }
-    json_t *root = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:o}", "optimum", s->optimum->name,
-        "fit", s->fit->name, "n_params", s->optimum->n_params, "n_tokens", s->optimum->n_tokens,
-        "n_draws", (json_int_t)next->n_draws, "n_candidates", (json_int_t)next->n_candidates,
-        "regret", json_estimate(next->before), "regret_after", json_estimate(next->after),
-        "reduction", json_estimate(next->reduction), "flops", next->flops, "pays", next->pays,
-        "runs", runs);
+    json_t *root =
+        json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:s, s:f, s:o}",
+                  "optimum", s->optimum->name, "fit", s->fit->name, "n_params",
+                  s->optimum->n_params, "n_tokens", s->optimum->n_tokens, "n_draws",
+                  (json_int_t)next->n_draws, "n_candidates", (json_int_t)next->n_candidates,
+                  "regret", json_estimate(next->before), "regret_after", json_estimate(next->after),
+                  "reduction", json_estimate(next->reduction), "flops", next->flops, "pays",
+                  next->pays, "advice", next->advice, "worth", next->worth, "runs", runs);
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
@@ -236,18 +260,60 @@ static enum mix_status print_json(const struct asked *a, const struct session *s
     return MIX_OK;
 }
 
-static enum mix_status write_csv(const struct asked *a, const struct mix_next *next,
-                                 struct mix_error *err)
+/* The number of the round that these runs are of. */
+static int next_round(const struct mix_table *table)
+{
+    int last = 0;
+    for (size_t r = 0; r < table->n_rows; r++)
+        last = table->runs[r].round > last ? table->runs[r].round : last;
+    return last + 1;
+}
+
+/* Task files, by the job in the file where it has one: resources, labels and seeds are its. The
+ * runs are added to the table, which nothing else needs any more. */
+static enum mix_status emit(const struct asked *a, struct session *s, const struct mix_next *next,
+                            struct mix_error *err)
+{
+    const char *text = mix_store_job(s->store);
+    const int round = next_round(s->table);
+    struct mix_job *job = NULL;
+    size_t n_written = 0;
+    enum mix_status status = text[0] ? mix_job_parse(a->path, text, &job, err)
+                                     : mix_job_of_table(s->table, a->path, &job, err);
+    if (status == MIX_OK)
+        snprintf(job->file, sizeof job->file, "%s", a->path);
+    for (size_t i = 0; i < next->n_runs && status == MIX_OK; i++) {
+        size_t scale = 0;
+        status =
+            mix_job_add_scale(job, next->runs[i].n_params, next->runs[i].n_tokens, &scale, err);
+        if (status == MIX_OK)
+            status = mix_job_choose(job, s->table, scale, next->mixture + i * next->n_domains,
+                                    round, err);
+    }
+    if (status == MIX_OK)
+        status = mix_job_take_chosen(job, s->table, err);
+    if (status == MIX_OK)
+        status = cli_emit(job, NULL, round, a->folder, &n_written, err);
+    if (status == MIX_OK)
+        fprintf(stderr, "%zu run%s in %s: NAME.json and NAME.sbatch each\n", n_written,
+                n_written == 1 ? " is" : "s are", a->folder);
+    mix_job_destroy(job);
+    return status;
+}
+
+static enum mix_status write_csv(const struct asked *a, const struct session *s,
+                                 const struct mix_next *next, struct mix_error *err)
 {
     struct cli_output output;
     enum mix_status status = cli_output_open(&output, a->output, a->force, 1, &a->path, err);
     if (status != MIX_OK)
         return status;
-    fprintf(output.file, "n_params,n_tokens");
+    fprintf(output.file, "n_params,n_tokens,round");
     for (size_t j = 0; j < next->n_domains; j++)
         fprintf(output.file, ",h_%s", next->domains[j]);
     for (size_t i = 0; i < next->n_runs; i++) {
-        fprintf(output.file, "\n%.17g,%.17g", next->runs[i].n_params, next->runs[i].n_tokens);
+        fprintf(output.file, "\n%.17g,%.17g,%d", next->runs[i].n_params, next->runs[i].n_tokens,
+                next_round(s->table));
         for (size_t j = 0; j < next->n_domains; j++)
             fprintf(output.file, ",%.17g", next->mixture[i * next->n_domains + j]);
     }
@@ -257,12 +323,68 @@ static enum mix_status write_csv(const struct asked *a, const struct mix_next *n
 
 /* ---- the verb */
 
-static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, struct session *s,
-                              struct mix_error *err)
+static enum mix_status print_allocation(const struct asked *a, const struct session *s,
+                                        const struct mix_allocation *allocation,
+                                        struct mix_error *err)
+{
+    if (!a->json) {
+        print_head(a, s, &allocation->before, allocation->n_draws);
+        cli_print_allocation(stdout, allocation);
+        printf("%s", CAVEAT);
+        return MIX_OK;
+    }
+    json_t *root =
+        json_pack("{s:s, s:s, s:f, s:f, s:I, s:o, s:o}", "optimum", s->optimum->name, "fit",
+                  s->fit->name, "n_params", s->optimum->n_params, "n_tokens", s->optimum->n_tokens,
+                  "n_draws", (json_int_t)allocation->n_draws, "regret",
+                  json_estimate(allocation->before), "budgets", cli_json_allocation(allocation));
+    if (!root)
+        return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
+    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
+    putchar('\n');
+    json_decref(root);
+    return MIX_OK;
+}
+
+static enum mix_status allocate(struct mix_ranks *ranks, const struct asked *a,
+                                const struct session *s, struct mix_error *err)
+{
+    struct mix_allocation *allocation = NULL;
+    struct cli_progress progress = {.stage = "next", .unit = "draws"};
+    enum mix_status status = mix_next_allocate(ranks, s->table, s->fit, s->draws, s->optimum,
+                                               &a->next, cli_progress, &progress, &allocation, err);
+    cli_progress_clear(&progress);
+    if (status == MIX_OK && allocation)
+        status = print_allocation(a, s, allocation, err);
+    free(allocation);
+    return mix_ranks_agree(ranks, status, err);
+}
+
+static enum mix_status propose(struct mix_ranks *ranks, const struct asked *a, struct session *s,
+                               struct mix_error *err)
 {
     const bool is_first = mix_ranks_rank(ranks) == 0;
     struct mix_next *next = NULL;
     struct cli_progress progress = {.stage = "next", .unit = "draws"};
+    enum mix_status status = mix_next_propose(ranks, s->table, s->fit, s->draws, s->optimum,
+                                              &a->next, cli_progress, &progress, &next, err);
+    cli_progress_clear(&progress);
+    if (status == MIX_OK && is_first && a->output)
+        status = write_csv(a, s, next, err);
+    if (status == MIX_OK && is_first && a->folder)
+        status = emit(a, s, next, err);
+    if (status == MIX_OK && is_first && a->json)
+        status = print_json(a, s, next, err);
+    else if (status == MIX_OK && is_first)
+        print_text(a, s, next);
+    mix_next_destroy(next);
+    return mix_ranks_agree(ranks, status, err);
+}
+
+static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, struct session *s,
+                              struct mix_error *err)
+{
+    const bool is_first = mix_ranks_rank(ranks) == 0;
     enum mix_status status = mix_ranks_agree(ranks, is_first ? read_file(a, s, err) : MIX_OK, err);
     if (status == MIX_OK)
         status = mix_share_table(ranks, &s->table, err);
@@ -270,18 +392,9 @@ static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, st
         status = mix_share_fit(ranks, &s->fit, err);
     if (status == MIX_OK)
         status = mix_share_draws(ranks, &s->draws, err);
-    if (status == MIX_OK)
-        status = mix_next_propose(ranks, s->table, s->fit, s->draws, s->optimum, &a->next,
-                                  cli_progress, &progress, &next, err);
-    cli_progress_clear(&progress);
-    if (status == MIX_OK && is_first && a->output)
-        status = write_csv(a, next, err);
-    if (status == MIX_OK && is_first && a->json)
-        status = print_json(a, s, next, err);
-    else if (status == MIX_OK && is_first)
-        print_text(a, s, next);
-    mix_next_destroy(next);
-    return mix_ranks_agree(ranks, status, err);
+    if (status != MIX_OK)
+        return status;
+    return a->allocate ? allocate(ranks, a, s, err) : propose(ranks, a, s, err);
 }
 
 static enum mix_status run_next(struct mix_ranks *ranks, int argc, char **argv,
@@ -314,8 +427,11 @@ const struct cli_verb cli_verb_next = {
         "recommendation loses something against it, its regret. Proposes the runs (mixture, size,\n"
         "tokens) within the budget after which the expected regret is least, new mixtures or\n"
         "further seeds, at small scales or large ones, and says when more runs no longer pay.\n"
+        "--emit writes what `plan --emit` writes, for any cluster; `record` takes the results,\n"
+        "and the runs stay marked by their round. --allocate compares ways to spend the budget.\n"
         "Runs under mpirun too.\n\n"
-        "  mixsweep next sweep.h5 --flops 1e20 --batch 8 -o next.csv\n",
+        "  mixsweep next sweep.h5 --flops 1e20 --batch 8 --emit tasks\n"
+        "  mixsweep next sweep.h5 --flops 1e21 --allocate --scale 40e6:1e9 --scale 300e6:6e9\n",
     .ranks = true,
     .run = run_next,
 };

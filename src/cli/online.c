@@ -267,6 +267,50 @@ static void print_totals(FILE *out, bool is_simulated, const struct mix_online_s
                 summary->n_pairs_better, summary->n_pairs, summary->pair_change / 1e-3);
 }
 
+static void put_figure(struct cli_table *table, const struct mix_online_figure *figure)
+{
+    if (figure->n == 0)
+        cli_table_cell(table, "-");
+    else if (isnan(figure->se))
+        cli_table_cell(table, "%.2f", figure->mean);
+    else
+        cli_table_cell(table, "%.2f ± %.2f", figure->mean, figure->se);
+}
+
+/* Similarity by setting; over all settings also how well the laws hold. */
+static void print_laws(FILE *out, const struct mix_online_summary *summary)
+{
+    const size_t n_settings = summary->n_settings;
+    struct cli_table *table = cli_table_create(n_settings + 4);
+    fprintf(out, "\n  analysis: how near a method's A comes to the optimal one (1: the same), by "
+                 "setting and over all,\n  and R2 of the linear law with the optimal A and with "
+                 "the method's\n");
+    cli_table_cell(table, "setting");
+    for (size_t s = 0; s < n_settings; s++)
+        cli_table_cell(table, "%zu", s + 1);
+    cli_table_cell(table, "all");
+    cli_table_cell(table, "R2 optimal");
+    cli_table_cell(table, "R2 own");
+    for (size_t e = 1; e < summary->n_entries; e++) {
+        const struct mix_online_law *total = &summary->total_laws[e];
+        if (total->law_r2.n == 0)
+            continue;
+        cli_table_cell(table, "%s", summary->entries[e].method);
+        for (size_t s = 0; s < n_settings; s++)
+            put_figure(table, &summary->laws[e * n_settings + s].similarity);
+        put_figure(table, &total->similarity);
+        put_figure(table, &total->law_r2);
+        put_figure(table, &total->own_r2);
+    }
+    cli_table_print(table, out, "  ");
+    cli_table_destroy(table);
+    if (summary->total_laws[0].law_r2.n > 0)
+        fprintf(out,
+                "  R2 of the log-linear law over static runs: %.3f (means over %zu runs of %s)\n",
+                summary->total_laws[0].law_r2.mean, summary->total_laws[0].law_r2.n,
+                "setting and seed");
+}
+
 static void print_result(const struct request *request, const struct mix_online_summary *summary)
 {
     char duration[16];
@@ -278,6 +322,8 @@ static void print_result(const struct request *request, const struct mix_online_
            cli_duration(cli_now_s() - request->started_s, duration));
     print_by_setting(stdout, request->job, summary);
     print_totals(stdout, request->job->online.trainer == MIX_ONLINE_SIMULATE, summary);
+    if (summary->has_laws)
+        print_laws(stdout, summary);
     printf("\nnext: mixsweep export %s online -o online.csv\n", request->job->file);
 }
 
@@ -295,20 +341,39 @@ static json_t *json_metrics(const struct mix_online_score *score)
     return root;
 }
 
+static json_t *json_figure(const struct mix_online_figure *figure)
+{
+    return json_pack("{s:I, s:o, s:o}", "n", (json_int_t)figure->n, "mean",
+                     cli_json_number(figure->mean), "se", cli_json_number(figure->se));
+}
+
+/* {"linear_r2": ..., "own_r2": ..., "similarity": ...} or null. */
+static json_t *json_law(const struct mix_online_law *law)
+{
+    if (law->law_r2.n == 0)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o}", "linear_r2", json_figure(&law->law_r2), "own_r2",
+                     json_figure(&law->own_r2), "similarity", json_figure(&law->similarity));
+}
+
 static json_t *json_entry(const struct mix_job *job, const struct mix_online_summary *summary,
                           size_t e)
 {
     const struct mix_online_entry *entry = &summary->entries[e];
-    json_t *settings = json_object();
-    for (size_t s = 0; s < summary->n_settings; s++)
-        json_object_set_new(settings, job->online.settings[s].name,
-                            json_metrics(&summary->scores[e * summary->n_settings + s]));
-    return json_pack("{s:s, s:o, s:b, s:I, s:I, s:I, s:o, s:o}", "method", entry->method, "after",
-                     entry->after[0] != '\0' ? json_string(entry->after) : json_null(),
+    json_t *settings = json_object(), *laws = json_object();
+    for (size_t s = 0; s < summary->n_settings; s++) {
+        const size_t at = e * summary->n_settings + s;
+        const char *name = job->online.settings[s].name;
+        json_object_set_new(settings, name, json_metrics(&summary->scores[at]));
+        if (e > 0 && summary->laws[at].law_r2.n > 0)
+            json_object_set_new(laws, name, json_law(&summary->laws[at]));
+    }
+    return json_pack("{s:s, s:o, s:b, s:I, s:I, s:I, s:o, s:o, s:o}", "method", entry->method,
+                     "after", entry->after[0] != '\0' ? json_string(entry->after) : json_null(),
                      "restricted", entry->restricted, "n_better", (json_int_t)summary->n_better[e],
                      "n_clearly_better", (json_int_t)summary->n_clear[e], "n_settings",
                      (json_int_t)summary->n_measured[e], "mean", json_metrics(&summary->total[e]),
-                     "settings", settings);
+                     "settings", settings, "analysis", laws);
 }
 
 static json_t *json_options(const struct mix_job *job, size_t m)
@@ -356,12 +421,13 @@ static enum mix_status print_json(const struct request *request,
     for (size_t e = 0; e < summary->n_entries; e++)
         json_array_append_new(methods, json_entry(job, summary, e));
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "job", job->name, "file",
-        job->file, "name", job->online.name, "trainer", request->online->trainer, "n_steps",
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "job", job->name,
+        "file", job->file, "name", job->online.name, "trainer", request->online->trainer, "n_steps",
         (json_int_t)job->online.n_steps, "n_seeds", (json_int_t)job->online.n_seeds, "n_runs",
         (json_int_t)request->online->n_runs, "resumed", (json_int_t)request->n_before, "wall_s",
         cli_json_number(cli_now_s() - request->started_s), "settings", json_settings(job),
-        "methods", methods, "restricted_pairs", json_pairs(summary));
+        "methods", methods, "restricted_pairs", json_pairs(summary), "loglinear_r2",
+        json_figure(&summary->total_laws[0].law_r2));
     const bool failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
     putchar('\n');
     json_decref(root);

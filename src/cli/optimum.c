@@ -61,7 +61,9 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          0, 0},
         {"supply", 0, "DOMAIN=TOKENS", "tokens there are (what the file says); likewise",
          CLI_TEXT_LIST, &a->supplies, 0, 0},
-        {"max-epochs", 0, "E", "passes over the supply of a domain (with --supply 1, else any)",
+        {"max-epochs", 0, "E",
+         "passes over the supply of a domain (with --supply 1, else any; any too of a law with "
+         "repetition)",
          CLI_NUMBER, &a->max_epochs, 1e-6, 1e6},
         {"within-support", 0, NULL, "no share above the largest that a run had", CLI_FLAG,
          &a->within_support, 0, 0},
@@ -132,8 +134,6 @@ static enum mix_status check_constraints(struct asked *a, struct mix_error *err)
         return mix_fail(err, MIX_EUSAGE,
                         "--near \"%s\": not baseline:tv=X or baseline:kl=X with a positive X.",
                         a->near);
-    if (isnan(a->max_epochs))
-        a->max_epochs = a->supplies.n > 0 ? 1.0 : 0.0;
     return check_lattice(a, err);
 }
 
@@ -332,6 +332,14 @@ static enum mix_status resolve(const struct asked *a, struct session *s, struct 
     return cli_read_mixture(a->baseline, n_domains, domains.names, s->baseline, err);
 }
 
+/* A supply that is given is a limit, unless the law says what repeats are worth. */
+static double passes_allowed(const struct asked *a, const struct mix_fit *fit)
+{
+    if (!isnan(a->max_epochs))
+        return a->max_epochs;
+    return a->supplies.n > 0 && !mix_law_repeats(fit->spec.law) ? 1.0 : 0.0;
+}
+
 static struct mix_optimum_options make_options(const struct asked *a, const struct session *s)
 {
     return (struct mix_optimum_options){.name = a->name,
@@ -347,7 +355,7 @@ static struct mix_optimum_options make_options(const struct asked *a, const stru
                                         .seed = a->seed,
                                         .n_starts = a->n_starts,
                                         .supply = s->supply,
-                                        .max_epochs = a->max_epochs,
+                                        .max_epochs = passes_allowed(a, s->fit),
                                         .within_support = a->within_support,
                                         .goal = a->goal,
                                         .no_worse = a->no_worse,

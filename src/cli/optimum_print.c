@@ -39,6 +39,14 @@ static const char *loss_range(struct mix_interval interval, char text[CELL])
     return text;
 }
 
+static void passes_cell(struct cli_table *table, double passes)
+{
+    if (isnan(passes))
+        cli_table_cell(table, "–");
+    else
+        cli_table_cell(table, "%.3g", passes);
+}
+
 static void print_mixture(FILE *out, const struct mix_optimum *o)
 {
     char text[CELL], heading[CELL];
@@ -200,14 +208,21 @@ static double round_amount(double supply)
     return supply > 0.0 ? pow(10.0, floor(log10(supply) + 1e-9)) : 1.0;
 }
 
+/* Per 1e9 tokens; files of earlier versions have the price of the limit alone. */
+static double supply_price(const struct mix_optimum *o, size_t j)
+{
+    if (!isnan(o->supply_price[j]))
+        return o->supply_price[j];
+    return o->binding[j] == MIX_ON_SUPPLY ? o->price[j] * 1e9 * o->max_epochs / o->n_tokens : 0.0;
+}
+
 static void print_bound_price(FILE *out, const struct mix_optimum *o, size_t j)
 {
     char amount[16];
-    if (o->binding[j] == MIX_ON_SUPPLY) {
+    if (o->binding[j] < MIX_ON_CAP || o->binding[j] == MIX_ON_SUPPLY) {
         const double tokens = round_amount(o->supply[j]);
         fprintf(out, "  price: %s more tokens of %s would lower the objective by %.2g\n",
-                cli_size(tokens, amount), o->domains[j],
-                o->price[j] * tokens * o->max_epochs / o->n_tokens);
+                cli_size(tokens, amount), o->domains[j], supply_price(o, j) * tokens / 1e9);
     } else {
         fprintf(out, "  price: 0.01 more of %s than its %s would lower the objective by %.2g\n",
                 o->domains[j], o->binding[j] == MIX_ON_SUPPORT ? "largest share seen" : "cap",
@@ -220,7 +235,8 @@ static void print_prices(FILE *out, const struct mix_optimum *o)
 {
     size_t n = 0;
     for (size_t j = 0; j < o->n_domains; j++)
-        if (o->binding[j] >= MIX_ON_CAP && o->price[j] > 0.0 && n++ < PRICES_SHOWN)
+        if (((o->binding[j] >= MIX_ON_CAP && o->price[j] > 0.0) || supply_price(o, j) > 0.0) &&
+            n++ < PRICES_SHOWN)
             print_bound_price(out, o, j);
     for (size_t m = 0; m < o->n_targets; m++)
         if (o->guard[m] && o->guard_price[m] > 0.0 && n++ < PRICES_SHOWN)
@@ -300,6 +316,36 @@ void cli_print_warnings(FILE *out, const char *warnings)
     }
 }
 
+/* Of a law with repetition: how often the domains of known supply are seen, what that is worth, and
+ * what the optimum would be if repeats were as good as new. */
+static void print_repetition(FILE *out, const struct mix_optimum *o)
+{
+    static const char *const headings[] = {
+        "domain", "supply", "passes", "worth", "if repeats were new", "passes"};
+    char text[CELL];
+    struct cli_table *table = cli_table_create(6);
+    for (size_t i = 0; i < 6; i++)
+        cli_table_cell(table, "%s", headings[i]);
+    for (size_t j = 0; j < o->n_domains; j++) {
+        const double scale = o->n_tokens / o->supply[j];
+        cli_table_cell(table, "%s", o->domains[j]);
+        cli_table_cell(table, "%s", isnan(scale) ? "–" : cli_size(o->supply[j], text));
+        passes_cell(table, o->mixture[j] * scale);
+        passes_cell(table, mix_law_worth(o->mixture[j] * scale, o->r1));
+        cli_table_cell(table, "%s", share_text(o->fresh_mixture[j], text));
+        passes_cell(table, o->fresh_mixture[j] * scale);
+    }
+    cli_table_print(table, out, "  ");
+    cli_table_destroy(table);
+    fprintf(out, "  worth: in passes over new tokens (r1 = %.3g)\n", o->r1);
+    if (isfinite(o->fresh_value))
+        fprintf(out,
+                "  the optimum if repeats were new: %.4f expected, %.4f with what they are worth, "
+                "%.4f above the optimum\n",
+                o->fresh_expected, o->fresh_value, o->fresh_value - o->objective.value);
+    fprintf(out, "\n");
+}
+
 void cli_print_optimum(FILE *out, const struct mix_optimum *o)
 {
     char size[16], tokens[16];
@@ -313,6 +359,8 @@ void cli_print_optimum(FILE *out, const struct mix_optimum *o)
     fprintf(out, "\n");
     print_mixture(out, o);
     fprintf(out, "\n");
+    if (isfinite(o->r1))
+        print_repetition(out, o);
     print_objective(out, o);
     fprintf(out, "\n");
     print_gains(out, o);
@@ -396,12 +444,12 @@ static json_t *json_prices(const struct mix_optimum *o)
 {
     json_t *domains = json_object(), *guards = json_object();
     for (size_t j = 0; j < o->n_domains; j++) {
-        if (o->binding[j] == MIX_INTERIOR || isnan(o->price[j]))
+        const bool is_scarce = supply_price(o, j) > 0.0 || o->binding[j] == MIX_ON_SUPPLY;
+        if ((o->binding[j] == MIX_INTERIOR && !is_scarce) || isnan(o->price[j]))
             continue;
         json_t *price = json_pack("{s:o}", "per_share", cli_json_number(o->price[j]));
-        if (o->binding[j] == MIX_ON_SUPPLY)
-            json_object_set_new(price, "per_1e9_tokens",
-                                cli_json_number(o->price[j] * 1e9 * o->max_epochs / o->n_tokens));
+        if (is_scarce)
+            json_object_set_new(price, "per_1e9_tokens", cli_json_number(supply_price(o, j)));
         json_object_set_new(domains, o->domains[j], price);
     }
     for (size_t m = 0; m < o->n_targets; m++)
@@ -435,9 +483,29 @@ static json_t *json_lattice(const struct mix_optimum *o)
                      cli_json_number(o->lattice_value));
 }
 
+static json_t *json_repetition(const struct mix_optimum *o)
+{
+    if (!isfinite(o->r1))
+        return json_null();
+    json_t *passes = json_object(), *worth = json_object(), *fresh = json_object();
+    for (size_t j = 0; j < o->n_domains; j++) {
+        const double scale = o->n_tokens / o->supply[j];
+        json_object_set_new(passes, o->domains[j], cli_json_number(o->mixture[j] * scale));
+        json_object_set_new(worth, o->domains[j],
+                            cli_json_number(mix_law_worth(o->mixture[j] * scale, o->r1)));
+        json_object_set_new(fresh, o->domains[j], cli_json_number(o->fresh_mixture[j] * scale));
+    }
+    return json_pack("{s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}}", "r1", cli_json_number(o->r1),
+                     "passes", passes, "worth", worth, "if_new", "mixture",
+                     json_shares(o, o->fresh_mixture), "passes", fresh, "expected",
+                     cli_json_number(o->fresh_expected), "objective",
+                     cli_json_number(o->fresh_value));
+}
+
 /* What an optimum is asked for beyond weights, floors, caps and baseline. */
 static void add_deployment(json_t *root, const struct mix_optimum *o)
 {
+    json_object_set_new(root, "repetition", json_repetition(o));
     json_object_set_new(root, "question", json_string(o->question));
     json_object_set_new(root, "objective_kind", json_string(mix_goal_names[o->goal]));
     json_object_set_new(root, "max_epochs",

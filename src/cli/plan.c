@@ -265,7 +265,7 @@ static enum mix_status run_plan(struct mix_ranks *ranks, int argc, char **argv,
     else if (status == MIX_OK)
         print_text(&summary);
     if (status == MIX_OK && folder)
-        status = cli_emit(summary.job, path, folder, &n_emitted, err);
+        status = cli_emit(summary.job, path, 0, folder, &n_emitted, err);
     if (status == MIX_OK && folder)
         fprintf(stderr, "%zu run%s in %s: NAME.json and NAME.sbatch each\n", n_emitted,
                 n_emitted == 1 ? " is" : "s are", folder);

@@ -190,6 +190,7 @@ static void measure_cost(struct plan_summary *s)
 struct sample {
     size_t n;
     double *mixture;             /* (n,K) */
+    double *unique;              /* (n,K) 1e9 tokens that are seen without a repeat */
     double *n_params, *n_tokens; /* (n) 1e6, 1e9 */
     double *up, *down;           /* (n,M) losses */
 };
@@ -197,6 +198,7 @@ struct sample {
 static void sample_free(struct sample *sample)
 {
     free(sample->mixture);
+    free(sample->unique);
     free(sample->n_params);
     free(sample->n_tokens);
     free(sample->up);
@@ -212,11 +214,13 @@ static bool sample_make(const struct plan_summary *s, size_t n_wanted, struct sa
     const size_t n = n_wanted < n_pairs ? n_wanted : n_pairs;
     assert(n > 0 && job->n_targets > 0); /* a job has both */
     *sample = (struct sample){.mixture = calloc(n * job->n_domains, sizeof(double)),
+                              .unique = calloc(n * job->n_domains, sizeof(double)),
                               .n_params = calloc(n, sizeof(double)),
                               .n_tokens = calloc(n, sizeof(double)),
                               .up = calloc(n * job->n_targets, sizeof(double)),
                               .down = calloc(n * job->n_targets, sizeof(double))};
-    if (!sample->mixture || !sample->n_params || !sample->n_tokens || !sample->up || !sample->down)
+    if (!sample->mixture || !sample->unique || !sample->n_params || !sample->n_tokens ||
+        !sample->up || !sample->down)
         return false;
     for (size_t c = 0; c < job->n_scales; c++)
         for (size_t i = 0; i < scale_mixtures(s, c); i++, pair++) {
@@ -224,10 +228,22 @@ static bool sample_make(const struct plan_summary *s, size_t n_wanted, struct sa
                 continue;
             memcpy(&sample->mixture[sample->n * job->n_domains], &s->mixtures[i * job->n_domains],
                    job->n_domains * sizeof(double));
+            for (size_t k = 0; k < job->n_domains; k++) {
+                const double supply = job->domains[k].supply_tokens *
+                                      mix_job_subsample(job, &job->scales[c], k) / 1e9;
+                sample->unique[sample->n * job->n_domains + k] = isnan(supply) ? INFINITY : supply;
+            }
             sample->n_params[sample->n] = job->scales[c].n_params / 1e6;
             sample->n_tokens[sample->n++] = job->scales[c].n_tokens / 1e9;
         }
     return true;
+}
+
+static bool predict_sample(struct mix_model *model, const double *params,
+                           const struct sample *sample, double *loss)
+{
+    return mix_model_predict_runs(model, params, sample->n, sample->mixture, sample->unique,
+                                  sample->n_params, sample->n_tokens, loss, NULL) == MIX_OK;
 }
 
 /* Columns of the Jacobian by central differences, each of length 1. False where the law cannot be
@@ -240,11 +256,9 @@ static bool fill_jacobian(struct mix_model *model, double *params, const struct 
         const double value = params[p], h = step * fmax(fabs(value), 1e-3);
         double norm = 0;
         params[p] = value + h;
-        bool ok = mix_model_predict(model, params, sample->n, sample->mixture, sample->n_params,
-                                    sample->n_tokens, sample->up, NULL) == MIX_OK;
+        bool ok = predict_sample(model, params, sample, sample->up);
         params[p] = value - h;
-        ok = ok && mix_model_predict(model, params, sample->n, sample->mixture, sample->n_params,
-                                     sample->n_tokens, sample->down, NULL) == MIX_OK;
+        ok = ok && predict_sample(model, params, sample, sample->down);
         params[p] = value;
         for (size_t e = 0; ok && e < sample->n * n_targets; e++) {
             const double slope = (sample->up[e] - sample->down[e]) / (2 * h);
@@ -394,7 +408,7 @@ static void warn_of_shares(struct plan_summary *s)
         if (s->epochs_max[k] > many_epochs)
             warn(s,
                  "%s is repeated up to %.2g times at %s, %s tokens; beyond %.0f passes tokens are "
-                 "worth less (design.max_epochs)",
+                 "worth less (design.max_epochs; a law with +repetition)",
                  name, s->epochs_max[k], cli_size(scale->n_params, a), cli_size(scale->n_tokens, b),
                  many_epochs);
         if (job->n_domains > 1 && s->share_max[k] < visible_share)

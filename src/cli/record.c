@@ -19,7 +19,8 @@
 struct recording {
     const char *file, *run, *task, *result;
     char key[33];                 /* of the task file; else empty */
-    char *task_job, *task_result; /* file names in the task file */
+    char *task_job, *task_result; /* file names in the task file; no job file: NULL */
+    json_t *told;                 /* the task file */
     struct mix_table *table;      /* of the file; NULL = it is not there yet */
     char *job_text;               /* in the file */
     struct mix_job *job;
@@ -38,6 +39,7 @@ static void clear_recording(struct recording *r)
     free(r->job_text);
     free(r->task_job);
     free(r->task_result);
+    json_decref(r->told);
 }
 
 /* ---- the task file */
@@ -57,18 +59,20 @@ static enum mix_status read_task(struct recording *r, struct mix_error *err)
                    ? mix_fail(err, MIX_EIO, "%s: cannot be read: %s", r->task, strerror(errno))
                    : fail_task(r, "it is not JSON", err);
     const char *key = json_string_value(json_object_get(root, "key"));
-    const char *job = json_string_value(json_object_get(root, "job"));
+    const json_t *job_path = json_object_get(root, "job");
+    const char *job = json_string_value(job_path);
     const char *result = json_string_value(json_object_get(root, "result_file"));
     enum mix_status status = MIX_OK;
     if (key == NULL || strlen(key) != 32 || strspn(key, "0123456789abcdef") != 32)
         status = fail_task(r, "\"key\" is not 32 hexadecimal digits", err);
-    else if (job == NULL || result == NULL)
+    else if ((job == NULL && !json_is_null(job_path)) || result == NULL)
         status = fail_task(r, "\"job\" or \"result_file\" is missing", err);
     if (status == MIX_OK) {
         memcpy(r->key, key, sizeof r->key);
-        r->task_job = strdup(job);
+        r->task_job = job != NULL ? strdup(job) : NULL;
         r->task_result = strdup(result);
-        if (r->task_job == NULL || r->task_result == NULL)
+        r->told = json_incref(root);
+        if ((job != NULL && r->task_job == NULL) || r->task_result == NULL)
             status = mix_fail(err, MIX_ENOMEM, "not enough memory for the task file.");
     }
     json_decref(root);
@@ -112,7 +116,9 @@ static enum mix_status find_in(struct recording *r, struct mix_job *job, bool *f
                                struct mix_error *err)
 {
     struct mix_plan *plan = NULL;
-    const enum mix_status status = mix_plan_create(job, &plan, err);
+    enum mix_status status = job->chosen == NULL ? mix_job_take_chosen(job, r->table, err) : MIX_OK;
+    if (status == MIX_OK)
+        status = mix_plan_create(job, &plan, err);
     *found = false;
     for (size_t i = 0; status == MIX_OK && !*found && i < mix_plan_n_runs(plan); i++) {
         mix_plan_run(plan, i, &r->planned);
@@ -125,6 +131,77 @@ static enum mix_status find_in(struct recording *r, struct mix_job *job, bool *f
         mix_plan_destroy(plan);
         mix_job_destroy(job);
     }
+    return status;
+}
+
+/* A run that was chosen, as its task file tells it: the row of a table. */
+static enum mix_status tell_run(const struct recording *r, const struct mix_job *job,
+                                struct mix_table *table, struct mix_error *err)
+{
+    const json_t *mixture = json_object_get(r->told, "mixture");
+    const json_t *seed = json_object_get(r->told, "seed");
+    const size_t row = mix_table_append(table);
+    if (row == SIZE_MAX)
+        return mix_fail(err, MIX_ENOMEM, "not enough memory for a run.");
+    struct mix_run *run = &table->runs[row];
+    const char *texts[3];
+    static const char *const names[3] = {"run_id", "schedule", "recipe"};
+    char *const fields[3] = {run->run, run->schedule, run->recipe};
+    const size_t sizes[3] = {sizeof run->run, sizeof run->schedule, sizeof run->recipe};
+    for (int i = 0; i < 3; i++) {
+        texts[i] = json_string_value(json_object_get(r->told, names[i]));
+        if (texts[i] == NULL || strlen(texts[i]) >= sizes[i])
+            return fail_task(r, "\"run_id\", \"schedule\" or \"recipe\" is no label", err);
+        snprintf(fields[i], sizes[i], "%s", texts[i]);
+    }
+    run->n_params = json_number_value(json_object_get(r->told, "params"));
+    run->n_tokens = run->n_tokens_planned = json_number_value(json_object_get(r->told, "tokens"));
+    run->round = (int32_t)json_integer_value(json_object_get(r->told, "round"));
+    run->seed = json_is_string(seed) ? strtoull(json_string_value(seed), NULL, 10)
+                                     : (uint64_t)json_integer_value(seed);
+    for (size_t k = 0; k < job->n_domains; k++) {
+        const json_t *share = json_object_get(mixture, job->domains[k].name);
+        if (!json_is_number(share) || !(json_number_value(share) >= 0))
+            return fail_task(r, "\"mixture\" does not have the domains of the file", err);
+        table->asked[row * job->n_domains + k] = json_number_value(share);
+    }
+    run->key = mix_run_key(run, table->asked + row * job->n_domains, job->n_domains);
+    if (!is_named(r, run) || !(run->n_params >= 1 && run->n_tokens >= 1) || run->round < 1)
+        return fail_task(r, "its key is not that of its mixture, sizes and labels", err);
+    return MIX_OK;
+}
+
+/* A run that was chosen is in no plan: the task file tells it, its job what it is measured on. */
+static enum mix_status find_told(struct recording *r, bool *found, struct mix_error *err)
+{
+    struct mix_job *job = NULL;
+    struct mix_table *table = NULL;
+    size_t scale = 0;
+    enum mix_status status = MIX_OK;
+    if (r->told == NULL || json_object_get(r->told, "round") == NULL || r->table == NULL)
+        return MIX_OK;
+    status = r->job_text != NULL && r->job_text[0] != '\0'
+                 ? mix_job_parse(r->file, r->job_text, &job, err)
+                 : mix_job_of_table(r->table, r->file, &job, err);
+    if (status == MIX_OK) {
+        table = mix_table_create(job->n_domains, job->n_targets);
+        status = table != NULL ? tell_run(r, job, table, err)
+                               : mix_fail(err, MIX_ENOMEM, "not enough memory for a run.");
+    }
+    if (status == MIX_OK)
+        status =
+            mix_job_add_scale(job, table->runs[0].n_params, table->runs[0].n_tokens, &scale, err);
+    if (status == MIX_OK) {
+        memcpy(table->domains, job->domains, job->n_domains * sizeof *table->domains);
+        memcpy(table->targets, job->targets, job->n_targets * sizeof *table->targets);
+        memcpy(job->recipe, table->runs[0].recipe, sizeof job->recipe);
+        memcpy(job->schedule, table->runs[0].schedule, sizeof job->schedule);
+        status = mix_job_take_chosen(job, table, err);
+    }
+    mix_table_destroy(table);
+    if (status == MIX_OK)
+        return find_in(r, job, found, err);
+    mix_job_destroy(job);
     return status;
 }
 
@@ -150,8 +227,10 @@ static enum mix_status find_run(struct recording *r, struct mix_error *err)
         if (status != MIX_OK)
             return status;
     }
-    if (found)
-        return MIX_OK;
+    if (!found)
+        status = find_told(r, &found, err);
+    if (found || status != MIX_OK)
+        return status;
     if (r->task_job == NULL && !has_text)
         return mix_fail(err, MIX_ENOTFOUND,
                         "%s %s, so it is not known what was run: give --task with a file of "

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "mixsweep/confirm.h"
+#include "mixsweep/next.h"
 #include "mixsweep/version.h"
 
 /* A job at work and where its lines go: stdout, or stderr where stdout is for JSON. */
@@ -18,6 +19,7 @@ struct show {
     struct mix_confirmation *confirmation; /* on rank 0, or NULL */
     FILE *out;
     bool json;
+    bool goes_on; /* a round of chosen runs has begun: what is made anew is no surprise */
 };
 
 static bool is_root(const struct show *show)
@@ -27,7 +29,7 @@ static bool is_root(const struct show *show)
 
 static void print_note(const struct show *show)
 {
-    if (show->pipeline->notice[0])
+    if (show->pipeline->notice[0] && !show->goes_on)
         fprintf(show->out, "note: %s\n", show->pipeline->notice);
 }
 
@@ -258,14 +260,51 @@ static void print_holdout(const struct mix_fit *fit)
 static enum mix_status optimum_stage(const struct show *show, struct mix_error *err)
 {
     const enum mix_status status = mix_pipeline_optimum(show->pipeline, err);
-    if (!is_root(show) || status != MIX_OK || !show->pipeline->optimum)
-        return status;
-    print_note(show);
-    if (show->json)
-        return MIX_OK;
+    if (is_root(show) && status == MIX_OK && show->pipeline->optimum)
+        print_note(show);
+    return status;
+}
+
+static void print_optimum(const struct show *show)
+{
+    if (!is_root(show) || show->json || !show->pipeline->optimum)
+        return;
     cli_print_optimum(stdout, show->pipeline->optimum);
     print_holdout(show->pipeline->fit);
-    return MIX_OK;
+}
+
+/* The line of a round, or why there is none. */
+static void print_round(const struct show *show, const struct mix_next *next, int round,
+                        double start_s)
+{
+    char text[MIX_TEXT_MAX], name[24];
+    snprintf(name, sizeof name, "round %d", round);
+    if (!show->goes_on) {
+        fprintf(show->out, "%-10s no more runs: %s\n", name, next->advice);
+        return;
+    }
+    snprintf(text, sizeof text, "%zu runs chosen, %.2g FLOP, regret %.2g to %.2g ± %.1g",
+             next->n_runs, next->flops, next->before.value, next->after.value, next->after.se);
+    print_stage(show, name, text, start_s);
+}
+
+/* Choose the runs of a round; show->goes_on says whether there are some. */
+static enum mix_status round_stage(struct show *show, struct mix_error *err)
+{
+    struct mix_pipeline *pipeline = show->pipeline;
+    struct cli_progress progress = {.stage = "round", .unit = "draws", .store = pipeline->store};
+    struct mix_next *next = NULL;
+    const int round = mix_pipeline_rounds(pipeline) + 1;
+    const double start_s = cli_now_s();
+    const enum mix_status status =
+        mix_pipeline_choose(pipeline, cli_progress, &progress, &next, &show->goes_on, err);
+    cli_progress_clear(&progress);
+    if (status == MIX_OK && next) {
+        pipeline->skipped = false;
+        print_round(show, next, round, start_s);
+    }
+    mix_next_destroy(next);
+    return status;
 }
 
 static enum mix_status confirm_stage(struct show *show, struct mix_error *err)
@@ -355,14 +394,20 @@ static enum mix_status run_job(struct mix_ranks *ranks, int argc, char **argv,
     enum mix_status status = open_job(ranks, &cli_verb_run, argc, argv, &show, err);
     if (status != MIX_OK || !show.pipeline)
         return status;
-    status = sweep_stage(&show, err);
     const bool is_whole = show.sweep.n_shards == 0; /* part of the runs is nothing to fit */
-    if (status == MIX_OK && is_whole)
-        status = fit_stage(&show, err);
-    if (status == MIX_OK && is_whole)
-        status = bootstrap_stage(&show, err);
-    if (status == MIX_OK && is_whole)
-        status = optimum_stage(&show, err);
+    do {
+        status = sweep_stage(&show, err);
+        if (status == MIX_OK && is_whole)
+            status = fit_stage(&show, err);
+        if (status == MIX_OK && is_whole)
+            status = bootstrap_stage(&show, err);
+        if (status == MIX_OK && is_whole)
+            status = optimum_stage(&show, err);
+        if (status == MIX_OK && is_whole)
+            status = round_stage(&show, err);
+    } while (status == MIX_OK && show.goes_on);
+    if (status == MIX_OK)
+        print_optimum(&show);
     if (status == MIX_OK && is_whole && show.pipeline->job->confirm.n_seeds > 0)
         status = confirm_stage(&show, err);
     if (status == MIX_OK)

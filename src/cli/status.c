@@ -20,6 +20,9 @@ static void free_overview(struct overview *o)
         mix_optimum_destroy(*optimum);
     for (struct mix_online **online = o->online; online != NULL && *online != NULL; online++)
         mix_online_destroy(*online);
+    for (struct mix_agent_campaign **a = o->agents; a != NULL && *a != NULL; a++)
+        mix_agent_campaign_destroy(*a);
+    free(o->agents);
     free(o->online);
     free(o->fits);
     free(o->draws);
@@ -103,6 +106,22 @@ static enum mix_status read_online(struct mix_store *store, struct overview *o,
     return status;
 }
 
+static enum mix_status read_agents(struct mix_store *store, struct overview *o,
+                                   struct mix_error *err)
+{
+    struct mix_names names = {0};
+    enum mix_status status = mix_store_list(store, "agent", &names, err);
+    if (status != MIX_OK)
+        return status;
+    o->agents = calloc(names.n + 1, sizeof(struct mix_agent_campaign *));
+    if (o->agents == NULL)
+        status = mix_fail(err, MIX_ENOMEM, "out of memory for the agents in %s.", o->path);
+    for (size_t i = 0; status == MIX_OK && i < names.n; i++)
+        status = mix_store_read_agent(store, names.name[i], &o->agents[i], err);
+    mix_names_destroy(&names);
+    return status;
+}
+
 /* Results can wait for a file that is not there yet. */
 static enum mix_status say_what_waits(const char *path, enum mix_status status,
                                       struct mix_error *err)
@@ -145,6 +164,8 @@ static enum mix_status read_overview(struct overview *o, struct mix_error *err)
         status = read_optima(store, o, err);
     if (status == MIX_OK)
         status = read_online(store, o, err);
+    if (status == MIX_OK)
+        status = read_agents(store, o, err);
     mix_store_close(store);
     return status == MIX_OK ? status_measure(o, err) : status;
 }
@@ -274,6 +295,9 @@ static enum mix_status print_runs(const struct overview *o, struct mix_error *er
     const struct row_counts counts = status_count_rows(table);
     printf("runs       %zu done, %zu failed, %zu interrupted, %zu excluded; %zu mixtures\n",
            counts.done, counts.failed, counts.interrupted, counts.excluded, counts.mixtures);
+    if (counts.chosen > 0)
+        printf("rounds     %d: %zu runs were chosen by those before them\n", counts.rounds,
+               counts.chosen);
     printf("domains   ");
     for (size_t j = 0; j < table->n_domains; j++)
         printf(" %s", table->domains[j].name);
@@ -344,7 +368,7 @@ static enum mix_status print_text(const struct overview *o, struct mix_error *er
     print_failures(o);
     if (o->fits[0] != NULL)
         print_fits(o);
-    if (o->draws[0] != NULL || o->optima[0] != NULL || o->online[0] != NULL)
+    if (o->draws[0] != NULL || o->optima[0] != NULL || o->online[0] != NULL || o->agents[0] != NULL)
         putchar('\n');
     for (size_t i = 0; o->draws[i] != NULL; i++)
         printf("bootstrap  %s: %zu/%zu draws\n", o->draws[i]->fit, mix_draws_count(o->draws[i]),
@@ -354,6 +378,10 @@ static enum mix_status print_text(const struct overview *o, struct mix_error *er
     for (size_t i = 0; o->online[i] != NULL; i++)
         printf("online     %s: %zu runs, trainer %s\n", o->online[i]->name, o->online[i]->n_runs,
                o->online[i]->trainer);
+    for (size_t i = 0; o->agents[i] != NULL; i++)
+        printf("agent      %s: %zu trajectories, %zu agents, %zu steered runs, trainer %s\n",
+               o->agents[i]->name, o->agents[i]->n_rows, o->agents[i]->n_agents,
+               o->agents[i]->n_runs, o->agents[i]->trainer);
     if (o->warning[0] != '\0')
         printf("\nwarning: %s\n", o->warning);
     if (o->n_logs > 0)

@@ -17,6 +17,8 @@ struct size_group {
 /** Rows by what became of them, and the mixtures they have. */
 struct row_counts {
     size_t done, failed, interrupted, excluded, mixtures;
+    size_t chosen; /* runs, not checkpoints, that are of a round and not of the design */
+    int rounds;
 };
 
 /** The planned runs of a scale that the file does not have. */
@@ -48,6 +50,7 @@ struct overview {
     struct mix_draws **draws;
     struct mix_optimum **optima;
     struct mix_online **online;
+    struct mix_agent_campaign **agents;
     char *job;     /* text of the job, may be empty */
     size_t n_logs; /* log files that are not folded in yet */
     char warning[MIX_ERROR_MAX];

@@ -10,10 +10,11 @@ static json_t *json_runs(const struct overview *o)
     if (o->table == NULL)
         return json_null();
     const struct row_counts counts = status_count_rows(o->table);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "n", (json_int_t)o->table->n_rows, "done",
-                     (json_int_t)counts.done, "failed", (json_int_t)counts.failed, "interrupted",
-                     (json_int_t)counts.interrupted, "excluded", (json_int_t)counts.excluded,
-                     "mixtures", (json_int_t)counts.mixtures);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "n", (json_int_t)o->table->n_rows,
+                     "done", (json_int_t)counts.done, "failed", (json_int_t)counts.failed,
+                     "interrupted", (json_int_t)counts.interrupted, "excluded",
+                     (json_int_t)counts.excluded, "mixtures", (json_int_t)counts.mixtures, "chosen",
+                     (json_int_t)counts.chosen, "rounds", (json_int_t)counts.rounds);
 }
 
 static json_t *json_sizes(const struct overview *o)
@@ -108,6 +109,20 @@ static json_t *json_online(const struct overview *o)
     return list;
 }
 
+static json_t *json_agents(const struct overview *o)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; o->agents[i] != NULL; i++) {
+        const struct mix_agent_campaign *agent = o->agents[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "name", agent->name, "trainer",
+                            agent->trainer, "n_bases", (json_int_t)agent->n_bases, "n_trajectories",
+                            (json_int_t)agent->n_rows, "n_agents", (json_int_t)agent->n_agents,
+                            "n_runs", (json_int_t)agent->n_runs));
+    }
+    return list;
+}
+
 static json_t *json_job(const struct overview *o)
 {
     const struct work *work = &o->work;
@@ -169,13 +184,13 @@ static json_t *json_writer(const struct overview *o)
 
 enum mix_status status_print_json(const struct overview *o, struct mix_error *err)
 {
-    json_t *root =
-        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s}",
-                  "file", o->path, "job", json_job(o), "writer", json_writer(o), "runs",
-                  json_runs(o), "failures", json_failures(o), "hosts", json_hosts(o), "sizes",
-                  json_sizes(o), "domains", json_domains(o), "targets", json_targets(o), "fits",
-                  json_fits(o), "bootstrap", json_draws(o), "optimum", json_optima(o), "online",
-                  json_online(o), "logs", (json_int_t)o->n_logs, "warning", o->warning);
+    json_t *root = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "file",
+        o->path, "job", json_job(o), "writer", json_writer(o), "runs", json_runs(o), "failures",
+        json_failures(o), "hosts", json_hosts(o), "sizes", json_sizes(o), "domains",
+        json_domains(o), "targets", json_targets(o), "fits", json_fits(o), "bootstrap",
+        json_draws(o), "optimum", json_optima(o), "online", json_online(o), "agent", json_agents(o),
+        "logs", (json_int_t)o->n_logs, "warning", o->warning);
     if (root == NULL)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", o->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */

@@ -22,6 +22,8 @@ struct row_counts status_count_rows(const struct mix_table *table)
         counts.failed += run->status == MIX_RUN_FAILED;
         counts.interrupted += run->status == MIX_RUN_INTERRUPTED;
         counts.excluded += run->excluded != 0;
+        counts.chosen += run->round > 0 && run->is_final;
+        counts.rounds = run->round > counts.rounds ? run->round : counts.rounds;
         if ((size_t)run->mixture_id >= counts.mixtures) /* they are numbered from 0 */
             counts.mixtures = (size_t)run->mixture_id + 1;
     }
@@ -119,7 +121,9 @@ static enum mix_status measure_work(struct overview *o, struct mix_error *err)
     size_t n_keyed = 0;
     if (o->job[0] == '\0' || mix_job_parse(o->path, o->job, &work->job, NULL) != MIX_OK)
         return MIX_OK;
-    enum mix_status status = mix_plan_create(work->job, &plan, err);
+    enum mix_status status = mix_job_take_chosen(work->job, o->table, err);
+    if (status == MIX_OK)
+        status = mix_plan_create(work->job, &plan, err);
     if (status != MIX_OK)
         return status;
     work->n_scales = work->job->n_scales;

@@ -42,6 +42,7 @@ const struct csv_field csv_fields[CSV_FIELDS] = {
     LABEL(host),
     WHOLE(excluded, 0, 1),
     LABEL(reason),
+    WHOLE(round, 0, INT_MAX),
 };
 
 const struct csv_field *csv_field_find(const char *name)
@@ -53,8 +54,8 @@ const struct csv_field *csv_field_find(const char *name)
 }
 
 const char *const csv_prefixes[CSV_VECTORS] = {
-    [CSV_H] = "h_",       [CSV_ASKED] = "asked_", [CSV_EPOCHS] = "epochs_",
-    [CSV_LOSS] = "loss_", [CSV_SE] = "se_",
+    [CSV_H] = "h_",           [CSV_ASKED] = "asked_", [CSV_EPOCHS] = "epochs_",
+    [CSV_UNIQUE] = "unique_", [CSV_LOSS] = "loss_",   [CSV_SE] = "se_",
 };
 
 enum csv_vector csv_vector_find(const char *name, const char **rest)

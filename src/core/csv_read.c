@@ -248,13 +248,20 @@ static enum mix_status read_element(struct builder *builder, size_t row, size_t 
             fmin(value, 1.0);
         break;
     case CSV_EPOCHS:
+    case CSV_UNIQUE:
+        if (!isnan(table->epochs[row * n_domains + slot->index]))
+            return csv_text_fail(builder->text, row, column, err,
+                                 "epochs_ and unique_ of a domain say the same; leave one out.");
+        if (!(value >= 0.0) || (slot->vector == CSV_UNIQUE && value == 0.0))
+            return csv_text_fail(builder->text, row, column, err, "%.10g is %s.", value,
+                                 value < 0.0 ? "negative" : "not positive");
+        table->epochs[row * n_domains + slot->index] =
+            slot->vector == CSV_UNIQUE ? -value : value; /* see set_epochs() */
+        break;
     case CSV_SE:
         if (!(value >= 0.0))
             return csv_text_fail(builder->text, row, column, err, "%.10g is negative.", value);
-        if (slot->vector == CSV_SE)
-            table->loss_se[row * n_targets + slot->index] = value;
-        else
-            table->epochs[row * n_domains + slot->index] = value;
+        table->loss_se[row * n_targets + slot->index] = value;
         break;
     case CSV_LOSS:
     case CSV_VECTORS:
@@ -310,6 +317,14 @@ static enum mix_status normalise(struct builder *builder, size_t row, enum csv_v
     return MIX_OK;
 }
 
+/* Tokens that the run could see without a repeat, until now the negative epochs, become epochs. */
+static void set_epochs(struct mix_table *table, size_t row)
+{
+    for (size_t i = row * table->n_domains; i < (row + 1) * table->n_domains; i++)
+        if (table->epochs[i] < 0.0)
+            table->epochs[i] = table->mixture[i] * table->runs[row].n_tokens / -table->epochs[i];
+}
+
 static enum mix_status read_row(struct builder *builder, size_t row, struct mix_error *err)
 {
     const struct csv_text *text = builder->text;
@@ -335,6 +350,8 @@ static enum mix_status read_row(struct builder *builder, size_t row, struct mix_
         memcpy(asked, mixture, table->n_domains * sizeof *asked);
     else if (status == MIX_OK)
         status = normalise(builder, row, CSV_ASKED, asked, err);
+    if (status == MIX_OK)
+        set_epochs(table, row);
     return status;
 }
 

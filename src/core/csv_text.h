@@ -105,14 +105,14 @@ struct csv_field {
     size_t size;  /* CSV_LABEL */
     int min, max; /* CSV_WHOLE */
 };
-enum { CSV_FIELDS = 20 };
+enum { CSV_FIELDS = 21 };
 extern const struct csv_field csv_fields[CSV_FIELDS];
 
 /** The field of a column's name, or NULL. */
 const struct csv_field *csv_field_find(const char *name);
 
 /** Columns of our form that are vectors: prefix of the domain's or target's name. */
-enum csv_vector { CSV_H, CSV_ASKED, CSV_EPOCHS, CSV_LOSS, CSV_SE, CSV_VECTORS };
+enum csv_vector { CSV_H, CSV_ASKED, CSV_EPOCHS, CSV_UNIQUE, CSV_LOSS, CSV_SE, CSV_VECTORS };
 extern const char *const csv_prefixes[CSV_VECTORS]; /* "h_", ... */
 
 /** The vector that a column belongs to, or CSV_VECTORS; *rest is the name behind the prefix. */

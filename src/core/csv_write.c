@@ -119,6 +119,7 @@ static double element(const struct mix_table *table, enum csv_vector vector, siz
         return table->loss[target];
     case CSV_SE:
         return table->loss_se[target];
+    case CSV_UNIQUE: /* follows from epochs */
     case CSV_VECTORS:
         break;
     }

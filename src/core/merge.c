@@ -28,6 +28,7 @@ static int compare_keyed(const void *left, const void *right)
     return a->key.lo < b->key.lo ? -1 : a->key.lo > b->key.lo;
 }
 
+/* Unknown content is taken to be the same. */
 static enum mix_status match_domains(const struct mix_table *table, const struct mix_table *add,
                                      size_t *domain, struct mix_error *err)
 {
@@ -43,6 +44,13 @@ static enum mix_status match_domains(const struct mix_table *table, const struct
             return mix_fail(err, MIX_EINVAL,
                             "the new rows have no domain \"%s\", which the file has.",
                             table->domains[k].name);
+        const char *old = table->domains[k].content, *new = add->domains[index].content;
+        if (old[0] != '\0' && new[0] != '\0' && strcmp(old, new) != 0)
+            return mix_fail(
+                err, MIX_EINVAL,
+                "the content of domain \"%s\" is %s in the file and %s in the new rows: "
+                "mixsweep domains revise makes a file of what is still valid.",
+                table->domains[k].name, old, new);
         domain[k] = (size_t)index;
     }
     return MIX_OK;
@@ -308,7 +316,27 @@ enum mix_status mix_table_find_run(const struct mix_table *table, const char *te
     return MIX_OK;
 }
 
-void mix_table_keep(struct mix_table *table, const uint8_t *keep)
+/* A row as it was stored when its run was chosen. */
+static void begin_anew(struct mix_table *table, size_t row)
 {
+    struct mix_run *run = &table->runs[row];
+    run->status = MIX_RUN_INTERRUPTED;
+    run->attempts = run->exit_code = run->rank = 0;
+    run->wall_s = run->started = run->ended = NAN;
+    memset(run->host, 0, sizeof run->host);
+    memset(run->reason, 0, sizeof run->reason);
+    for (size_t m = 0; m < table->n_targets; m++)
+        table->loss[row * table->n_targets + m] = table->loss_se[row * table->n_targets + m] = NAN;
+    free(table->metadata[row]);
+    table->metadata[row] = NULL;
+}
+
+void mix_table_forget(struct mix_table *table, uint8_t *keep)
+{
+    for (size_t r = 0; r < table->n_rows; r++)
+        if (!keep[r] && table->runs[r].round > 0 && table->runs[r].is_final) {
+            begin_anew(table, r);
+            keep[r] = 1;
+        }
     mix_runs_drop(table, keep);
 }

@@ -24,7 +24,14 @@ bool mix_number_read(const char *text, double *value)
     return true;
 }
 
-enum column { COLUMN_RUN, COLUMN_N_PARAMS, COLUMN_N_TOKENS, COLUMN_SEED, COLUMN_DOMAIN };
+enum column {
+    COLUMN_RUN,
+    COLUMN_N_PARAMS,
+    COLUMN_N_TOKENS,
+    COLUMN_SEED,
+    COLUMN_ROUND,
+    COLUMN_DOMAIN
+};
 enum op { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE };
 
 static const struct {
@@ -63,7 +70,8 @@ static bool find_column(const struct mix_table *table, const char *name, struct 
     } columns[] = {{"run", COLUMN_RUN},
                    {"n_params", COLUMN_N_PARAMS},
                    {"n_tokens", COLUMN_N_TOKENS},
-                   {"seed", COLUMN_SEED}};
+                   {"seed", COLUMN_SEED},
+                   {"round", COLUMN_ROUND}};
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
         if (strcmp(columns[i].name, name) == 0) {
             term->column = columns[i].column;
@@ -95,7 +103,7 @@ static enum mix_status parse_term(const struct mix_table *table, const char *beg
     if (!find_column(table, name, term))
         return mix_fail(err, MIX_EINVAL,
                         "--where: there is no column \"%s\"; allowed are run, n_params, n_tokens, "
-                        "seed and h_DOMAIN%s%s.",
+                        "seed, round and h_DOMAIN%s%s.",
                         name, table->n_domains > 0 ? ", for example h_" : "",
                         table->n_domains > 0 ? table->domains[0].name : "");
     copy_trimmed(term->text, sizeof term->text, whole + at + length, whole + strlen(whole));
@@ -143,6 +151,8 @@ static bool term_holds(const struct mix_table *table, size_t row, const struct t
         return compare_numbers(run->n_tokens, term->op, term->number, EQUAL_TOLERANCE);
     case COLUMN_SEED: /* neighbouring large seeds are different */
         return compare_numbers((double)run->seed, term->op, term->number, 0.0);
+    case COLUMN_ROUND:
+        return compare_numbers((double)run->round, term->op, term->number, 0.0);
     case COLUMN_DOMAIN:
         return compare_numbers(table->mixture[row * table->n_domains + (size_t)term->domain],
                                term->op, term->number, EQUAL_TOLERANCE);
@@ -292,12 +302,14 @@ static struct mix_data *create_data(size_t n_rows, size_t n_domains, size_t n_ta
     data->mixture = calloc(n_rows * n_domains + 1, sizeof *data->mixture);
     data->n_params = calloc(n_rows + 1, sizeof *data->n_params);
     data->n_tokens = calloc(n_rows + 1, sizeof *data->n_tokens);
+    data->unique = calloc(n_rows * n_domains + 1, sizeof *data->unique);
     data->loss = calloc(n_rows * n_targets + 1, sizeof *data->loss);
     data->weight = calloc(n_rows * n_targets + 1, sizeof *data->weight);
     data->cluster = calloc(n_rows + 1, sizeof *data->cluster);
     if (data->row == NULL || data->target == NULL || data->target_domain == NULL ||
         data->mixture == NULL || data->n_params == NULL || data->n_tokens == NULL ||
-        data->loss == NULL || data->weight == NULL || data->cluster == NULL) {
+        data->unique == NULL || data->loss == NULL || data->weight == NULL ||
+        data->cluster == NULL) {
         mix_data_destroy(data);
         return NULL;
     }
@@ -311,6 +323,7 @@ void mix_data_destroy(struct mix_data *data)
     free(data->cluster);
     free(data->weight);
     free(data->loss);
+    free(data->unique);
     free(data->n_tokens);
     free(data->n_params);
     free(data->mixture);
@@ -318,6 +331,16 @@ void mix_data_destroy(struct mix_data *data)
     free(data->target);
     free(data->row);
     free(data);
+}
+
+double mix_table_unique(const struct mix_table *table, size_t row, size_t domain)
+{
+    const size_t at = row * table->n_domains + domain;
+    const double seen = table->mixture[at] * table->runs[row].n_tokens;
+    if (table->epochs[at] > 0.0 && seen > 0.0)
+        return seen / table->epochs[at];
+    const double supply = table->domains[domain].supply_tokens;
+    return isnan(supply) ? INFINITY : supply;
 }
 
 static void fill_row(const struct mix_table *table, size_t row, double mask_below,
@@ -331,6 +354,8 @@ static void fill_row(const struct mix_table *table, size_t row, double mask_belo
     data->n_intermediate += table->runs[row].is_final == 0;
     if (n_domains > 0)
         memcpy(data->mixture + r * n_domains, mixture, n_domains * sizeof *mixture);
+    for (size_t j = 0; j < n_domains; j++)
+        data->unique[r * n_domains + j] = mix_table_unique(table, row, j) / 1e9;
     for (size_t m = 0; m < n_targets; m++) {
         const double loss = table->loss[row * table->n_targets + data->target[m]];
         const int domain = data->target_domain[m];

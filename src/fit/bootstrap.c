@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fit_parts.h"
+#include "mixsweep/share.h"
 
 enum { SCREEN_STEPS = 12, REFINED = 2, DRAW_STEPS = 400 };
 enum { SEPARABLE_STEPS = 150 }; /* joint creeps on for hundreds, by 0.1% of its objective */
@@ -72,6 +73,7 @@ size_t mix_jackknife_count(const struct mix_draws *draws)
 
 struct resampler {
     const struct mix_fit *fit;
+    enum mix_isa isa;              /* that all ranks have */
     const struct mix_draws *draws; /* options only */
     struct mix_data *data;
     struct fit_names names;
@@ -136,7 +138,7 @@ static enum mix_status select_again(const struct mix_table *table, struct resamp
         status = fit_names(table, s->data, &s->names, err);
     if (status != MIX_OK)
         return status;
-    const struct mix_key key = fit_table_key(s->data, &s->names);
+    const struct mix_key key = fit_table_key(s->data, &s->names, s->fit->spec.law);
     if (key.hi != s->fit->table_key.hi || key.lo != s->fit->table_key.lo)
         return mix_fail(err, MIX_EINVAL,
                         "the runs have changed since fit %s was made; fit again with --replace",
@@ -151,7 +153,9 @@ static enum mix_status select_again(const struct mix_table *table, struct resamp
 static enum mix_status keep_centres(struct resampler *s, struct mix_error *err)
 {
     const struct mix_model *model = lsq_model(s->lsq);
-    const double n_each = (double)s->fit->n_params / (double)model->spec.n_targets;
+    const double n_each = model->separable
+                              ? (double)s->fit->n_params / (double)model->spec.n_targets
+                              : (double)s->fit->n_params;
     if (model->pull == NULL)
         return MIX_OK;
     s->centre = calloc(model->n_theta + 1, sizeof *s->centre);
@@ -160,11 +164,12 @@ static enum mix_status keep_centres(struct resampler *s, struct mix_error *err)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap");
     memcpy(s->centre, model->centre, model->n_theta * sizeof *s->centre);
     for (size_t i = 0; i < model->n_theta; i++) {
-        const struct mix_metrics *target = &s->fit->train_by_target[i / model->n_own];
-        const double n = (double)target->n;
-        if (model->pull[i] > 0.0 && isfinite(target->mse) && n > 0.0)
+        const struct mix_metrics *seen =
+            model->separable ? &s->fit->train_by_target[i / model->n_own] : &s->fit->train;
+        const double n = (double)seen->n;
+        if (model->pull[i] > 0.0 && isfinite(seen->mse) && n > 0.0)
             s->centre_sd[i] =
-                fmin(CENTRE_SD_MAX, sqrt(target->mse / (fmax(n - n_each, 1.0) * model->pull[i])));
+                fmin(CENTRE_SD_MAX, sqrt(seen->mse / (fmax(n - n_each, 1.0) * model->pull[i])));
     }
     return MIX_OK;
 }
@@ -189,6 +194,7 @@ static enum mix_status create_resampler(const struct mix_table *table, struct re
         return status;
     struct mix_model *model = lsq_model(s->lsq);
     const size_t n_rows = s->data->n_rows, n_theta = model->n_theta;
+    law_model_set_isa(model, s->isa);
     if (model->n_params != s->fit->n_params)
         return mix_fail(err, MIX_EFORMAT, "fit %s has %zu parameters where law %s has %zu",
                         s->fit->name, s->fit->n_params, s->fit->spec.law, model->n_params);
@@ -444,7 +450,9 @@ enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_tabl
                               .log_dir = log_dir,
                               .progress = progress,
                               .progress_context = progress_context};
-    enum mix_status status = create_resampler(table, &resampler, err);
+    enum mix_status status = mix_share_isa(ranks, &resampler.isa, err);
+    if (status == MIX_OK)
+        status = create_resampler(table, &resampler, err);
     status = gather_into(ranks, stage.n_tasks, stage.record_bytes, &got, status, err);
     if (status == MIX_OK) {
         fill_head(fit, &shared, &head);
@@ -480,7 +488,9 @@ enum mix_status mix_jackknife_run(struct mix_ranks *ranks, const struct mix_tabl
                               .log_dir = log_dir,
                               .progress = progress,
                               .progress_context = progress_context};
-    enum mix_status status = create_resampler(table, &resampler, err);
+    enum mix_status status = mix_share_isa(ranks, &resampler.isa, err);
+    if (status == MIX_OK)
+        status = create_resampler(table, &resampler, err);
     if (status == MIX_OK) {
         resampler.n_groups = resampler.n_units < MIX_LEFT_MAX ? resampler.n_units : MIX_LEFT_MAX;
         stage.n_tasks = resampler.n_groups;

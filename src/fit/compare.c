@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "compare_parts.h"
+#include "mixsweep/share.h"
 
 enum { INNER_LEAST = 4 };
 static const char INNER_FOLDS[] = "mixture:3-fold";
@@ -61,7 +62,7 @@ bool mix_compare_sees_same_runs(const struct mix_compare *compare, const struct 
     struct mix_key key = {0, 0};
     if (mix_table_select(table, &compare->selection, &data, NULL) == MIX_OK &&
         fit_names(table, data, &names, NULL) == MIX_OK)
-        key = fit_table_key(data, &names);
+        key = fit_table_key(data, &names, compare->laws);
     free(names.domains);
     free(names.targets);
     mix_data_destroy(data);
@@ -373,6 +374,7 @@ enum mix_status compare_enliven(struct compare_plan *plan, struct subfit *subfit
         lsq_create(&subfit->spec, subfit->data->target_domain, subfit->data, &subfit->lsq, err);
     if (status != MIX_OK)
         return status;
+    law_model_set_isa(lsq_model(subfit->lsq), plan->fits.isa);
     const size_t n_point = lsq_point_doubles(subfit->lsq);
     subfit->trial = calloc(n_point, sizeof *subfit->trial);
     subfit->fresh = calloc(n_point, sizeof *subfit->fresh);
@@ -462,8 +464,9 @@ enum mix_status mix_compare_run(struct mix_ranks *ranks, const struct mix_table 
 {
     struct compare_plan plan = {.options = options, .table = table, .live = SIZE_MAX};
     *out = NULL;
-    enum mix_status status = make_plan(&plan, err);
-    status = mix_ranks_agree(ranks, status, err);
+    enum mix_status status = mix_share_isa(ranks, &plan.fits.isa, err);
+    if (status == MIX_OK)
+        status = mix_ranks_agree(ranks, make_plan(&plan, err), err);
     if (status == MIX_OK)
         status = run_starts(ranks, &plan, progress, progress_context, err);
     if (status == MIX_OK && mix_ranks_rank(ranks) == 0)

@@ -473,7 +473,7 @@ static void fill_facts(const struct compare_plan *plan, struct mix_compare *out)
     snprintf(out->holdout_option, sizeof out->holdout_option, "%s", options->holdout);
     out->seed = options->seed;
     out->n_starts = options->n_starts;
-    out->table_key = fit_table_key(data, &plan->fits.names);
+    out->table_key = fit_table_key(data, &plan->fits.names, options->laws);
     out->n_rows = data->n_rows;
     out->n_clusters = data->n_clusters;
     out->n_targets = data->n_targets;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "fit_parts.h"
+#include "mixsweep/share.h"
 
 enum { HOPS = 12, HOP_STEPS = 80, POLISH_STEPS = 2000, HOLDOUT_SHARE = 4, HOLDOUT_LEAST = 8 };
 /* Where targets are fitted apart, each start is one for every target, and nothing rests on a bound
@@ -159,6 +160,7 @@ static enum mix_status add_subfit(struct fit_plan *plan, const struct mix_fit_op
         lsq_create(&subfit->spec, subfit->data->target_domain, subfit->data, &subfit->lsq, err);
     if (status != MIX_OK)
         return status;
+    law_model_set_isa(lsq_model(subfit->lsq), plan->isa);
     const size_t n_point = lsq_point_doubles(subfit->lsq);
     if (n_point > plan->max_point)
         plan->max_point = n_point;
@@ -316,8 +318,9 @@ enum mix_status mix_fit_run(struct mix_ranks *ranks, const struct mix_table *tab
 {
     struct fit_plan plan = {0};
     *out = NULL;
-    enum mix_status status = make_plan(table, options, &plan, err);
-    status = mix_ranks_agree(ranks, status, err);
+    enum mix_status status = mix_share_isa(ranks, &plan.isa, err);
+    if (status == MIX_OK)
+        status = mix_ranks_agree(ranks, make_plan(table, options, &plan, err), err);
     if (status == MIX_OK)
         status = run_starts(ranks, &plan, progress, progress_context, err);
     if (status == MIX_OK && mix_ranks_rank(ranks) == 0)

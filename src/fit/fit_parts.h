@@ -26,6 +26,7 @@ struct fit_names {
 /** All fits of one verb and the starts that make them. */
 struct fit_plan {
     uint64_t seed;
+    enum mix_isa isa; /* that all ranks have */
     struct mix_data *data;
     struct fit_names names;
     struct mix_law_spec spec;
@@ -76,8 +77,9 @@ enum mix_status fit_predict_rows(const struct fit_plan *plan, const struct subfi
 const double *fit_best_theta(const struct fit_plan *plan, const struct subfit *subfit,
                              double *objective);
 
-/** Hash of the selected numbers. */
-struct mix_key fit_table_key(const struct mix_data *data, const struct fit_names *names);
+/** Hash of the selected numbers, as far as the laws named in `laws` look at them. */
+struct mix_key fit_table_key(const struct mix_data *data, const struct fit_names *names,
+                             const char *laws);
 
 /** Polish the best start, judge it, and fill a fit. */
 enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fit_options *options,

@@ -40,15 +40,44 @@ struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_para
     fit->optima = zeros(n_optima, n_params * sizeof *fit->optima);
     fit->train_by_target = zeros(n_targets, sizeof *fit->train_by_target);
     fit->seen_max = zeros(n_domains, sizeof *fit->seen_max);
+    fit->supply = zeros(n_domains, sizeof *fit->supply);
     if (fit->domains == NULL || fit->targets == NULL || fit->target_domain == NULL ||
         fit->target_weight == NULL || fit->param_names == NULL || fit->param_units == NULL ||
         fit->params == NULL || fit->std_error == NULL || fit->covariance == NULL ||
         fit->param_state == NULL || fit->start_objective == NULL || fit->optima == NULL ||
-        fit->train_by_target == NULL || fit->seen_max == NULL) {
+        fit->train_by_target == NULL || fit->seen_max == NULL || fit->supply == NULL) {
         mix_fit_destroy(fit);
         return NULL;
     }
+    for (size_t k = 0; k < n_domains; k++)
+        fit->supply[k] = NAN;
     return fit;
+}
+
+/* A longer array, the new part zero; the old one stays where memory is out. */
+static bool lengthen(void *array_of, size_t n_before, size_t n, size_t size)
+{
+    void **array = array_of;
+    char *larger = size > 0 && n > SIZE_MAX / size ? NULL : realloc(*array, n * size + 1);
+    if (larger == NULL)
+        return false;
+    if (n > n_before)
+        memset(larger + n_before * size, 0, (n - n_before) * size);
+    *array = larger;
+    return true;
+}
+
+bool mix_fit_hold(struct mix_fit *fit, size_t n_held)
+{
+    const size_t n = fit->n_held, row = fit->spec.n_targets * sizeof *fit->held_loss;
+    const bool held = lengthen(&fit->held_out, n, n_held, sizeof *fit->held_out) &&
+                      lengthen(&fit->held_key, n, n_held, sizeof *fit->held_key) &&
+                      lengthen(&fit->held_n_params, n, n_held, sizeof *fit->held_n_params) &&
+                      lengthen(&fit->held_loss, n, n_held, row) &&
+                      lengthen(&fit->held_predicted, n, n_held, row);
+    if (held)
+        fit->n_held = n_held;
+    return held;
 }
 
 void mix_fit_destroy(struct mix_fit *fit)
@@ -69,7 +98,13 @@ void mix_fit_destroy(struct mix_fit *fit)
     free(fit->optima);
     free(fit->train_by_target);
     free(fit->holdout_by_target);
+    free(fit->held_out);
+    free(fit->held_key);
+    free(fit->held_n_params);
+    free(fit->held_loss);
+    free(fit->held_predicted);
     free(fit->seen_max);
+    free(fit->supply);
     free(fit);
 }
 

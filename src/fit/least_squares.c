@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "normal.h"
+
 enum { L_MAX = MIX_LAW_LINEAR_MAX };
 
 /* Where the search of one block stands. */
@@ -27,6 +29,7 @@ struct lsq {
     struct mix_model *model;
     const struct mix_data *data; /* borrowed */
     size_t n_rows;               /* of positive weight, the first of `points` */
+    size_t *row_order;           /* (R) rows of the data, those of one mixture and size together */
     size_t n_targets, n_theta, n_linear, n_own, n_v;
     size_t n_blocks;       /* M where the targets are blocks, else 1 */
     size_t width;          /* of a block: theta b * width .. */
@@ -45,32 +48,49 @@ struct lsq {
     double *lambda;      /* (M,L) */
     size_t *n_basis;     /* (M) free linear columns of each target */
     double *own, *u, *v; /* (n_own,R,M), (R,M), (R,n_v) */
-    double *matrix;      /* (Q,Q) reduced Gauss-Newton matrix, 0 between blocks */
-    double *factor;      /* (width,width) Cholesky factor of the damped matrix */
+    struct normal_rows rows;
+    const double **column; /* (n_own + L + 2) those of `own`, `basis`, `residual` and `u` */
+    double *matrix;        /* (Q,Q) reduced Gauss-Newton matrix, upper triangle of each block */
+    double *factor;        /* (width,width) Cholesky factor of the damped matrix, rows padded */
     double *gradient, *step, *trial, *scale; /* (Q) */
     double *cross;                           /* (n_v,Q) */
-    double *block;                           /* (n_own (n_own+1)/2, M) */
+    double *product;                         /* (n_own, n_own + 1 + L, ld) of columns */
     double *z;                               /* (Q) */
-    double *w_row;                           /* (Q) */
-    size_t *free_index;                      /* (Q) within its block */
-    double *triangle;                        /* (L,L,M) R factor of the linear columns */
-    double *rhs;                             /* (L,M) */
-    double *project;                         /* (n_own, M) and (M, n_v) */
+    double *cell_v, *cell_z;                 /* (R,n_v), (R,Q) of neighbours with one v */
+    double *cell_along;                      /* (R,L,ld) u' basis of the same */
+    double *follow_v;                        /* (L,ld,n_v) */
+    double *follow;                          /* (M L,Q) J' q of each free linear direction */
+    size_t *free_index;                      /* (Q) within its block, in the order of `order` */
+    size_t *order;                           /* (width) parameters of single targets first */
+    size_t *order_end;                       /* (width) where those of a target end, in order */
+    size_t *end;                             /* (width) the same among the free ones */
+    size_t n_private;                        /* parameters of single targets */
+    double *triangle;                        /* (L,L,ld) R factor of the linear columns */
+    double *rhs;                             /* (L,ld) */
+    double *lambda_by_term;                  /* (L,ld) */
+    double *rotation;                        /* (M,L,L) from `basis` to the free directions */
+    double *square;                          /* (ld) */
     double *full_row;                        /* (Q + M L) a row of the whole Jacobian */
+    size_t *full_column;                     /* and the columns of its entries */
 };
 
 static double *allocate(size_t n, int *failed)
 {
-    double *p = calloc(n ? n : 1, sizeof *p);
+    double *p = calloc(n + 2 * LANES_MOST, sizeof *p); /* kernels read beyond the end */
     if (p == NULL)
         *failed = 1;
     return p;
 }
 
+static size_t padded(size_t n)
+{
+    return (n + LANES_MOST - 1) / LANES_MOST * LANES_MOST;
+}
+
 static int allocate_workspace(struct lsq *s, size_t n_rows)
 {
     const size_t n_e = n_rows * s->n_targets, q = s->n_theta, n_m = s->n_targets;
-    const size_t n_b = s->n_blocks;
+    const size_t n_b = s->n_blocks, ld = s->rows.ld;
     int failed = 0;
     s->sums = allocate(n_b, &failed);
     s->reached = allocate(n_b, &failed);
@@ -87,30 +107,137 @@ static int allocate_workspace(struct lsq *s, size_t n_rows)
     s->u = allocate(n_e, &failed);
     s->v = allocate(n_rows * s->n_v, &failed);
     s->matrix = allocate(q * q, &failed);
-    s->factor = allocate(s->width * s->width, &failed);
+    s->factor = allocate(s->width * padded(s->width), &failed);
     s->gradient = allocate(q, &failed);
     s->step = allocate(q, &failed);
     s->trial = allocate(q, &failed);
     s->scale = allocate(q, &failed);
     s->cross = allocate(s->n_v * q, &failed);
-    s->block = allocate(s->n_own * (s->n_own + 1) / 2 * n_m, &failed);
+    s->product = allocate(s->n_own * (s->n_own + 1 + s->n_linear) * ld, &failed);
     s->z = allocate(q, &failed);
-    s->w_row = allocate(q, &failed);
-    s->triangle = allocate(L_MAX * L_MAX * n_m, &failed);
-    s->rhs = allocate(L_MAX * n_m, &failed);
-    const size_t n_project = s->n_own + s->n_v; /* orthogonalise() needs two numbers per target */
-    s->project = allocate((n_project > 2 ? n_project : 2) * n_m + s->n_linear * s->n_own, &failed);
+    const size_t n_cells = s->n_v > 0 ? n_rows : 0;
+    s->cell_v = allocate(n_cells * s->n_v, &failed);
+    s->cell_z = allocate(n_cells * q, &failed);
+    s->cell_along = allocate((n_cells + 1) * (s->n_own + s->n_linear + 2) * ld, &failed);
+    s->follow_v = allocate(s->n_linear * ld * s->n_v, &failed);
+    s->follow = allocate(n_m * s->n_linear * q, &failed);
+    s->triangle = allocate(L_MAX * L_MAX * ld, &failed);
+    s->rhs = allocate(L_MAX * ld, &failed);
+    s->lambda_by_term = allocate(L_MAX * ld, &failed);
+    s->rotation = allocate(n_m * L_MAX * L_MAX, &failed);
+    s->square = allocate(ld, &failed);
     s->full_row = allocate(q + n_m * s->n_linear, &failed);
     s->free_index = calloc(q + 1, sizeof *s->free_index);
+    s->full_column = calloc(q + n_m * s->n_linear, sizeof *s->full_column);
+    s->order = calloc(s->width + 1, sizeof *s->order);
+    s->order_end = calloc(s->width + 1, sizeof *s->order_end);
+    s->end = calloc(s->width + 1, sizeof *s->end);
+    s->column = calloc(s->n_own + s->n_linear + 2, sizeof *s->column);
     s->n_basis = calloc(n_m, sizeof *s->n_basis);
     s->search = calloc(n_b, sizeof *s->search);
-    return failed || s->free_index == NULL || s->n_basis == NULL || s->search == NULL;
+    return failed || s->free_index == NULL || s->n_basis == NULL || s->search == NULL ||
+           s->full_column == NULL || s->order == NULL || s->order_end == NULL || s->end == NULL ||
+           s->column == NULL;
 }
 
 static void set_blocks(struct lsq *s)
 {
     s->n_blocks = s->model->separable ? s->n_targets : 1;
     s->width = s->n_theta / s->n_blocks;
+}
+
+/* Parameters that only one target's loss depends on come first, target by target: their part of the
+ * matrix is block diagonal, and the factor stays so. */
+static void set_order(struct lsq *s)
+{
+    size_t n = 0;
+    for (size_t m = 0; s->n_blocks == 1 && m < s->n_targets; m++) {
+        const size_t begin = n;
+        for (size_t k = 0; k < s->n_own; k++) {
+            const size_t column = s->model->own_column[m * s->n_own + k];
+            size_t n_users = 0;
+            for (size_t i = 0; i < s->n_targets * s->n_own; i++)
+                n_users += s->model->own_column[i] == column;
+            if (n_users == 1 && column >= s->n_v)
+                s->order[n++] = column;
+        }
+        for (size_t i = begin; i < n; i++)
+            s->order_end[i] = n;
+    }
+    s->n_private = n;
+    for (size_t i = 0; i < s->width; i++) {
+        bool there = false;
+        for (size_t k = 0; !there && k < s->n_private; k++)
+            there = s->order[k] == i;
+        if (!there)
+            s->order[n++] = i;
+    }
+}
+
+/* A row and what it is sorted by. */
+struct sorted_row {
+    const double *mixture;
+    size_t n_domains, row;
+    double n_params, n_tokens;
+};
+
+static int compare_numbers(double x, double y)
+{
+    return (x > y) - (x < y);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct sorted_row *x = a, *y = b;
+    int by = 0;
+    for (size_t j = 0; by == 0 && j < x->n_domains; j++)
+        by = compare_numbers(x->mixture[j], y->mixture[j]);
+    if (by == 0)
+        by = compare_numbers(x->n_params, y->n_params);
+    if (by == 0)
+        by = compare_numbers(x->n_tokens, y->n_tokens);
+    return by != 0 ? by : (x->row > y->row) - (x->row < y->row);
+}
+
+static enum mix_status set_row_order(struct lsq *s, struct mix_error *err)
+{
+    const struct mix_data *data = s->data;
+    struct sorted_row *rows = calloc(data->n_rows, sizeof *rows);
+    s->row_order = calloc(data->n_rows, sizeof *s->row_order);
+    if (rows == NULL || s->row_order == NULL) {
+        free(rows);
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a fit of %zu rows", data->n_rows);
+    }
+    for (size_t r = 0; r < data->n_rows; r++)
+        rows[r] = (struct sorted_row){data->mixture + r * data->n_domains, data->n_domains, r,
+                                      data->n_params[r], data->n_tokens[r]};
+    qsort(rows, data->n_rows, sizeof *rows, compare_rows);
+    for (size_t r = 0; r < data->n_rows; r++)
+        s->row_order[r] = rows[r].row;
+    free(rows);
+    return MIX_OK;
+}
+
+extern const struct normal_kernels normal_kernels_generic;
+#ifdef __x86_64__
+extern const struct normal_kernels normal_kernels_avx2, normal_kernels_avx512;
+#endif
+
+const struct normal_kernels *normal_kernels(enum mix_isa isa)
+{
+#ifdef __x86_64__
+    if (isa == MIX_ISA_AVX512)
+        return &normal_kernels_avx512;
+    if (isa == MIX_ISA_AVX2)
+        return &normal_kernels_avx2;
+#endif
+    (void)isa;
+    return &normal_kernels_generic;
+}
+
+static const struct normal_kernels *kernels_of(const struct lsq *s)
+{
+    return normal_kernels(s->model->isa);
 }
 
 static size_t block_of(const struct lsq *s, size_t m)
@@ -160,11 +287,18 @@ enum mix_status lsq_create(const struct mix_law_spec *spec, const int *target_do
     s->n_linear = s->model->n_linear;
     s->n_own = s->model->n_own;
     s->n_v = s->model->n_v;
+    s->rows = (struct normal_rows){0, s->n_targets, padded(s->n_targets)};
     set_blocks(s);
     if (allocate_workspace(s, data->n_rows)) {
         lsq_destroy(s);
         return mix_fail(err, MIX_ENOMEM, "out of memory for a fit of %zu rows", data->n_rows);
     }
+    status = set_row_order(s, err);
+    if (status != MIX_OK) {
+        lsq_destroy(s);
+        return status;
+    }
+    set_order(s);
     set_scales(s);
     lsq_weigh_rows(s, NULL);
     *out = s;
@@ -175,14 +309,49 @@ void lsq_destroy(struct lsq *s)
 {
     if (s == NULL)
         return;
-    double *const arrays[] = {
-        s->mean_loss, s->y,     s->sw,      s->g,        s->phi,    s->basis,   s->residual,
-        s->lambda,    s->own,   s->u,       s->v,        s->matrix, s->factor,  s->gradient,
-        s->step,      s->trial, s->scale,   s->cross,    s->block,  s->z,       s->w_row,
-        s->triangle,  s->rhs,   s->project, s->full_row, s->sums,   s->reached, s->block_weight};
+    double *const arrays[] = {s->mean_loss,
+                              s->y,
+                              s->sw,
+                              s->g,
+                              s->phi,
+                              s->basis,
+                              s->residual,
+                              s->lambda,
+                              s->own,
+                              s->u,
+                              s->v,
+                              s->matrix,
+                              s->factor,
+                              s->gradient,
+                              s->step,
+                              s->trial,
+                              s->scale,
+                              s->cross,
+                              s->product,
+                              s->z,
+                              s->cell_v,
+                              s->cell_z,
+                              s->cell_along,
+                              s->follow_v,
+                              s->follow,
+                              s->triangle,
+                              s->rhs,
+                              s->rotation,
+                              s->lambda_by_term,
+                              s->square,
+                              s->full_row,
+                              s->sums,
+                              s->reached,
+                              s->block_weight};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         free(arrays[i]);
     free(s->free_index);
+    free(s->full_column);
+    free(s->row_order);
+    free(s->order);
+    free(s->order_end);
+    free(s->end);
+    free(s->column);
     free(s->n_basis);
     free(s->search);
     law_points_destroy(&s->points);
@@ -206,7 +375,8 @@ void lsq_weigh_rows(struct lsq *s, const double *row_weight)
     size_t next = 0;
     s->weight_sum = 0.0;
     memset(s->block_weight, 0, s->n_blocks * sizeof *s->block_weight);
-    for (size_t r = 0; r < data->n_rows; r++) {
+    for (size_t i = 0; i < data->n_rows; i++) {
+        const size_t r = s->row_order[i];
         const double of_row = row_weight != NULL ? row_weight[r] : 1.0;
         double row_sum = 0.0;
         for (size_t m = 0; m < s->n_targets; m++) {
@@ -221,53 +391,11 @@ void lsq_weigh_rows(struct lsq *s, const double *row_weight)
         s->weight_sum += row_sum;
         law_points_set(&s->points, next, data->mixture + r * data->n_domains, data->n_params[r],
                        data->n_tokens[r]);
+        if (data->unique != NULL)
+            law_points_set_unique(&s->points, next, data->unique + r * data->n_domains);
         next++;
     }
-    s->n_rows = s->points.n_rows = next;
-}
-
-/* Modified Gram-Schmidt on the weighted linear columns of all targets at once: basis, triangle and
- * rhs. A column that depends on its predecessors gets a zero basis vector and a zero diagonal. */
-static void orthogonalise(struct lsq *s)
-{
-    const size_t n_m = s->n_targets, n_e = s->n_rows * n_m, n_l = s->n_linear;
-    memset(s->triangle, 0, L_MAX * L_MAX * n_m * sizeof *s->triangle);
-    memset(s->rhs, 0, L_MAX * n_m * sizeof *s->rhs);
-    for (size_t l = 0; l < n_l; l++) {
-        double *restrict q = s->basis + l * n_e;
-        double *restrict norm = s->project, *restrict before = s->project + n_m;
-        memset(s->project, 0, 2 * n_m * sizeof *s->project);
-        const double *restrict phi = s->phi + l * n_e, *restrict sw = s->sw;
-        for (size_t r = 0; r < s->n_rows; r++)
-            for (size_t m = 0; m < n_m; m++) {
-                q[r * n_m + m] = phi[r * n_m + m] * sw[r * n_m + m];
-                before[m] += q[r * n_m + m] * q[r * n_m + m];
-            }
-        for (size_t i = 0; i < l; i++) {
-            const double *restrict p = s->basis + i * n_e;
-            double *restrict t = s->triangle + (i * L_MAX + l) * n_m;
-            for (size_t r = 0; r < s->n_rows; r++)
-                for (size_t m = 0; m < n_m; m++)
-                    t[m] += p[r * n_m + m] * q[r * n_m + m];
-            for (size_t r = 0; r < s->n_rows; r++)
-                for (size_t m = 0; m < n_m; m++)
-                    q[r * n_m + m] -= t[m] * p[r * n_m + m];
-        }
-        for (size_t r = 0; r < s->n_rows; r++)
-            for (size_t m = 0; m < n_m; m++)
-                norm[m] += q[r * n_m + m] * q[r * n_m + m];
-        for (size_t m = 0; m < n_m; m++) {
-            const bool independent = norm[m] > 1e-20 * before[m] && before[m] > 0.0;
-            s->triangle[(l * L_MAX + l) * n_m + m] = independent ? sqrt(norm[m]) : 0.0;
-            norm[m] = independent ? 1.0 / sqrt(norm[m]) : 0.0;
-        }
-        double *restrict c = s->rhs + l * n_m;
-        for (size_t r = 0; r < s->n_rows; r++)
-            for (size_t m = 0; m < n_m; m++) {
-                q[r * n_m + m] *= norm[m];
-                c[m] += q[r * n_m + m] * s->residual[r * n_m + m];
-            }
-    }
+    s->n_rows = s->points.n_rows = s->rows.n_rows = next;
 }
 
 /* min |c - T[:,set] x| by Gram-Schmidt on the small triangle; rotation (n_l, n_set) spans T[:,set].
@@ -320,15 +448,15 @@ static double solve_subset(size_t n_l, double t[L_MAX][L_MAX], const double *c, 
  */
 static void solve_target(struct lsq *s, size_t m)
 {
-    const size_t n_m = s->n_targets, n_l = s->n_linear;
+    const size_t n_l = s->n_linear;
     double t[L_MAX][L_MAX], c[L_MAX], x[L_MAX], rotation[L_MAX][L_MAX] = {{0}};
-    double best_rotation[L_MAX][L_MAX] = {{0}};
+    double *best_rotation = s->rotation + m * L_MAX * L_MAX;
     unsigned all = 0, best_set = 0;
     double best = 0.0;
     for (size_t l = 0; l < n_l; l++) {
         for (size_t i = 0; i < n_l; i++)
-            t[i][l] = s->triangle[(i * L_MAX + l) * n_m + m];
-        c[l] = s->rhs[l * n_m + m];
+            t[i][l] = i <= l ? s->triangle[(i * n_l + l) * s->rows.ld + m] : 0.0;
+        c[l] = s->rhs[l * s->rows.ld + m];
         s->lambda[m * n_l + l] = 0.0;
         all |= 1u << l;
     }
@@ -337,36 +465,22 @@ static void solve_target(struct lsq *s, size_t m)
         if (explained > best) {
             best = explained;
             best_set = set;
-            memcpy(best_rotation, rotation, sizeof rotation);
+            memcpy(best_rotation, rotation, sizeof rotation); /* rows l, columns k */
             memcpy(s->lambda + m * n_l, x, n_l * sizeof *x);
         }
         if (set == all && explained >= 0.0)
             break; /* unconstrained solution is feasible */
     }
     s->n_basis[m] = (size_t)__builtin_popcount(best_set);
-    if (best_set == all)
-        return; /* the basis as it is spans the free columns */
-    for (size_t r = 0; r < s->n_rows; r++) {
-        double old[L_MAX];
-        for (size_t l = 0; l < n_l; l++)
-            old[l] = s->basis[(l * s->n_rows + r) * n_m + m];
-        for (size_t k = 0; k < n_l; k++) {
-            double value = 0.0;
-            for (size_t l = 0; k < s->n_basis[m] && l < n_l; l++)
-                value += old[l] * best_rotation[l][k];
-            s->basis[(k * s->n_rows + r) * n_m + m] = value;
-        }
-    }
 }
 
 /* Set the sum of squares of every block, penalty included; returns their total. */
 static double sum_squares(struct lsq *s, const double *theta)
 {
-    const size_t n_e = s->n_rows * s->n_targets;
     double total = 0.0;
     memset(s->sums, 0, s->n_blocks * sizeof *s->sums);
-    for (size_t e = 0; e < n_e; e++)
-        s->sums[block_of(s, e % s->n_targets)] += s->residual[e] * s->residual[e];
+    for (size_t m = 0; m < s->n_targets; m++)
+        s->sums[block_of(s, m)] += s->square[m];
     for (size_t i = 0; s->model->pull != NULL && i < s->n_theta; i++) {
         const double off = theta[i] - s->model->centre[i];
         s->sums[i / s->width] += s->block_weight[i / s->width] * s->model->pull[i] * off * off;
@@ -380,172 +494,168 @@ static double sum_squares(struct lsq *s, const double *theta)
 static double project_out(struct lsq *s, const double *theta)
 {
     const size_t n_m = s->n_targets, n_e = s->n_rows * n_m, n_l = s->n_linear;
+    const struct normal_kernels *kernels = kernels_of(s);
     s->model->law->eval(s->model, theta, &s->points, s->g, s->phi);
-    for (size_t e = 0; e < n_e; e++)
-        s->residual[e] = (s->y[e] - s->g[e]) * s->sw[e];
-    orthogonalise(s);
+    kernels->residuals(n_e, s->y, s->g, s->sw, s->residual);
+    kernels->orthogonalise(&s->rows, n_l, n_e, s->phi, s->sw, s->residual, s->basis, s->triangle,
+                           s->rhs);
     for (size_t m = 0; m < n_m; m++)
         solve_target(s, m);
-    for (size_t l = 0; l < n_l; l++) {
-        const double *restrict phi = s->phi + l * n_e;
-        for (size_t r = 0; r < s->n_rows; r++)
-            for (size_t m = 0; m < n_m; m++)
-                s->residual[r * n_m + m] -=
-                    s->lambda[m * n_l + l] * phi[r * n_m + m] * s->sw[r * n_m + m];
-    }
+    for (size_t l = 0; l < n_l; l++)
+        for (size_t m = 0; m < n_m; m++)
+            s->lambda_by_term[l * s->rows.ld + m] = s->lambda[m * n_l + l];
+    kernels->subtract(&s->rows, n_l, n_e, s->lambda_by_term, s->phi, s->sw, s->residual, s->square);
     return sum_squares(s, theta);
 }
 
-/* The own blocks' share of the matrix. */
+/* Products of the own columns with each other, the residual and the basis, into s->product. */
+static void multiply_columns(struct lsq *s)
+{
+    const size_t n_e = s->n_rows * s->n_targets, n_own = s->n_own, n_l = s->n_linear;
+    const struct normal_kernels *kernels = kernels_of(s);
+    for (size_t k = 0; k < n_own; k++)
+        s->column[k] = s->own + k * n_e;
+    s->column[n_own] = s->residual;
+    for (size_t l = 0; l < n_l; l++)
+        s->column[n_own + 1 + l] = s->basis + l * n_e;
+    s->column[n_own + 1 + n_l] = s->u;
+    if (n_own == 0)
+        return;
+    kernels->products(&s->rows, n_own, s->column, n_own, s->column, true, s->product);
+    kernels->products(&s->rows, n_own, s->column, 1 + n_l, s->column + n_own, false,
+                      s->product + n_own * n_own * s->rows.ld);
+}
+
+/* Of own columns k and l of target m, l <= k. */
+static double own_product(const struct lsq *s, size_t m, size_t k, size_t l)
+{
+    return s->product[(k * s->n_own + l) * s->rows.ld + m];
+}
+
+/* Of own column k of target m with the residual (l = 0) or basis vector l - 1. */
+static double right_product(const struct lsq *s, size_t m, size_t k, size_t l)
+{
+    const double *right = s->product + s->n_own * s->n_own * s->rows.ld;
+    return right[(k * (1 + s->n_linear) + l) * s->rows.ld + m];
+}
+
+/* The own blocks' share of matrix and gradient. */
 static void assemble_own(struct lsq *s)
 {
-    const size_t n_m = s->n_targets, n_e = s->n_rows * n_m, q = s->n_theta;
-    double *block = s->block;
-    memset(block, 0, s->n_own * (s->n_own + 1) / 2 * n_m * sizeof *block);
-    for (size_t k = 0; k < s->n_own; k++)
-        for (size_t l = 0; l <= k; l++, block += n_m) {
-            const double *restrict x = s->own + k * n_e, *restrict y = s->own + l * n_e;
-            double *restrict sum = block;
-            for (size_t r = 0; r < s->n_rows; r++)
-                for (size_t m = 0; m < n_m; m++)
-                    sum[m] += x[r * n_m + m] * y[r * n_m + m];
-        }
-    for (size_t m = 0; m < n_m; m++) {
+    const size_t q = s->n_theta;
+    for (size_t m = 0; m < s->n_targets; m++) {
         const size_t *column = s->model->own_column + m * s->n_own;
-        block = s->block + m;
-        for (size_t k = 0; k < s->n_own; k++)
-            for (size_t l = 0; l <= k; l++, block += n_m) {
-                s->matrix[column[k] * q + column[l]] += *block;
-                if (k != l)
-                    s->matrix[column[l] * q + column[k]] += *block;
+        for (size_t k = 0; k < s->n_own; k++) {
+            s->gradient[column[k]] -= right_product(s, m, k, 0);
+            for (size_t l = 0; l <= k; l++) {
+                const size_t a = column[k], b = column[l];
+                s->matrix[(a < b ? a : b) * q + (a < b ? b : a)] += own_product(s, m, k, l);
             }
+        }
+    }
+}
+
+/* Sum over the rows from `begin` to `end`, which have one v, into cell c. */
+static void assemble_cell(struct lsq *s, size_t begin, size_t end, size_t c)
+{
+    const size_t n_m = s->n_targets, n_own = s->n_own, n_l = s->n_linear, ld = s->rows.ld;
+    const struct normal_rows rows = {end - begin, n_m, ld};
+    double *along = s->cell_along + s->n_rows * n_l * ld; /* (n_own + 2 + L, ld) */
+    double *v = s->cell_v + c * s->n_v, *z = s->cell_z + c * s->n_theta, uu = 0.0, ur = 0.0;
+    for (size_t k = 0; k < n_own + n_l + 2; k++)
+        s->column[k] += begin * n_m;
+    kernels_of(s)->along(&rows, n_own + n_l + 2, s->column, s->u + begin * n_m, along);
+    for (size_t k = 0; k < n_own + n_l + 2; k++)
+        s->column[k] -= begin * n_m;
+    memset(z, 0, s->n_theta * sizeof *z);
+    for (size_t m = 0; m < n_m; m++) {
+        const size_t *column = s->model->own_column + m * n_own;
+        for (size_t k = 0; k < n_own; k++)
+            z[column[k]] += along[k * ld + m];
+        ur += along[n_own * ld + m];
+        uu += along[(n_own + 1 + n_l) * ld + m];
+    }
+    memcpy(s->cell_along + c * n_l * ld, along + (n_own + 1) * ld, n_l * ld * sizeof *along);
+    memcpy(v, s->v + begin * s->n_v, s->n_v * sizeof *v);
+    for (size_t i = 0; i < s->n_v; i++) {
+        z[i] += 0.5 * uu * v[i];
+        s->gradient[i] -= ur * v[i];
     }
 }
 
 /* The rank-one parts: with w = sum_m u_m own_m and z = w + |u|^2 v / 2 every row adds v z' + z v'.
- */
+ * Neighbours of one mixture and size have one v. */
 static void assemble_rank_one(struct lsq *s)
 {
-    const size_t n_m = s->n_targets, n_e = s->n_rows * n_m, q = s->n_theta;
-    memset(s->cross, 0, s->n_v * q * sizeof *s->cross);
-    for (size_t r = 0; r < s->n_rows; r++) {
-        const double *restrict v = s->v + r * s->n_v;
-        double *restrict z = s->w_row;
-        double uu = 0.0, ur = 0.0;
-        memset(z, 0, q * sizeof *z);
-        for (size_t m = 0; m < n_m; m++) {
-            const size_t e = r * n_m + m, *column = s->model->own_column + m * s->n_own;
-            uu += s->u[e] * s->u[e];
-            ur += s->u[e] * s->residual[e];
-            for (size_t k = 0; k < s->n_own; k++) {
-                z[column[k]] += s->own[k * n_e + e] * s->u[e];
-                s->gradient[column[k]] -= s->own[k * n_e + e] * s->residual[e];
-            }
-        }
-        for (size_t i = 0; i < s->n_v; i++) {
-            z[i] += 0.5 * uu * v[i];
-            s->gradient[i] -= ur * v[i];
-        }
-        for (size_t i = 0; i < s->n_v; i++) {
-            double *restrict row = s->cross + i * q;
-            for (size_t j = 0; j < q; j++)
-                row[j] += v[i] * z[j];
-        }
+    const size_t q = s->n_theta, n_v = s->n_v, ld = s->rows.ld, n_l = s->n_linear;
+    const struct normal_kernels *kernels = kernels_of(s);
+    size_t n_cells = 0;
+    for (size_t begin = 0, end; n_v > 0 && begin < s->n_rows; begin = end) {
+        const double *v = s->v + begin * n_v;
+        for (end = begin + 1; end < s->n_rows; end++)
+            if (memcmp(v, s->v + end * n_v, n_v * sizeof *v) != 0)
+                break;
+        assemble_cell(s, begin, end, n_cells++);
     }
-    for (size_t i = 0; i < s->n_v; i++)
-        for (size_t j = 0; j < q; j++) {
+    memset(s->cross, 0, n_v * q * sizeof *s->cross);
+    memset(s->follow_v, 0, n_l * ld * n_v * sizeof *s->follow_v);
+    if (n_cells == 0)
+        return;
+    kernels->multiply(n_cells, 1.0, n_v, s->cell_v, n_v, q, s->cell_z, q, false, s->cross, q);
+    kernels->multiply(n_cells, 1.0, n_l * ld, s->cell_along, n_l * ld, n_v, s->cell_v, n_v, false,
+                      s->follow_v, n_v);
+    for (size_t i = 0; i < n_v; i++) {
+        for (size_t j = i; j < n_v; j++)
+            s->matrix[i * q + j] += s->cross[j * q + i];
+        for (size_t j = i; j < q; j++)
             s->matrix[i * q + j] += s->cross[i * q + j];
-            s->matrix[j * q + i] += s->cross[i * q + j];
-        }
-}
-
-/* z = J' q for basis vector k of all targets: own part (n_own, M) and v part (n_v, M) into
- * s->project. */
-static void project_basis(struct lsq *s, size_t k)
-{
-    const size_t n_m = s->n_targets, n_e = s->n_rows * n_m;
-    const double *restrict q = s->basis + k * n_e;
-    memset(s->project, 0, (s->n_own + s->n_v) * n_m * sizeof *s->project);
-    for (size_t l = 0; l < s->n_own; l++) {
-        const double *restrict own = s->own + l * n_e;
-        double *restrict sum = s->project + l * n_m;
-        for (size_t r = 0; r < s->n_rows; r++)
-            for (size_t m = 0; m < n_m; m++)
-                sum[m] += own[r * n_m + m] * q[r * n_m + m];
-    }
-    for (size_t r = 0; r < s->n_rows; r++) {
-        const double *restrict v = s->v + r * s->n_v;
-        for (size_t m = 0; m < n_m; m++) {
-            const double f = s->u[r * n_m + m] * q[r * n_m + m];
-            double *restrict sum = s->project + s->n_own * n_m + m * s->n_v;
-            for (size_t i = 0; i < s->n_v; i++)
-                sum[i] += f * v[i];
-        }
     }
 }
 
 /* Kaufman: what the linear parameters can follow is taken out of the matrix. */
 static void eliminate_linear(struct lsq *s)
 {
-    const size_t n_m = s->n_targets, q = s->n_theta;
-    for (size_t k = 0; k < s->n_linear; k++) {
-        project_basis(s, k);
-        for (size_t m = 0; m < n_m; m++) {
-            if (k >= s->n_basis[m])
-                continue;
-            const size_t *column = s->model->own_column + m * s->n_own;
-            memset(s->z, 0, q * sizeof *s->z);
-            for (size_t i = 0; i < s->n_v; i++)
-                s->z[i] = s->project[s->n_own * n_m + m * s->n_v + i];
-            for (size_t l = 0; l < s->n_own; l++)
-                s->z[column[l]] += s->project[l * n_m + m];
-            for (size_t i = 0; i < q; i++) {
-                const double zi = s->z[i];
-                double *restrict row = s->matrix + i * q;
-                for (size_t j = 0; zi != 0.0 && j < q; j++)
-                    row[j] -= zi * s->z[j];
+    const size_t q = s->n_theta, n_l = s->n_linear;
+    size_t n = 0;
+    for (size_t m = 0; m < s->n_targets; m++) {
+        const size_t *column = s->model->own_column + m * s->n_own;
+        for (size_t k = 0; k < s->n_basis[m]; k++) {
+            double *z = s->follow + n++ * q;
+            memset(z, 0, q * sizeof *z);
+            for (size_t l = 0; l < n_l; l++) {
+                const double f = s->rotation[(m * L_MAX + l) * L_MAX + k];
+                const double *by_v = s->follow_v + (l * s->rows.ld + m) * s->n_v;
+                for (size_t i = 0; f != 0.0 && i < s->n_v; i++)
+                    z[i] += f * by_v[i];
+                for (size_t i = 0; f != 0.0 && i < s->n_own; i++)
+                    z[column[i]] += f * right_product(s, m, i, 1 + l);
             }
         }
     }
-}
-
-/* Upper triangle (n,n), rows `stride` apart, += factor x x'. */
-static void add_outer(size_t n, double factor, const double *restrict x, double *restrict matrix,
-                      size_t stride)
-{
-    for (size_t i = 0; i < n; i++) {
-        const double f = factor * x[i];
-        for (size_t j = i; j < n; j++)
-            matrix[i * stride + j] += f * x[j];
-    }
+    kernels_of(s)->multiply(n, -1.0, q, s->follow, q, q, s->follow, q, true, s->matrix, q);
 }
 
 /* Matrix and gradient of the one target m of a separable law, what its linear parameters can follow
  * taken out. */
 static void assemble_target(struct lsq *s, size_t m)
 {
-    const size_t n_m = s->n_targets, n_e = s->n_rows * n_m, n = s->width, q = s->n_theta;
+    const size_t n = s->width, q = s->n_theta;
     double *matrix = s->matrix + m * n * (q + 1), *gradient = s->gradient + m * n;
-    double *row = s->w_row, *along = s->project; /* (n), (n_linear, n): J' q of each basis vector */
-    for (size_t i = 0; i < n; i++)
-        memset(matrix + i * q, 0, n * sizeof *matrix);
-    memset(gradient, 0, n * sizeof *gradient);
-    memset(along, 0, s->n_basis[m] * n * sizeof *along);
-    for (size_t e = m; e < n_e; e += n_m) {
-        for (size_t k = 0; k < n; k++)
-            row[k] = s->own[k * n_e + e];
-        add_outer(n, 1.0, row, matrix, q);
-        for (size_t k = 0; k < n; k++)
-            gradient[k] -= row[k] * s->residual[e];
-        for (size_t l = 0; l < s->n_basis[m]; l++)
-            for (size_t k = 0; k < n; k++)
-                along[l * n + k] += row[k] * s->basis[l * n_e + e];
+    for (size_t k = 0; k < n; k++) {
+        gradient[k] = -right_product(s, m, k, 0);
+        for (size_t l = 0; l <= k; l++)
+            matrix[l * q + k] = own_product(s, m, k, l);
     }
-    for (size_t l = 0; l < s->n_basis[m]; l++)
-        add_outer(n, -1.0, along + l * n, matrix, q);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < i; j++)
-            matrix[i * q + j] = matrix[j * q + i];
+    for (size_t k = 0; k < s->n_basis[m]; k++) {
+        double *z = s->z;
+        memset(z, 0, n * sizeof *z);
+        for (size_t l = 0; l < s->n_linear; l++)
+            for (size_t i = 0; i < n; i++)
+                z[i] += s->rotation[(m * L_MAX + l) * L_MAX + k] * right_product(s, m, i, 1 + l);
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = i; j < n; j++)
+                matrix[i * q + j] -= z[i] * z[j];
+    }
 }
 
 /* Parameters are pulled to their centres. */
@@ -563,12 +673,11 @@ static void add_pull(struct lsq *s, size_t m, const double *theta)
 static void differentiate(struct lsq *s, const double *theta)
 {
     const size_t n_e = s->n_rows * s->n_targets;
+    const struct normal_kernels *kernels = kernels_of(s);
     s->model->law->jacobian(s->model, theta, &s->points, s->lambda, s->phi, s->own, s->u, s->v);
-    for (size_t e = 0; e < n_e; e++)
-        s->u[e] *= s->sw[e];
-    for (size_t k = 0; k < s->n_own; k++)
-        for (size_t e = 0; e < n_e; e++)
-            s->own[k * n_e + e] *= s->sw[e];
+    if (s->n_v > 0)
+        kernels->weigh(1, n_e, s->sw, s->u);
+    kernels->weigh(s->n_own, n_e, s->sw, s->own);
 }
 
 /* Matrix and gradient, of a separable law those of the targets that have moved, at the last
@@ -579,6 +688,7 @@ static void assemble(struct lsq *s, const double *theta)
         for (size_t m = 0; m < s->n_targets; m++)
             s->model->idle[m] = s->search[m].assembled;
         differentiate(s, theta);
+        multiply_columns(s);
         for (size_t m = 0; m < s->n_targets; m++)
             if (!s->model->idle[m]) {
                 assemble_target(s, m);
@@ -589,9 +699,12 @@ static void assemble(struct lsq *s, const double *theta)
     differentiate(s, theta);
     memset(s->matrix, 0, s->n_theta * s->n_theta * sizeof *s->matrix);
     memset(s->gradient, 0, s->n_theta * sizeof *s->gradient);
+    multiply_columns(s);
     assemble_own(s);
     assemble_rank_one(s);
     eliminate_linear(s);
+    if (s->model->pull != NULL)
+        add_pull(s, 0, theta);
 }
 
 /* Free parameters of block b: not on a bound that the gradient pushes against. Returns their
@@ -600,7 +713,8 @@ static size_t find_free(struct lsq *s, size_t b, const double *theta)
 {
     const size_t first = b * s->width;
     size_t n = 0;
-    for (size_t i = first; i < first + s->width; i++) {
+    for (size_t k = 0; k < s->width; k++) {
+        const size_t i = first + s->order[k];
         const bool low = theta[i] <= s->model->lower[i] && s->gradient[i] > 0.0;
         const bool high = theta[i] >= s->model->upper[i] && s->gradient[i] < 0.0;
         if (!low && !high)
@@ -630,25 +744,20 @@ static double gradient_cosine(const struct lsq *s, size_t b)
     return worst;
 }
 
-/* Cholesky of the n x n matrix in place: a = u'u, u in the upper triangle; false where a is not
- * positive definite. Right-looking, so that the inner loop runs along rows. */
-static bool factorise(double *a, size_t n)
+/* Where the free parameters of each single target end, into s->end; returns how many there are. */
+static size_t find_ends(struct lsq *s, size_t n_free, const size_t *free_index)
 {
-    for (size_t k = 0; k < n; k++) {
-        double *restrict pivot_row = a + k * n;
-        if (!(pivot_row[k] > 0.0))
-            return false;
-        const double inverse = 1.0 / sqrt(pivot_row[k]);
-        for (size_t j = k; j < n; j++)
-            pivot_row[j] *= inverse;
-        for (size_t i = k + 1; i < n; i++) {
-            const double f = pivot_row[i];
-            double *restrict row = a + i * n;
-            for (size_t j = i; f != 0.0 && j < n; j++)
-                row[j] -= f * pivot_row[j];
-        }
+    size_t n = 0;
+    for (size_t place = 0; place < s->n_private && n < n_free; place++)
+        if (s->order[place] == free_index[n]) /* both are in the same order */
+            s->end[n++] = s->order_end[place];
+    for (size_t k = n, after = SIZE_MAX, end = n; k-- > 0;) {
+        const size_t of_target = s->end[k];
+        end = of_target == after ? end : k + 1;
+        after = of_target;
+        s->end[k] = end;
     }
-    return true;
+    return n;
 }
 
 /* step = -(matrix + damping diag(scale))^-1 gradient on the free parameters of block b, 0
@@ -659,26 +768,23 @@ static bool solve_damped(struct lsq *s, size_t b)
     const size_t first = b * s->width, n_free = s->search[b].n_free;
     const size_t *free_index = s->free_index + first;
     const double *matrix = s->matrix + first * (s->n_theta + 1);
+    const size_t lda = padded(n_free);
     double *a = s->factor, *x = s->z;
     for (size_t i = 0; i < n_free; i++) {
         const size_t fi = free_index[i];
-        for (size_t j = i; j < n_free; j++)
-            a[i * n_free + j] = matrix[fi * s->n_theta + free_index[j]];
-        a[i * n_free + i] += s->search[b].damping * s->scale[first + fi];
+        double *row = a + i * lda;
+        for (size_t j = i; j < n_free; j++) {
+            const size_t fj = free_index[j];
+            row[j] = matrix[(fi < fj ? fi : fj) * s->n_theta + (fi < fj ? fj : fi)];
+        }
+        memset(row + n_free, 0, (lda - n_free) * sizeof *row);
+        row[i] += s->search[b].damping * s->scale[first + fi];
         x[i] = -s->gradient[first + fi];
     }
-    if (!factorise(a, n_free))
+    const size_t n_private = find_ends(s, n_free, free_index);
+    if (!kernels_of(s)->factorise(n_free, a, lda, s->end, n_private))
         return false;
-    for (size_t k = 0; k < n_free; k++) {
-        x[k] /= a[k * n_free + k];
-        for (size_t i = k + 1; i < n_free; i++)
-            x[i] -= a[k * n_free + i] * x[k];
-    }
-    for (size_t i = n_free; i-- > 0;) {
-        for (size_t j = i + 1; j < n_free; j++)
-            x[i] -= a[i * n_free + j] * x[j];
-        x[i] /= a[i * n_free + i];
-    }
+    kernels_of(s)->solve(n_free, a, lda, x);
     memset(s->step + first, 0, s->width * sizeof *s->step);
     for (size_t i = 0; i < n_free; i++)
         s->step[first + free_index[i]] = x[i];
@@ -692,20 +798,14 @@ static double clip_and_predict(struct lsq *s, size_t b, const double *theta)
     const size_t first = b * s->width, width = s->width;
     const double *matrix = s->matrix + first * (s->n_theta + 1), *gradient = s->gradient + first;
     double *trial = s->trial + first, *step = s->step + first;
-    double linear = 0.0, quadratic = 0.0;
+    double linear = 0.0;
     for (size_t i = 0; i < width; i++) {
         trial[i] = fmin(fmax(theta[first + i] + step[i], s->model->lower[first + i]),
                         s->model->upper[first + i]);
         step[i] = trial[i] - theta[first + i];
         linear += gradient[i] * step[i];
     }
-    for (size_t i = 0; i < width; i++) {
-        double row = 0.0;
-        for (size_t j = 0; step[i] != 0.0 && j < width; j++)
-            row += matrix[i * s->n_theta + j] * step[j];
-        quadratic += row * step[i];
-    }
-    return -2.0 * linear - quadratic;
+    return -2.0 * linear - kernels_of(s)->quadratic(width, matrix, s->n_theta, step);
 }
 
 static void update_scale(struct lsq *s, size_t b)
@@ -908,17 +1008,30 @@ double lsq_evaluate(struct lsq *s, const double *theta, double *lambda)
     return sum / s->weight_sum;
 }
 
-/* Row of the full Jacobian for entry e, columns theta then lambda. */
-static void jacobian_row(const struct lsq *s, size_t r, size_t m, double *row)
+/* Row of the full Jacobian for entry e where it is not zero: values and their columns, theta then
+ * lambda. Returns how many. */
+static size_t jacobian_row(const struct lsq *s, size_t r, size_t m, double *row, size_t *columns)
 {
     const size_t n_m = s->n_targets, n_e = s->n_rows * n_m, e = r * n_m + m;
-    memset(row, 0, (s->n_theta + n_m * s->n_linear) * sizeof *row);
-    for (size_t i = 0; i < s->n_v; i++)
+    size_t n = s->n_v;
+    for (size_t i = 0; i < s->n_v; i++) {
         row[i] = s->u[e] * s->v[r * s->n_v + i];
-    for (size_t k = 0; k < s->n_own; k++)
-        row[s->model->own_column[m * s->n_own + k]] += s->own[k * n_e + e];
-    for (size_t l = 0; l < s->n_linear; l++)
-        row[s->n_theta + m * s->n_linear + l] = s->phi[l * n_e + e] * s->sw[e];
+        columns[i] = i;
+    }
+    for (size_t k = 0; k < s->n_own; k++) {
+        const size_t column = s->model->own_column[m * s->n_own + k];
+        if (column < s->n_v) {
+            row[column] += s->own[k * n_e + e];
+        } else {
+            row[n] = s->own[k * n_e + e];
+            columns[n++] = column;
+        }
+    }
+    for (size_t l = 0; l < s->n_linear; l++) {
+        row[n] = s->phi[l * n_e + e] * s->sw[e];
+        columns[n++] = s->n_theta + m * s->n_linear + l;
+    }
+    return n;
 }
 
 void lsq_normal_matrix(struct lsq *s, const double *theta, double *matrix, size_t *n_entries)
@@ -934,10 +1047,11 @@ void lsq_normal_matrix(struct lsq *s, const double *theta, double *matrix, size_
             if (!(s->sw[r * s->n_targets + m] > 0.0))
                 continue;
             ++*n_entries;
-            double *row = s->full_row;
-            jacobian_row(s, r, m, row);
-            for (size_t i = 0; i < n; i++)
-                for (size_t j = 0; row[i] != 0.0 && j < n; j++)
-                    matrix[i * n + j] += row[i] * row[j];
+            const size_t n_row = jacobian_row(s, r, m, s->full_row, s->full_column);
+            for (size_t i = 0; i < n_row; i++) {
+                double *to = matrix + s->full_column[i] * n;
+                for (size_t j = 0; j < n_row; j++)
+                    to[s->full_column[j]] += s->full_row[i] * s->full_row[j];
+            }
         }
 }

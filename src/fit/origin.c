@@ -70,8 +70,9 @@ static enum mix_status predict_all(struct rolling *r, const struct mix_fit *fit,
     struct mix_model *model = NULL;
     enum mix_status status = mix_fit_model(fit, &model, err);
     if (status == MIX_OK)
-        status = mix_model_predict(model, params, r->data->n_rows, r->data->mixture,
-                                   r->data->n_params, r->data->n_tokens, r->predicted, err);
+        status = mix_model_predict_runs(model, params, r->data->n_rows, r->data->mixture,
+                                        r->data->unique, r->data->n_params, r->data->n_tokens,
+                                        r->predicted, err);
     mix_model_destroy(model);
     return status;
 }

@@ -89,32 +89,45 @@ static struct mix_table *align(const struct mix_fit *fit, const struct mix_table
             return NULL;
         }
         out->runs[row] = table->runs[r];
-        for (size_t j = 0; j < n_domains; j++)
+        for (size_t j = 0; j < n_domains; j++) {
             out->mixture[row * n_domains + j] = table->mixture[r * table->n_domains + position[j]];
+            out->epochs[row * n_domains + j] = table->epochs[r * table->n_domains + position[j]];
+        }
         for (size_t i = 0; i < n_pairs; i++)
             out->loss[row * n_pairs + i] = table->loss[r * table->n_targets + pairs[i].of_table];
     }
     return out;
 }
 
+/* The runs in the units of laws: N (R), then D (R), then what they see without a repeat (R,K). NULL
+ * = out of memory. */
+static double *scales_of(const struct mix_table *aligned)
+{
+    const size_t n = aligned->n_rows, n_domains = aligned->n_domains;
+    double *scales = malloc((n * (2 + n_domains) + 1) * sizeof *scales);
+    for (size_t r = 0; scales != NULL && r < n; r++) {
+        scales[r] = aligned->runs[r].n_params / 1e6;
+        scales[n + r] = aligned->runs[r].n_tokens / 1e9;
+        for (size_t j = 0; j < n_domains; j++)
+            scales[2 * n + r * n_domains + j] = mix_table_unique(aligned, r, j) / 1e9;
+    }
+    return scales;
+}
+
 static enum mix_status predict_rows(const struct mix_fit *fit, const struct mix_table *aligned,
                                     double *predicted, struct mix_error *err)
 {
     struct mix_model *model = NULL;
-    double *sizes = malloc((2 * aligned->n_rows + 1) * sizeof *sizes);
-    if (sizes == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", aligned->n_rows);
-    double *tokens = sizes + aligned->n_rows;
-    for (size_t r = 0; r < aligned->n_rows; r++) {
-        sizes[r] = aligned->runs[r].n_params / 1e6;
-        tokens[r] = aligned->runs[r].n_tokens / 1e9;
-    }
+    const size_t n = aligned->n_rows;
+    double *scales = scales_of(aligned);
+    if (scales == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", n);
     enum mix_status status = mix_fit_model(fit, &model, err);
     if (status == MIX_OK)
-        status = mix_model_predict(model, fit->params, aligned->n_rows, aligned->mixture, sizes,
-                                   tokens, predicted, err);
+        status = mix_model_predict_runs(model, fit->params, n, aligned->mixture, scales + 2 * n,
+                                        scales, scales + n, predicted, err);
     mix_model_destroy(model);
-    free(sizes);
+    free(scales);
     return status;
 }
 
@@ -289,16 +302,15 @@ out:
 struct means {
     struct mix_model *model;
     const struct mix_table *aligned;
-    double *sizes, *tokens; /* (R) */
-    double *weight;         /* (M) of the fit's targets; 0 = not measured */
-    double *losses;         /* (R,M) */
+    double *scales; /* see scales_of() */
+    double *weight; /* (M) of the fit's targets; 0 = not measured */
+    double *losses; /* (R,M) */
 };
 
 static void clear_means(struct means *means)
 {
     mix_model_destroy(means->model);
-    free(means->sizes);
-    free(means->tokens);
+    free(means->scales);
     free(means->weight);
     free(means->losses);
 }
@@ -309,16 +321,11 @@ static enum mix_status make_means(const struct mix_fit *fit, const struct mix_ta
 {
     const size_t n = aligned->n_rows, n_m = fit->spec.n_targets;
     *out = (struct means){.aligned = aligned,
-                          .sizes = malloc((n + 1) * sizeof(double)),
-                          .tokens = malloc((n + 1) * sizeof(double)),
+                          .scales = scales_of(aligned),
                           .weight = calloc(n_m, sizeof(double)),
                           .losses = malloc((n * n_m + 1) * sizeof(double))};
-    if (out->sizes == NULL || out->tokens == NULL || out->weight == NULL || out->losses == NULL)
+    if (out->scales == NULL || out->weight == NULL || out->losses == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", n);
-    for (size_t r = 0; r < n; r++) {
-        out->sizes[r] = aligned->runs[r].n_params / 1e6;
-        out->tokens[r] = aligned->runs[r].n_tokens / 1e9;
-    }
     for (size_t i = 0; i < n_pairs; i++)
         out->weight[pairs[i].of_fit] = fit->target_weight[pairs[i].of_fit];
     if (n_pairs == 0)
@@ -329,9 +336,11 @@ static enum mix_status make_means(const struct mix_fit *fit, const struct mix_ta
 static void mean_losses(const struct means *means, const double *params, double *mean)
 {
     const struct mix_table *aligned = means->aligned;
-    const size_t n_m = mix_model_spec(means->model)->n_targets;
-    const bool ok = mix_model_predict(means->model, params, aligned->n_rows, aligned->mixture,
-                                      means->sizes, means->tokens, means->losses, NULL) == MIX_OK;
+    const size_t n_m = mix_model_spec(means->model)->n_targets, n = aligned->n_rows;
+    const double *scales = means->scales;
+    const bool ok =
+        mix_model_predict_runs(means->model, params, n, aligned->mixture, scales + 2 * n, scales,
+                               scales + n, means->losses, NULL) == MIX_OK;
     for (size_t r = 0; r < aligned->n_rows; r++) {
         double sum = 0.0, weights = 0.0;
         for (size_t m = 0; m < n_m; m++) {

@@ -105,7 +105,15 @@ static void wire_table(struct wire *wire, void **out)
     X(start_objective, n_starts)                                                                   \
     X(optima, n_optima *n_params)                                                                  \
     X(train_by_target, n_targets)                                                                  \
-    X(seen_max, n_domains)
+    X(seen_max, n_domains)                                                                         \
+    X(supply, n_domains)
+
+#define HELD_ARRAYS(X)                                                                             \
+    X(held_out, n_held)                                                                            \
+    X(held_key, n_held)                                                                            \
+    X(held_n_params, n_held)                                                                       \
+    X(held_loss, n_held *n_targets)                                                                \
+    X(held_predicted, n_held *n_targets)
 
 static void wire_fit(struct wire *wire, void **out)
 {
@@ -116,13 +124,14 @@ static void wire_fit(struct wire *wire, void **out)
     wire_bytes(wire, &plain, sizeof plain);
     size_t n_domains = plain.spec.n_domains, n_targets = plain.spec.n_targets;
     size_t n_params = plain.n_params, n_starts = plain.n_starts, n_optima = plain.n_optima;
-    size_t n_by_target = plain.holdout_by_target ? n_targets : 0;
+    size_t n_by_target = plain.holdout_by_target ? n_targets : 0, n_held = plain.n_held;
     if (wire->mode == WIRE_READ) {
         *out = object = mix_fit_create(n_domains, n_targets, n_params, n_starts, n_optima);
-        wire->no_memory = !object;
-        if (!object)
+        wire->no_memory = !object || !mix_fit_hold(object, n_held);
+        if (wire->no_memory)
             return;
         FIT_ARRAYS(KEEP_POINTER)
+        HELD_ARRAYS(KEEP_POINTER)
         plain.holdout_by_target = object->holdout_by_target;
         *object = plain;
         if (n_by_target > 0 && !object->holdout_by_target) {
@@ -132,6 +141,7 @@ static void wire_fit(struct wire *wire, void **out)
     }
     assert(object);
     FIT_ARRAYS(WIRE_ARRAY)
+    HELD_ARRAYS(WIRE_ARRAY)
     WIRE_ARRAY(holdout_by_target, n_by_target)
 }
 

@@ -52,7 +52,8 @@ static void chain_key(struct mix_key *key, const char *what, const void *bytes, 
     key->lo = next.lo;
 }
 
-struct mix_key fit_table_key(const struct mix_data *data, const struct fit_names *names)
+struct mix_key fit_table_key(const struct mix_data *data, const struct fit_names *names,
+                             const char *laws)
 {
     struct mix_key key = {0, 0};
     const size_t n = data->n_rows;
@@ -60,6 +61,8 @@ struct mix_key fit_table_key(const struct mix_data *data, const struct fit_names
     chain_key(&key, "n_params", data->n_params, n * sizeof(double));
     chain_key(&key, "n_tokens", data->n_tokens, n * sizeof(double));
     chain_key(&key, "weight", data->weight, n * data->n_targets * sizeof(double));
+    if (strchr(laws, '+') != NULL) /* of a law with repetition */
+        chain_key(&key, "unique", data->unique, n * data->n_domains * sizeof(double));
     for (size_t e = 0; e < n * data->n_targets; e++)
         if (data->weight[e] > 0.0)
             chain_key(&key, "loss", &data->loss[e], sizeof(double));
@@ -90,7 +93,7 @@ bool mix_fit_sees_same_runs(const struct mix_fit *fit, const struct mix_table *t
     struct mix_key key = {0, 0};
     if (mix_table_select(table, &fit->selection, &data, NULL) == MIX_OK &&
         fit_names(table, data, &names, NULL) == MIX_OK)
-        key = fit_table_key(data, &names);
+        key = fit_table_key(data, &names, fit->spec.law);
     free(names.domains);
     free(names.targets);
     mix_data_destroy(data);
@@ -132,6 +135,10 @@ enum mix_status mix_fit_model(const struct mix_fit *fit, struct mix_model **out,
         return mix_fail(err, MIX_EFORMAT, "fit %s has %zu parameters where law %s has %zu",
                         fit->name, fit->n_params, fit->spec.law, expected);
     }
+    double supply[MIX_DOMAINS_MAX];
+    for (size_t k = 0; k < fit->spec.n_domains; k++)
+        supply[k] = fit->supply[k] / 1e9;
+    mix_model_set_supply(model, supply);
     *out = model;
     return MIX_OK;
 }
@@ -182,11 +189,14 @@ static void fill_facts(const struct mix_table *table, const struct mix_fit_optio
     fit->selection = options->selection;
     snprintf(fit->holdout_option, sizeof fit->holdout_option, "%s", options->holdout);
     fit->seed = options->seed;
-    fit->table_key = fit_table_key(data, &plan->names);
+    fit->table_key = fit_table_key(data, &plan->names, options->law);
     fit->n_rows = data->n_rows;
     fit->n_clusters = data->n_clusters;
-    for (size_t k = 0; k < data->n_domains; k++)
+    for (size_t k = 0; k < data->n_domains; k++) {
         snprintf(fit->domains[k], MIX_NAME_MAX, "%s", plan->names.domains[k]);
+        if (mix_law_repeats(options->law))
+            fit->supply[k] = table->domains[k].supply_tokens;
+    }
     for (size_t m = 0; m < data->n_targets; m++) {
         snprintf(fit->targets[m], MIX_NAME_MAX, "%s", plan->names.targets[m]);
         fit->target_domain[m] = data->target_domain[m];
@@ -276,9 +286,9 @@ static enum mix_status judge_training(const struct fit_plan *plan, struct mix_fi
                                       double *predicted, struct mix_error *err)
 {
     const struct mix_data *data = plan->data;
-    enum mix_status status =
-        mix_model_predict(lsq_model(plan->subfit[0].lsq), fit->params, data->n_rows, data->mixture,
-                          data->n_params, data->n_tokens, predicted, err);
+    enum mix_status status = mix_model_predict_runs(lsq_model(plan->subfit[0].lsq), fit->params,
+                                                    data->n_rows, data->mixture, data->unique,
+                                                    data->n_params, data->n_tokens, predicted, err);
     if (status == MIX_OK)
         status =
             mix_metrics_compute(data, fit->target_weight, predicted, NULL, -1, &fit->train, err);
@@ -304,8 +314,9 @@ enum mix_status fit_predict_rows(const struct fit_plan *plan, const struct subfi
     for (size_t r = 0; r < data->n_rows; r++) {
         double *of_row = predicted + r * data->n_targets;
         if (test[r] &&
-            mix_model_predict(model, work, 1, data->mixture + r * data->n_domains,
-                              data->n_params + r, data->n_tokens + r, of_row, NULL) != MIX_OK)
+            mix_model_predict_runs(model, work, 1, data->mixture + r * data->n_domains,
+                                   data->unique + r * data->n_domains, data->n_params + r,
+                                   data->n_tokens + r, of_row, NULL) != MIX_OK)
             for (size_t m = 0; m < data->n_targets; m++)
                 of_row[m] = NAN; /* smaller than the H of runs that are all larger: not scored */
     }
@@ -374,9 +385,37 @@ static void blind(struct mix_metrics *metrics)
     metrics->skill = metrics->n > 0 ? 0 : NAN;
 }
 
-static enum mix_status judge_split(const struct fit_plan *plan, const struct split *split,
-                                   size_t first_subfit, struct mix_fit *fit, double *predicted,
-                                   double *work, uint8_t *tested, struct mix_error *err)
+/* Keep what the law says of the tested rows. */
+static enum mix_status keep_predictions(const struct mix_table *table, const struct mix_data *data,
+                                        const double *predicted, const uint8_t *tested,
+                                        struct mix_fit *fit, struct mix_error *err)
+{
+    const size_t n_m = data->n_targets;
+    size_t n = fit->n_held;
+    for (size_t r = 0; r < data->n_rows; r++)
+        n += tested[r] != 0;
+    size_t at = fit->n_held;
+    if (!mix_fit_hold(fit, n))
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a hold-out");
+    for (size_t r = 0; r < data->n_rows; r++) {
+        if (!tested[r])
+            continue;
+        fit->held_out[at] = (int32_t)fit->n_holdouts;
+        fit->held_key[at] = table->runs[data->row[r]].key;
+        fit->held_n_params[at] = data->n_params[r] * 1e6;
+        for (size_t m = 0; m < n_m; m++)
+            fit->held_loss[at * n_m + m] =
+                data->weight[r * n_m + m] > 0.0 ? data->loss[r * n_m + m] : (double)NAN;
+        memcpy(fit->held_predicted + at * n_m, predicted + r * n_m, n_m * sizeof *predicted);
+        at++;
+    }
+    return MIX_OK;
+}
+
+static enum mix_status judge_split(const struct mix_table *table, const struct fit_plan *plan,
+                                   const struct split *split, size_t first_subfit,
+                                   struct mix_fit *fit, double *predicted, double *work,
+                                   uint8_t *tested, struct mix_error *err)
 {
     const struct mix_data *data = plan->data;
     struct mix_holdout *out = &fit->holdouts[fit->n_holdouts];
@@ -392,6 +431,8 @@ static enum mix_status judge_split(const struct fit_plan *plan, const struct spl
     if (status == MIX_OK)
         status =
             mix_metrics_compute(data, fit->target_weight, predicted, tested, -1, &out->law, err);
+    if (status == MIX_OK)
+        status = keep_predictions(table, data, predicted, tested, fit, err);
     if (status == MIX_OK && fit->n_holdouts == 0) {
         fit->holdout_by_target = calloc(data->n_targets, sizeof *fit->holdout_by_target);
         if (fit->holdout_by_target == NULL)
@@ -416,8 +457,9 @@ static enum mix_status judge_split(const struct fit_plan *plan, const struct spl
     return status;
 }
 
-static enum mix_status judge_holdouts(const struct fit_plan *plan, struct mix_fit *fit,
-                                      double *predicted, double *work, struct mix_error *err)
+static enum mix_status judge_holdouts(const struct mix_table *table, const struct fit_plan *plan,
+                                      struct mix_fit *fit, double *predicted, double *work,
+                                      struct mix_error *err)
 {
     uint8_t *tested = calloc(plan->data->n_rows, 1);
     if (tested == NULL)
@@ -425,8 +467,8 @@ static enum mix_status judge_holdouts(const struct fit_plan *plan, struct mix_fi
     enum mix_status status = MIX_OK;
     size_t first = 1;
     for (size_t i = 0; status == MIX_OK && i < plan->splits.n; i++) {
-        status =
-            judge_split(plan, &plan->splits.split[i], first, fit, predicted, work, tested, err);
+        status = judge_split(table, plan, &plan->splits.split[i], first, fit, predicted, work,
+                             tested, err);
         first += plan->splits.split[i].n_folds;
     }
     free(tested);
@@ -504,7 +546,7 @@ enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fi
     if (status == MIX_OK)
         status = judge_training(plan, fit, work, err);
     if (status == MIX_OK)
-        status = judge_holdouts(plan, fit, work, work + n_entries, err);
+        status = judge_holdouts(table, plan, fit, work, work + n_entries, err);
     if (status == MIX_OK)
         note_warnings(plan, fit);
 out:

@@ -298,12 +298,13 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
                              .mixture = calloc(n * n_k + 1, sizeof *sub->mixture),
                              .n_params = calloc(n + 1, sizeof *sub->n_params),
                              .n_tokens = calloc(n + 1, sizeof *sub->n_tokens),
+                             .unique = calloc(n * n_k + 1, sizeof *sub->unique),
                              .loss = calloc(n * n_m + 1, sizeof *sub->loss),
                              .weight = calloc(n * n_m + 1, sizeof *sub->weight),
                              .cluster = calloc(n + 1, sizeof *sub->cluster)};
     if (sub->row == NULL || sub->target == NULL || sub->target_domain == NULL ||
         sub->mixture == NULL || sub->n_params == NULL || sub->n_tokens == NULL ||
-        sub->loss == NULL || sub->weight == NULL || sub->cluster == NULL) {
+        sub->unique == NULL || sub->loss == NULL || sub->weight == NULL || sub->cluster == NULL) {
         mix_data_destroy(sub);
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu rows", n);
     }
@@ -318,6 +319,7 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
         sub->n_tokens[next] = data->n_tokens[r];
         sub->cluster[next] = data->cluster[r];
         memcpy(sub->mixture + next * n_k, data->mixture + r * n_k, n_k * sizeof(double));
+        memcpy(sub->unique + next * n_k, data->unique + r * n_k, n_k * sizeof(double));
         memcpy(sub->loss + next * n_m, data->loss + r * n_m, n_m * sizeof(double));
         memcpy(sub->weight + next * n_m, data->weight + r * n_m, n_m * sizeof(double));
         next++;

@@ -157,7 +157,7 @@ enum mix_status mix_job_model(const struct mix_job *job, const char *law, int fo
                                 .n_min = INFINITY,
                                 .h_min = 1e-4};
     snprintf(spec.law, sizeof spec.law, "%s", law);
-    bool has_terms = strcmp(spec.law, "capacity") != 0;
+    bool has_terms = !mix_law_is(spec.law, "capacity");
     for (size_t s = 0; s < job->n_scales; s++) {
         const struct mix_job_scale *scale = &job->scales[s], *first = &job->scales[0];
         spec.n_min = fmin(spec.n_min, scale->n_params / 1e6);
@@ -174,6 +174,8 @@ static void take_job(struct reader *in, const struct raw_job *raw)
 {
     struct mix_job *job = in->job;
     job->seed = 1;
+    job->command.loss_min = -INFINITY; /* results are recorded beside any evaluator */
+    job->command.loss_max = INFINITY;
     take_name(in, "job", raw->job, job->name, sizeof job->name);
     take_text(in, "file", raw->file, job->file, sizeof job->file);
     take_seed(in, "seed", raw->seed, &job->seed);
@@ -183,7 +185,8 @@ static void take_job(struct reader *in, const struct raw_job *raw)
     take_targets(in, raw);
     if (in->status != MIX_OK)
         return;
-    if (!raw->online && (!raw->scales || !raw->sweep)) /* a job for online mixing alone has none */
+    /* a job for online mixing alone has none */
+    if (!raw->online && !raw->agent && (!raw->scales || !raw->sweep))
         FAIL(in, "", "the key %s is missing.", raw->scales ? "sweep" : "scales");
     if (raw->scales)
         take_scales(in, "scales", raw->scales, raw->n_scales, &job->n_scales, &job->scales);
@@ -193,8 +196,10 @@ static void take_job(struct reader *in, const struct raw_job *raw)
     take_fit(in, raw->fit);
     take_bootstrap(in, raw->bootstrap);
     take_optimum(in, raw->optimum);
+    take_adaptive(in, raw->adaptive);
     take_confirm(in, raw);
     take_online(in, raw);
+    take_agent(in, raw);
 }
 
 enum mix_status mix_job_text(const char *path, char **out, struct mix_error *err)
@@ -319,8 +324,10 @@ void mix_job_destroy(struct mix_job *job)
     job_free_texts(command->n_environment, command->environment_value);
     free(command->environment);
     free(job->listed);
+    mix_table_destroy(job->chosen);
     free(job->confirm.scales);
     job_free_online(&job->online);
+    job_free_agent(&job->agent);
     free(job->domains);
     free(job->targets);
     free(job->scales);

@@ -12,12 +12,14 @@
 
 enum { SIZE_TEXT = 24, RUN_SEED_BITS = 31 };
 
-/* The runs of a scale: first all mixtures with one seed, then again those that have more. */
+/* The runs of a scale: first all mixtures with one seed, then again those that have more. Or one
+ * run that was chosen later. */
 struct block {
     size_t scale; /* of the job */
     size_t first; /* number of its first run */
     size_t n_mixtures, n_replicated, n_replicates;
-    double flops; /* of a run */
+    size_t chosen; /* row of job->chosen, or SIZE_MAX */
+    double flops;  /* of a run */
     char n_params[SIZE_TEXT], n_tokens[SIZE_TEXT];
 };
 
@@ -27,7 +29,8 @@ struct mix_plan {
     double *mixtures;      /* (n_mixtures,K) */
     struct mix_key *names; /* (n_mixtures) hashes that names are made from */
     struct mix_key *seeds; /* (n_mixtures) hashes that seeds are made from */
-    struct block *blocks;  /* (n_scales) the dearest first */
+    size_t n_blocks;
+    struct block *blocks; /* (n_blocks) the dearest first */
     size_t n_runs;
 };
 
@@ -40,6 +43,8 @@ double mix_job_flops(const struct mix_job_scale *scale)
 
 size_t mix_job_n_runs(const struct mix_job *job, const struct mix_job_scale *scale)
 {
+    if (scale->is_added)
+        return 0;
     const size_t n_all = job->given ? job->n_given : job->n_mixtures;
     const size_t n = scale->n_mixtures > 0 && scale->n_mixtures < n_all ? scale->n_mixtures : n_all;
     const size_t n_more = scale->n_replicated < n && !job->given ? scale->n_replicated : n;
@@ -87,7 +92,70 @@ static int compare_blocks(const void *a, const void *b)
     const struct block *x = a, *y = b;
     if (x->flops != y->flops)
         return x->flops > y->flops ? -1 : 1;
-    return (x->scale > y->scale) - (x->scale < y->scale);
+    if (x->scale != y->scale)
+        return x->scale > y->scale ? 1 : -1;
+    return (x->chosen + 1 > y->chosen + 1) - (x->chosen + 1 < y->chosen + 1); /* the design first */
+}
+
+/* Whether the design has mixture m with seed s at a scale. */
+static bool is_planned(const struct mix_job *job, size_t scale, size_t m, size_t s)
+{
+    const struct mix_job_scale *at = &job->scales[scale];
+    return !at->is_added && (at->n_mixtures == 0 || m < at->n_mixtures) &&
+           (s == 0 || m < at->n_replicated);
+}
+
+/* A design that has grown since has some of the runs that were chosen. */
+static bool in_design(const struct mix_plan *plan, size_t row, size_t scale)
+{
+    const struct mix_job *job = plan->job;
+    const size_t k = job->n_domains;
+    const struct mix_key key = job->chosen->runs[row].key;
+    const size_t n_replicates = job->scales[scale].n_replicates;
+    for (size_t m = 0; m < plan->n_mixtures; m++) {
+        const double *mixture = &plan->mixtures[m * k];
+        const bool same = memcmp(mixture, &job->chosen->asked[row * k], k * sizeof *mixture) == 0;
+        for (size_t s = 0; same && s < n_replicates; s++) {
+            struct mix_run run;
+            job_make_run(job, &job->scales[scale], mixture, s, &run);
+            if (run.key.hi == key.hi && run.key.lo == key.lo)
+                return is_planned(job, scale, m, s);
+        }
+    }
+    return false;
+}
+
+static void add_chosen(struct mix_plan *plan)
+{
+    const struct mix_job *job = plan->job;
+    for (size_t r = 0; job->chosen && !job->given && r < job->chosen->n_rows; r++) {
+        const struct mix_run *run = &job->chosen->runs[r];
+        size_t s = 0;
+        while (s + 1 < job->n_scales && (job->scales[s].n_params != run->n_params ||
+                                         job->scales[s].n_tokens != run->n_tokens))
+            s++;
+        if (in_design(plan, r, s))
+            continue;
+        plan->blocks[plan->n_blocks++] = (struct block){.scale = s,
+                                                        .n_mixtures = 1,
+                                                        .n_replicated = 1,
+                                                        .n_replicates = 1,
+                                                        .chosen = r,
+                                                        .flops = mix_job_flops(&job->scales[s])};
+    }
+}
+
+static void order_blocks(struct mix_plan *plan)
+{
+    qsort(plan->blocks, plan->n_blocks, sizeof *plan->blocks, compare_blocks);
+    plan->n_runs = 0;
+    for (size_t b = 0; b < plan->n_blocks; b++) {
+        struct block *block = &plan->blocks[b];
+        block->first = plan->n_runs;
+        plan->n_runs += block->chosen != SIZE_MAX
+                            ? 1
+                            : mix_job_n_runs(plan->job, &plan->job->scales[block->scale]);
+    }
 }
 
 static void make_blocks(struct mix_plan *plan)
@@ -98,8 +166,9 @@ static void make_blocks(struct mix_plan *plan)
         struct block *block = &plan->blocks[s];
         const bool some = scale->n_mixtures > 0 && scale->n_mixtures < plan->n_mixtures;
         block->scale = s;
+        block->chosen = SIZE_MAX;
         block->flops = mix_job_flops(scale);
-        block->n_mixtures = some ? scale->n_mixtures : plan->n_mixtures;
+        block->n_mixtures = scale->is_added ? 0 : some ? scale->n_mixtures : plan->n_mixtures;
         block->n_replicates = scale->n_replicates;
         block->n_replicated = scale->n_replicated < block->n_mixtures && !job->given
                                   ? scale->n_replicated
@@ -107,12 +176,11 @@ static void make_blocks(struct mix_plan *plan)
         exact_size(scale->n_params, block->n_params);
         exact_size(scale->n_tokens, block->n_tokens);
     }
-    qsort(plan->blocks, job->n_scales, sizeof *plan->blocks, compare_blocks);
-    for (size_t s = 0; s < job->n_scales; s++) {
-        struct block *block = &plan->blocks[s];
-        block->first = plan->n_runs;
-        plan->n_runs += mix_job_n_runs(job, &job->scales[block->scale]);
-    }
+    plan->n_blocks = job->n_scales;
+    order_blocks(plan);
+    add_chosen(plan);
+    if (plan->n_blocks > job->n_scales)
+        order_blocks(plan);
 }
 
 static void name_mixtures(struct mix_plan *plan)
@@ -133,13 +201,15 @@ enum mix_status mix_plan_create(const struct mix_job *job, struct mix_plan **out
 {
     struct mix_plan *plan = calloc(1, sizeof *plan);
     const size_t n = job->given ? job->n_given : job->n_mixtures, n_domains = job->n_domains;
+    const size_t n_chosen = job->chosen ? job->chosen->n_rows : 0;
     if (plan) {
-        *plan = (struct mix_plan){.job = job,
-                                  .n_mixtures = n,
-                                  .mixtures = calloc(n * n_domains + 1, sizeof(double)),
-                                  .names = calloc(n + 1, sizeof *plan->names),
-                                  .seeds = calloc(n + 1, sizeof *plan->seeds),
-                                  .blocks = calloc(job->n_scales + 1, sizeof *plan->blocks)};
+        *plan =
+            (struct mix_plan){.job = job,
+                              .n_mixtures = n,
+                              .mixtures = calloc(n * n_domains + 1, sizeof(double)),
+                              .names = calloc(n + 1, sizeof *plan->names),
+                              .seeds = calloc(n + 1, sizeof *plan->seeds),
+                              .blocks = calloc(job->n_scales + n_chosen + 1, sizeof *plan->blocks)};
     }
     if (!plan || !plan->mixtures || !plan->names || !plan->seeds || !plan->blocks) {
         mix_plan_destroy(plan);
@@ -148,7 +218,7 @@ enum mix_status mix_plan_create(const struct mix_job *job, struct mix_plan **out
     enum mix_status status = MIX_OK;
     if (job->given)
         memcpy(plan->mixtures, job->given, n * n_domains * sizeof *plan->mixtures);
-    else
+    else if (n > 0)
         status = mix_job_design(job, plan->mixtures, err);
     for (size_t i = 0; job->given && i < n; i++)
         job_round_mixture(n_domains, &plan->mixtures[i * n_domains]);
@@ -182,26 +252,35 @@ size_t mix_plan_n_runs(const struct mix_plan *plan)
 static const struct block *find_run(const struct mix_plan *plan, size_t i, size_t *mixture,
                                     size_t *replicate)
 {
-    const struct block *block = plan->blocks;
+    size_t low = 0, high = plan->n_blocks; /* the last one that begins at or before i */
     assert(i < plan->n_runs);
-    for (size_t s = 1; s < plan->job->n_scales && plan->blocks[s].first <= i; s++)
-        block = &plan->blocks[s];
+    while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        *(plan->blocks[middle].first <= i ? &low : &high) = middle;
+    }
+    const struct block *block = &plan->blocks[low];
     const size_t at = i - block->first, n = block->n_mixtures;
     *mixture = at < n ? at : (at - n) % block->n_replicated;
     *replicate = at < n ? 0 : 1 + (at - n) / block->n_replicated;
     return block;
 }
 
-void mix_plan_run(const struct mix_plan *plan, size_t i, struct mix_planned *out)
+/* What a run is made of. */
+struct making {
+    const struct mix_job *job;
+    const struct mix_job_scale *scale;
+    const double *mixture; /* (K) */
+    struct mix_key name, seed;
+    const char *n_params, *n_tokens;
+    size_t replicate;
+    double flops;
+};
+
+static void make_run(const struct making *making, struct mix_run *run)
 {
-    const struct mix_job *job = plan->job;
-    size_t m, replicate;
-    const struct block *block = find_run(plan, i, &m, &replicate);
-    const struct mix_job_scale *scale = &job->scales[block->scale];
-    const struct run_identity identity = {scale->n_params, scale->n_tokens, replicate};
-    out->scale = block->scale;
-    out->mixture = &plan->mixtures[m * job->n_domains];
-    struct mix_run *run = &out->run;
+    const struct mix_job *job = making->job;
+    const struct mix_job_scale *scale = making->scale;
+    const struct run_identity identity = {scale->n_params, scale->n_tokens, making->replicate};
     *run = (struct mix_run){
         .is_final = 1,
         .n_params = scale->n_params,
@@ -209,19 +288,67 @@ void mix_plan_run(const struct mix_plan *plan, size_t i, struct mix_planned *out
         .n_params_active = NAN,
         .n_tokens = scale->n_tokens,
         .n_tokens_planned = scale->n_tokens,
-        .flops = block->flops,
-        .seed = run_seed(job, plan->seeds[m], &identity),
+        .flops = making->flops,
+        .seed = run_seed(job, making->seed, &identity),
         .wall_s = NAN,
         .started = NAN,
         .ended = NAN,
     };
     /* The name is part of a run's identity, so it tells the mixture and not its place in the
      * design. The number of replicates is below 10000, so that the text always fits. */
-    snprintf(run->run, sizeof run->run, "%08" PRIx32 "-%s-%s-s%u", (uint32_t)plan->names[m].lo,
-             block->n_params, block->n_tokens, (unsigned)(uint16_t)(replicate + 1));
+    snprintf(run->run, sizeof run->run, "%08" PRIx32 "-%s-%s-s%u", (uint32_t)making->name.lo,
+             making->n_params, making->n_tokens, (unsigned)(uint16_t)(making->replicate + 1));
     memcpy(run->recipe, job->recipe, sizeof run->recipe);
     memcpy(run->schedule, job->schedule, sizeof run->schedule);
-    run->key = mix_run_key(run, out->mixture, job->n_domains);
+    run->key = mix_run_key(run, making->mixture, job->n_domains);
+}
+
+void job_make_run(const struct mix_job *job, const struct mix_job_scale *scale,
+                  const double *mixture, size_t replicate, struct mix_run *out)
+{
+    const size_t n_bytes = job->n_domains * sizeof *mixture;
+    char n_params[SIZE_TEXT], n_tokens[SIZE_TEXT];
+    exact_size(scale->n_params, n_params);
+    exact_size(scale->n_tokens, n_tokens);
+    const struct making making = {
+        .job = job,
+        .scale = scale,
+        .mixture = mixture,
+        .name = mix_key_make(0, "mixture", mixture, n_bytes),
+        .seed = mix_key_make(job->seed, "mixture", mixture, n_bytes),
+        .n_params = n_params,
+        .n_tokens = n_tokens,
+        .replicate = replicate,
+        .flops = mix_job_flops(scale),
+    };
+    make_run(&making, out);
+}
+
+void mix_plan_run(const struct mix_plan *plan, size_t i, struct mix_planned *out)
+{
+    const struct mix_job *job = plan->job;
+    size_t m, replicate;
+    const struct block *block = find_run(plan, i, &m, &replicate);
+    out->scale = block->scale;
+    if (block->chosen != SIZE_MAX) {
+        out->run = job->chosen->runs[block->chosen];
+        out->run.flops = block->flops;
+        out->mixture = &job->chosen->asked[block->chosen * job->n_domains];
+        return;
+    }
+    out->mixture = &plan->mixtures[m * job->n_domains];
+    const struct making making = {
+        .job = job,
+        .scale = &job->scales[block->scale],
+        .mixture = out->mixture,
+        .name = plan->names[m],
+        .seed = plan->seeds[m],
+        .n_params = block->n_params,
+        .n_tokens = block->n_tokens,
+        .replicate = replicate,
+        .flops = block->flops,
+    };
+    make_run(&making, &out->run);
 }
 
 static enum mix_status add_rows(const struct mix_plan *plan, struct mix_table *table,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* read_analysis.c - the sections fit, bootstrap, optimum and confirm. */
+/* read_analysis.c - the sections fit, bootstrap, optimum, adaptive and confirm. */
 #include "reader.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { STARTS_MAX = 100000, DRAWS_MAX = 1000000, SEEDS_MAX = 1000 };
+enum { STARTS_MAX = 100000, DRAWS_MAX = 1000000, SEEDS_MAX = 1000, ROUNDS_MAX = 1000 };
 static const double size_max = 1e18;
 
 void take_law(struct reader *in, const char *key, const char *text, const char **out)
@@ -13,6 +14,10 @@ void take_law(struct reader *in, const char *key, const char *text, const char *
     const char *names[16];
     size_t n = 0;
     int index = -1;
+    if (text && mix_law_repeats(text) && mix_law_find(text)) {
+        *out = text;
+        return;
+    }
     for (; n < 16 && mix_law_get(n); n++)
         names[n] = mix_law_name(mix_law_get(n));
     take_word(in, key, text, names, n, &index);
@@ -20,16 +25,19 @@ void take_law(struct reader *in, const char *key, const char *text, const char *
         *out = names[index];
 }
 
-/* "auto", "none", "scale", "both" or "mixture:0.3". */
+/* "auto", "none", "scale", "both", "mixture:0.3" or "mixture:4-fold". */
 static void check_holdout(struct reader *in, const char *text)
 {
     static const char *const words[] = {"auto", "none", "scale", "both", "mixture"};
     double share;
-    int ignored;
+    int ignored, n_folds = 0, length = 0;
     if (in->status != MIX_OK || !text)
         return;
     if (strncmp(text, "mixture:", 8) != 0)
         take_word(in, "fit.holdout", text, words, 5, &ignored);
+    else if (sscanf(text, "mixture:%4d-fold%n", &n_folds, &length) == 1 && length > 0 &&
+             text[length] == '\0' && n_folds >= 2)
+        return;
     else if (!parse_number(text + 8, &share) || share <= 0 || share >= 1)
         FAIL(in, "fit.holdout", "the share in \"%.40s\" is not between 0 and 1.", text);
 }
@@ -120,7 +128,7 @@ void take_fit(struct reader *in, const struct raw_fit *raw)
     take_law(in, "fit.law", raw->law, &law);
     take_word(in, "fit.form", raw->form, forms, 3, &form);
     fit->form = form_of[form];
-    if (form != 0 && strcmp(law, "capacity") != 0)
+    if (form != 0 && !mix_law_is(law, "capacity"))
         FAIL(in, "fit.form", "%s is a form of law capacity, not of %s.", forms[form], law);
     take_name(in, "fit.name", raw->name, name, sizeof name);
     fit->selection = defaults.selection;
@@ -309,6 +317,35 @@ void take_optimum(struct reader *in, const struct raw_optimum *raw)
     optimum->baseline_name = baselines[baseline];
     optimum->seed = 1;
     optimum->n_starts = 32;
+}
+
+void take_adaptive(struct reader *in, const struct raw_adaptive *raw)
+{
+    struct mix_job_adaptive *adaptive = &in->job->adaptive;
+    int criterion = MIX_NEXT_REGRET;
+    if (in->status != MIX_OK || !raw)
+        return;
+    if (in->job->optimum.n_params == 0)
+        FAIL(in, "adaptive", "there is no section optimum to make more certain.");
+    else if (in->job->n_draws < MIX_NEXT_DRAWS_MIN)
+        FAIL(in, "adaptive",
+             "runs are chosen by bootstrap draws: %zu are asked for, %d are needed.",
+             in->job->n_draws, MIX_NEXT_DRAWS_MIN);
+    adaptive->n_runs = mix_next_defaults().n_runs;
+    adaptive->flops = INFINITY;
+    take_count(in, "adaptive.runs", raw->runs, 1, MIX_NEXT_RUNS_MAX, &adaptive->n_runs);
+    take_number(in, "adaptive.flops", raw->flops, 1, 1e40, &adaptive->flops);
+    adaptive->worth = NAN;
+    take_number(in, "adaptive.worth", raw->worth, 0, 1e6, &adaptive->worth);
+    double cheapest = INFINITY;
+    for (size_t s = 0; s < in->job->n_scales; s++)
+        cheapest = fmin(cheapest, mix_job_flops(&in->job->scales[s]));
+    if (in->status == MIX_OK && adaptive->flops < cheapest)
+        FAIL(in, "adaptive.flops", "%g: the cheapest run takes %.4g.", adaptive->flops, cheapest);
+    take_word(in, "adaptive.criterion", raw->criterion, mix_next_criteria, MIX_NEXT_CRITERIA,
+              &criterion);
+    adaptive->criterion = (enum mix_next_criterion)criterion;
+    take_count(in, "adaptive.rounds", raw->rounds, 1, ROUNDS_MAX, &adaptive->n_rounds);
 }
 
 /* What is confirmed is trained as the runs of the sweep are, at scales of its own. */

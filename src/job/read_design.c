@@ -202,7 +202,7 @@ void take_design(struct reader *in, const struct raw_job *raw_job)
     static const struct raw_design prior = {.mixtures = one};
     const struct raw_design *raw = raw_job->design ? raw_job->design : &prior;
     struct mix_job *job = in->job;
-    if (in->status == MIX_OK && !raw_job->design && !raw_job->online)
+    if (in->status == MIX_OK && !raw_job->design && !raw_job->online && !raw_job->agent)
         FAIL(in, "", "the key design is missing.");
     if (in->status != MIX_OK)
         return;

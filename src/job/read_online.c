@@ -40,6 +40,9 @@ static void check_method(struct reader *in, size_t i)
         FAIL(in, key, "there is no method \"%.40s\"; did you mean %s?", name, near);
     else if (!mix_method_find(name))
         FAIL(in, key, "there is no method \"%.40s\"; known are %s.", name, list);
+    else if (strcmp(name, "agent") == 0)
+        FAIL(in, key, "%s is trained first, on a field to come from: the section agent does that.",
+             name);
     for (size_t j = 0; in->status == MIX_OK && j < i; j++)
         if (strcmp(in->job->online.methods[j], name) == 0)
             FAIL(in, key, "%s is in the list already.", name);
@@ -381,6 +384,7 @@ void take_online(struct reader *in, const struct raw_job *raw_job)
     online->n_seeds = 5;
     take_count(in, "online.seeds", raw->seeds, 1, SEEDS_MAX, &online->n_seeds);
     take_bool(in, "online.restricted", raw->restricted, &online->restricted);
+    take_bool(in, "online.analysis", raw->analysis, &online->analysis);
     take_mixer(in, raw->options);
     if (in->status == MIX_OK)
         take_trainer(in, raw);

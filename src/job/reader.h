@@ -78,12 +78,17 @@ void take_sweep(struct reader *in, const struct raw_job *raw);
 void take_fit(struct reader *in, const struct raw_fit *raw);
 void take_bootstrap(struct reader *in, const struct raw_bootstrap *raw);
 void take_optimum(struct reader *in, const struct raw_optimum *raw);
+void take_adaptive(struct reader *in, const struct raw_adaptive *raw);
 /** After the sweep: the trainer of its scales is the sweep's. */
 void take_confirm(struct reader *in, const struct raw_job *raw);
 /** After the sweep: the text is the sweep's, the shape that of the first scale. */
 void take_online(struct reader *in, const struct raw_job *raw);
 
+/** After the sweep, as for the section online. */
+void take_agent(struct reader *in, const struct raw_job *raw);
+
 void job_free_online(struct mix_job_online *online);
+void job_free_agent(struct mix_job_agent *agent);
 
 /** The trainer of each scale that has a shape, from the section embedded (NULL = its defaults). */
 void take_trainers(struct reader *in, const struct raw_embedded *raw, const char *list, size_t n,
@@ -109,6 +114,9 @@ size_t job_make_mixtures(const struct mix_job *job, size_t n, double *mixtures);
 double job_caps(const struct mix_job *job, double *caps);
 /** Bring a mixture onto the lattice of 1e-6. */
 void job_round_mixture(size_t n_domains, double *mixture);
+/** A run of a job: identity and what is known before it is made. */
+void job_make_run(const struct mix_job *job, const struct mix_job_scale *scale,
+                  const double *mixture, size_t replicate, struct mix_run *out);
 /** Number of mixtures of method lattice. */
 double job_lattice_points(const struct mix_job *job);
 

@@ -216,6 +216,11 @@ static const cyaml_schema_field_t optimum_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t adaptive_fields[] = {
+    MUST(raw_adaptive, rounds), MAY(raw_adaptive, runs),      MAY(raw_adaptive, flops),
+    MAY(raw_adaptive, worth),   MAY(raw_adaptive, criterion), CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t confirm_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("scales", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                struct raw_confirm, scales, n_scales, &scale_entry, 1, SCALES_MAX),
@@ -271,12 +276,86 @@ static const cyaml_schema_field_t online_fields[] = {
     MAY(raw_online, test_bytes),
     MAY(raw_online, test_share),
     MAY(raw_online, restricted),
+    MAY(raw_online, analysis),
     CYAML_FIELD_MAPPING_PTR("simulate", CYAML_FLAG_OPTIONAL, struct raw_online, simulate,
                             online_simulate_fields),
     CYAML_FIELD_MAPPING_PTR("command", CYAML_FLAG_OPTIONAL, struct raw_online, command,
                             online_command_fields),
     CYAML_FIELD_MAPPING_PTR("options", CYAML_FLAG_OPTIONAL, struct raw_online, options,
                             online_options_fields),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t agent_base_fields[] = {
+    MAY(raw_agent_base, tokens),
+    MAY(raw_agent_base, seeds),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t agent_simulate_fields[] = {
+    FREE("loss", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    FREE("low", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    FREE("high", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    MAY(raw_agent_simulate, rate),
+    MAY(raw_agent_simulate, forgetting),
+    MAY(raw_agent_simulate, spread),
+    MAY(raw_agent_simulate, noise),
+    MAY(raw_agent_simulate, seed),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t agent_command_fields[] = {
+    FREE("argv", JOB_FREE_LIST, CYAML_FLAG_DEFAULT),
+    MAY(raw_agent_command, time_limit),
+    MAY(raw_agent_command, grace),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t agent_training_fields[] = {
+    FREE("alpha", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    MAY(raw_agent_training, supervised),
+    MAY(raw_agent_training, updates),
+    MAY(raw_agent_training, width),
+    MAY(raw_agent_training, seeds),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t agent_transfer_fields[] = {
+    MUST(raw_agent_transfer, name),
+    FREE("source", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    FREE("target", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    MAY(raw_agent_transfer, scale),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t agent_transfer_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_agent_transfer, agent_transfer_fields),
+};
+
+static const cyaml_schema_field_t agent_fields[] = {
+    MAY(raw_agent, name),
+    FREE("source", JOB_FREE_LIST, CYAML_FLAG_DEFAULT),
+    FREE("target", JOB_FREE_LIST, CYAML_FLAG_DEFAULT),
+    CYAML_FIELD_MAPPING_PTR("base", CYAML_FLAG_OPTIONAL, struct raw_agent, base, agent_base_fields),
+    MAY(raw_agent, decisions),
+    MAY(raw_agent, tokens),
+    MAY(raw_agent, steps),
+    MAY(raw_agent, trajectories),
+    MAY(raw_agent, learning_rate),
+    MAY(raw_agent, feedback_bytes),
+    MAY(raw_agent, test_bytes),
+    MAY(raw_agent, test_share),
+    MAY(raw_agent, trainer),
+    CYAML_FIELD_MAPPING_PTR("simulate", CYAML_FLAG_OPTIONAL, struct raw_agent, simulate,
+                            agent_simulate_fields),
+    CYAML_FIELD_MAPPING_PTR("command", CYAML_FLAG_OPTIONAL, struct raw_agent, command,
+                            agent_command_fields),
+    CYAML_FIELD_MAPPING_PTR("training", CYAML_FLAG_OPTIONAL, struct raw_agent, training,
+                            agent_training_fields),
+    MAY(raw_agent, compare_seeds),
+    CYAML_FIELD_SEQUENCE_COUNT("transfers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct raw_agent, transfers, n_transfers, &agent_transfer_entry, 1,
+                               SCALES_MAX),
     CYAML_FIELD_END,
 };
 
@@ -297,8 +376,10 @@ static const cyaml_schema_field_t job_fields[] = {
     SECTION(raw_job, fit, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, bootstrap, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, optimum, CYAML_FLAG_OPTIONAL),
+    SECTION(raw_job, adaptive, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, confirm, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, online, CYAML_FLAG_OPTIONAL),
+    SECTION(raw_job, agent, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
 };
 

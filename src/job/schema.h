@@ -88,6 +88,10 @@ struct raw_optimum {
         *no_worse, *near, *lattice, *path; /* free: weights and caps */
 };
 
+struct raw_adaptive {
+    char *rounds, *runs, *flops, *worth, *criterion;
+};
+
 struct raw_confirm {
     char *seeds;
     struct raw_scale *scales;
@@ -109,10 +113,42 @@ struct raw_online_options {
 };
 
 struct raw_online { /* free: methods, settings */
-    char *name, *seeds, *steps, *trainer, *validation_bytes, *test_bytes, *test_share, *restricted;
+    char *name, *seeds, *steps, *trainer, *validation_bytes, *test_bytes, *test_share, *restricted,
+        *analysis;
     struct raw_online_simulate *simulate;
     struct raw_online_command *command;
     struct raw_online_options *options;
+};
+
+struct raw_agent_base {
+    char *tokens, *seeds;
+};
+
+struct raw_agent_simulate { /* free: loss, low, high */
+    char *rate, *forgetting, *spread, *noise, *seed;
+};
+
+struct raw_agent_command { /* free: argv */
+    char *time_limit, *grace;
+};
+
+struct raw_agent_training { /* free: alpha */
+    char *supervised, *updates, *width, *seeds;
+};
+
+struct raw_agent_transfer { /* free: source, target */
+    char *name, *scale;
+};
+
+struct raw_agent { /* free: source, target */
+    char *name, *decisions, *tokens, *steps, *trajectories, *learning_rate, *feedback_bytes,
+        *test_bytes, *test_share, *trainer, *compare_seeds;
+    struct raw_agent_transfer *transfers;
+    unsigned n_transfers;
+    struct raw_agent_base *base;
+    struct raw_agent_simulate *simulate;
+    struct raw_agent_command *command;
+    struct raw_agent_training *training;
 };
 
 struct raw_job {
@@ -128,8 +164,10 @@ struct raw_job {
     struct raw_fit *fit;
     struct raw_bootstrap *bootstrap;
     struct raw_optimum *optimum;
+    struct raw_adaptive *adaptive;
     struct raw_confirm *confirm;
     struct raw_online *online;
+    struct raw_agent *agent;
 };
 
 extern const cyaml_schema_value_t job_schema;

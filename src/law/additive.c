@@ -178,6 +178,15 @@ static void slopes(const struct mix_model *model, const struct separable_entry *
     mixing_slopes(model, at->theta, at->h, at->kept, slope);
 }
 
+static double token_slope(const struct mix_model *model, const struct separable_entry *at)
+{
+    const size_t k = separable_n_scales(model) - 1; /* the last scale term, where it is there */
+    if (!model->spec.has_token_term)
+        return 0.0;
+    return -at->linear[1 + k] * at->phi[(1 + k) * at->stride] *
+           exp(at->theta[2 * model->spec.n_domains + k]);
+}
+
 static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
                        double *params)
 {
@@ -222,6 +231,7 @@ static const struct separable_law target = {
     .value = value,
     .derivatives = derivatives,
     .slopes = slopes,
+    .token_slope = token_slope,
     .to_natural = to_natural,
     .from_natural = from_natural,
     .natural_rows = natural_rows,

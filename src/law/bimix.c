@@ -109,6 +109,11 @@ static void slopes(const struct mix_model *model, const struct separable_entry *
         slope[domain] = -loss * exp(at->theta[0]) / at->h[domain];
 }
 
+static double token_slope(const struct mix_model *model, const struct separable_entry *at)
+{
+    return model->n_own == 2 ? -at->linear[1] * at->phi[at->stride] * exp(at->theta[1]) : 0.0;
+}
+
 static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
                        double *params)
 {
@@ -146,6 +151,7 @@ static const struct separable_law target = {
     .value = value,
     .derivatives = derivatives,
     .slopes = slopes,
+    .token_slope = token_slope,
     .to_natural = to_natural,
     .from_natural = from_natural,
     .natural_rows = natural_rows,

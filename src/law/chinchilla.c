@@ -103,15 +103,17 @@ static void jacobian(struct mix_model *model, const double *theta, const struct 
         }
 }
 
-static void mixture_gradient(struct mix_model *model, const double *theta,
-                             const struct law_points *points, const double *lambda,
-                             const double *phi, double *dloss_dh)
+static void point_gradient(struct mix_model *model, const double *theta,
+                           const struct law_points *points, size_t r, const double *lambda,
+                           const double *phi, double *dloss_dh, double *dloss_dln_d)
 {
-    (void)theta;
-    (void)points;
-    (void)lambda;
-    (void)phi;
-    memset(dloss_dh, 0, model->spec.n_targets * model->spec.n_domains * sizeof *dloss_dh);
+    const size_t n_targets = model->spec.n_targets, n_e = points->n_rows * n_targets;
+    const size_t k = n_terms(model) - 1; /* the last term, where it is there */
+    memset(dloss_dh, 0, n_targets * model->spec.n_domains * sizeof *dloss_dh);
+    memset(dloss_dln_d, 0, n_targets * sizeof *dloss_dln_d);
+    for (size_t m = 0; model->spec.has_token_term && m < n_targets; m++)
+        dloss_dln_d[m] = -lambda[m * model->n_linear + 1 + k] *
+                         phi[(1 + k) * n_e + r * n_targets + m] * exp(theta[k * n_targets + m]);
 }
 
 static void to_natural(const struct mix_model *model, const double *theta, const double *lambda,
@@ -182,7 +184,7 @@ const struct mix_law mix_law_chinchilla = {
     .start = start,
     .eval = eval,
     .jacobian = jacobian,
-    .mixture_gradient = mixture_gradient,
+    .point_gradient = point_gradient,
     .to_natural = to_natural,
     .from_natural = from_natural,
     .natural_jacobian = natural_jacobian,

@@ -24,6 +24,8 @@
  * convex and decreasing: Newton from the left converges monotonically. F is flatter than sum x - C
  * itself, which saves half of the steps.
  *
+ * In law demand q is pulled to .28 and logits to 0, weakly; see competition.c.
+ *
  * Box: b, a, q in [1e-3, 8], p in [1e-3, 0.5], gamma in [0.1, 1], 0 < H < n_min.
  *
  * theta: ln b (M), gamma (M) = ln c - b ln x_ref, eta (H = n_min / (1 + exp(-eta))), then T of
@@ -34,6 +36,7 @@
 #define MIXSWEEP_COMPETITION_H
 
 #include "law_impl.h"
+#include "mixsweep/isa.h"
 
 enum competition_kind { COMPETITION_PLAIN, COMPETITION_TRANSFER, COMPETITION_DEMAND };
 
@@ -78,12 +81,47 @@ struct competition_values {
     double *b, *e, *ln_c, *ln_bc, *a; /* (M) */
     double *gamma;                    /* (M) 1 where the law has none */
     double *transfer;                 /* (M,K) T; unused by capacity */
-    double *q;                        /* (M) of one point */
     double *share;                    /* (M) of one point: d mu / d ln s */
+    double *point;                    /* (3 M + M K) one point */
+    double *q, *row, *block;          /* of the kernels */
     double h_low, ln_low;             /* H */
     double d_ln_h;                    /* d ln H / d eta */
     double p_size, p_token;
 };
+
+/** What eval leaves of the cells of the points, in model->cache; arrays (.., ld). */
+struct competition_cells {
+    size_t ld;
+    double *mu;       /* ln lambda, a guess for the next eval too */
+    double *ln_x;     /* (M) capacities */
+    double *term;     /* (M) c x^-b */
+    double *ln_noise; /* (M) ln max(n, h_min) */
+    double *sum;      /* (M) t^gamma */
+    double *power;    /* (M,K) h_j^gamma */
+};
+
+static inline struct competition_cells competition_cells_of(const struct mix_model *model)
+{
+    const size_t ld = model->cache_rows, n = model->spec.n_targets * ld;
+    double *x = model->cache + ld;
+    return (struct competition_cells){ld, model->cache, x, x + n, x + 2 * n, x + 3 * n, x + 4 * n};
+}
+
+/** The loops over points, once per instruction set. */
+struct competition_kernels {
+    /** As the functions of struct mix_law. */
+    void (*eval)(const struct mix_model *model, const struct competition_values *k,
+                 const struct law_points *points, double *g, double *phi);
+    void (*jacobian)(const struct mix_model *model, const struct competition_values *k,
+                     const struct law_points *points, const double *lambda, const double *phi,
+                     double *own, double *u, double *v);
+    /** competition_allocate() of as many problems as there are lanes: q (n, lanes), ln_n, total and
+     * mu (lanes), ln_x (n, stride). */
+    int (*allocate)(size_t n, const double *q, const double *e, double ln_low, const double *ln_n,
+                    const double *total, double *mu, double *ln_x, size_t stride);
+    size_t n_lanes;
+};
+const struct competition_kernels *competition_kernels(enum mix_isa isa);
 
 enum competition_kind competition_kind_of(const struct mix_model *model);
 struct competition_terms competition_terms_of(const struct mix_model *model);
@@ -102,9 +140,9 @@ void competition_eval(struct mix_model *model, const double *theta, const struct
 void competition_jacobian(struct mix_model *model, const double *theta,
                           const struct law_points *points, const double *lambda, const double *phi,
                           double *own, double *u, double *v);
-void competition_mixture_gradient(struct mix_model *model, const double *theta,
-                                  const struct law_points *points, const double *lambda,
-                                  const double *phi, double *dloss_dh);
+void competition_point_gradient(struct mix_model *model, const double *theta,
+                                const struct law_points *points, size_t r, const double *lambda,
+                                const double *phi, double *dloss_dh, double *dloss_dln_d);
 void competition_to_natural(const struct mix_model *model, const double *theta,
                             const double *lambda, double *params);
 void competition_from_natural(const struct mix_model *model, const double *params, double *theta,
@@ -117,7 +155,7 @@ double competition_least_size(const struct mix_model *model, const double *param
 /** The lines of a law's descriptor that the three families share. */
 #define COMPETITION_FUNCTIONS                                                                      \
     .layout = competition_layout, .start = competition_start, .eval = competition_eval,            \
-    .jacobian = competition_jacobian, .mixture_gradient = competition_mixture_gradient,            \
+    .jacobian = competition_jacobian, .point_gradient = competition_point_gradient,                \
     .to_natural = competition_to_natural, .from_natural = competition_from_natural,                \
     .natural_jacobian = competition_natural_jacobian, .param_name = competition_param_name,        \
     .least_size = competition_least_size

@@ -141,6 +141,16 @@ static void slopes(const struct mix_model *model, const struct separable_entry *
         slope[j] = at->linear[1] * at->phi[at->stride] * model->scratch[at->m * n_domains + j];
 }
 
+static double token_slope(const struct mix_model *model, const struct separable_entry *at)
+{
+    const size_t k = separable_n_scales(model) - 1; /* the last scale term, where it is there */
+    if (!model->spec.has_token_term)
+        return 0.0;
+    const double *scale = at->theta + at_scale(model, k);
+    return -at->linear[2 + k] * at->phi[(2 + k) * at->stride] * exp(scale[0]) -
+           at->linear[1] * at->phi[at->stride] * scale[1];
+}
+
 static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
                        double *params)
 {
@@ -195,6 +205,7 @@ static const struct separable_law target = {
     .value = value,
     .derivatives = derivatives,
     .slopes = slopes,
+    .token_slope = token_slope,
     .to_natural = to_natural,
     .from_natural = from_natural,
     .natural_rows = natural_rows,

@@ -178,6 +178,14 @@ static void slopes(const struct mix_model *model, const struct separable_entry *
     }
 }
 
+static double token_slope(const struct mix_model *model, const struct separable_entry *at)
+{
+    const size_t k = separable_n_scales(model) - 1; /* the last scale term, where it is there */
+    if (!model->spec.has_token_term)
+        return 0.0;
+    return -sum_and_term(model, at, k)[1] * values_of(model, at->m, k)[model->spec.n_domains + 1];
+}
+
 /* What A_j^(1/gamma) is multiplied by to give C, as theta holds A_j at n_min. */
 static double unit_of(const struct mix_model *model, size_t k, double power, double exponent)
 {
@@ -250,6 +258,7 @@ static const struct separable_law target = {
     .value = value,
     .derivatives = derivatives,
     .slopes = slopes,
+    .token_slope = token_slope,
     .to_natural = to_natural,
     .from_natural = from_natural,
     .natural_rows = natural_rows,

@@ -14,6 +14,7 @@ static const struct mix_law *const laws[] = {
     &mix_law_dml,      &mix_law_loglinear, &mix_law_bimix,  &mix_law_linear,   &mix_law_chinchilla};
 enum { N_LAWS = sizeof laws / sizeof laws[0] };
 static const double H_MIN = 1e-4;
+static const char REPETITION[] = "+repetition";
 
 const struct mix_law *mix_law_get(size_t index)
 {
@@ -23,9 +24,21 @@ const struct mix_law *mix_law_get(size_t index)
 const struct mix_law *mix_law_find(const char *name)
 {
     for (size_t i = 0; i < N_LAWS; i++)
-        if (strcmp(laws[i]->name, name) == 0)
+        if (mix_law_is(name, laws[i]->name))
             return laws[i];
     return NULL;
+}
+
+bool mix_law_repeats(const char *name)
+{
+    return strcmp(name + strcspn(name, "+"), REPETITION) == 0;
+}
+
+bool mix_law_is(const char *name, const char *family)
+{
+    const size_t length = strlen(family);
+    return strncmp(name, family, length) == 0 &&
+           (name[length] == '\0' || strcmp(name + length, REPETITION) == 0);
 }
 
 const char *mix_law_name(const struct mix_law *law)
@@ -50,7 +63,9 @@ static enum mix_status unknown_law(const char *name, struct mix_error *err)
 {
     char known[MIX_TEXT_MAX];
     mix_law_list(known);
-    return mix_fail(err, MIX_EINVAL, "there is no law %s; the laws are %s", name, known);
+    return mix_fail(err, MIX_EINVAL,
+                    "there is no law %s; the laws are %s, each also as LAW+repetition", name,
+                    known);
 }
 
 static enum mix_status check_counts(const struct mix_data *data, const char *const *targets,
@@ -98,6 +113,8 @@ enum mix_status mix_law_spec_from_data(const char *name, int form, const struct 
     enum mix_status status = law->check(data, domains, targets, &out, notes, err);
     if (status != MIX_OK)
         return status;
+    if (mix_law_repeats(name))
+        law_note_repetition(data, notes);
     struct mix_model *model = NULL;
     status = mix_model_create(&out, data->target_domain, &model, err);
     if (model == NULL)
@@ -146,8 +163,9 @@ enum mix_status mix_model_create(const struct mix_law_spec *spec, const int *tar
     struct mix_model *model = calloc(1, sizeof *model);
     if (model == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
-    model->law = law;
+    model->law = mix_law_repeats(spec->law) ? &mix_law_repetition : law;
     model->spec = *spec;
+    model->isa = mix_isa_best();
     model->ln_h_min = log(spec->h_min);
     model->ln_n_min = log(spec->n_min);
     model->ln_n_domains = log((double)spec->n_domains);
@@ -157,7 +175,7 @@ enum mix_status mix_model_create(const struct mix_law_spec *spec, const int *tar
     if (model->target_domain == NULL)
         goto fail;
     memcpy(model->target_domain, target_domain, n_targets * sizeof *target_domain);
-    status = law->layout(model, err);
+    status = model->law->layout(model, err);
     if (status == MIX_OK)
         status = law_points_create(1, spec->n_domains, &model->point_1, err);
     if (status != MIX_OK)
@@ -166,10 +184,13 @@ enum mix_status mix_model_create(const struct mix_law_spec *spec, const int *tar
     model->lambda_1 = calloc(n_targets * model->n_linear, sizeof *model->lambda_1);
     model->g_1 = calloc(n_targets, sizeof *model->g_1);
     model->phi_1 = calloc(n_targets * model->n_linear, sizeof *model->phi_1);
+    model->slope_1 = calloc(n_targets, sizeof *model->slope_1);
+    model->supply = calloc(spec->n_domains, sizeof *model->supply);
     status = mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
     if (model->theta_1 == NULL || model->lambda_1 == NULL || model->g_1 == NULL ||
-        model->phi_1 == NULL)
+        model->phi_1 == NULL || model->slope_1 == NULL || model->supply == NULL)
         goto fail;
+    mix_model_set_supply(model, NULL);
     status = law_model_reserve(model, 1, err);
     if (status != MIX_OK)
         goto fail;
@@ -199,6 +220,11 @@ void mix_model_destroy(struct mix_model *model)
     free(model->lambda_1);
     free(model->g_1);
     free(model->phi_1);
+    free(model->slope_1);
+    free(model->supply);
+    free(model->worth);
+    law_points_destroy(&model->effective);
+    mix_model_destroy(model->inner);
     free(model->cache);
     free(model);
 }
@@ -224,9 +250,15 @@ void mix_model_param_name(const struct mix_model *model, size_t p, const char *c
     model->law->param_name(model, p, domains, targets, name, unit);
 }
 
+void mix_model_set_supply(struct mix_model *model, const double *supply)
+{
+    for (size_t j = 0; j < model->spec.n_domains; j++)
+        model->supply[j] = supply == NULL || isnan(supply[j]) ? INFINITY : supply[j];
+}
+
 static enum mix_status one_point(struct mix_model *model, const double *params,
-                                 const double *mixture, double n_params, double n_tokens,
-                                 struct mix_error *err)
+                                 const double *mixture, const double *unique, double n_params,
+                                 double n_tokens, struct mix_error *err)
 {
     const double least = model->law->least_size(model, params);
     if (!(n_params >= least))
@@ -238,6 +270,7 @@ static enum mix_status one_point(struct mix_model *model, const double *params,
     if (!(n_params > 0.0) || !(n_tokens > 0.0))
         return mix_fail(err, MIX_EINVAL, "N = %g and D = %g must be positive", n_params, n_tokens);
     law_points_set(&model->point_1, 0, mixture, n_params, n_tokens);
+    law_points_set_unique(&model->point_1, 0, unique);
     law_model_reset(model);
     model->law->eval(model, model->theta_1, &model->point_1, model->g_1, model->phi_1);
     return MIX_OK;
@@ -257,9 +290,20 @@ enum mix_status mix_model_predict(struct mix_model *model, const double *params,
                                   const double *mixture, const double *n_params,
                                   const double *n_tokens, double *loss, struct mix_error *err)
 {
+    return mix_model_predict_runs(model, params, n_rows, mixture, NULL, n_params, n_tokens, loss,
+                                  err);
+}
+
+enum mix_status mix_model_predict_runs(struct mix_model *model, const double *params, size_t n_rows,
+                                       const double *mixture, const double *unique,
+                                       const double *n_params, const double *n_tokens, double *loss,
+                                       struct mix_error *err)
+{
+    const size_t n_domains = model->spec.n_domains;
     model->law->from_natural(model, params, model->theta_1, model->lambda_1);
     for (size_t r = 0; r < n_rows; r++) {
-        const enum mix_status status = one_point(model, params, mixture + r * model->spec.n_domains,
+        const double *of_run = unique != NULL ? unique + r * n_domains : model->supply;
+        const enum mix_status status = one_point(model, params, mixture + r * n_domains, of_run,
                                                  n_params[r], n_tokens[r], err);
         if (status != MIX_OK)
             return status;
@@ -273,26 +317,52 @@ enum mix_status mix_model_gradient(struct mix_model *model, const double *params
                                    double *loss, double *dloss_dh, struct mix_error *err)
 {
     model->law->from_natural(model, params, model->theta_1, model->lambda_1);
-    const enum mix_status status = one_point(model, params, mixture, n_params, n_tokens, err);
+    const enum mix_status status =
+        one_point(model, params, mixture, model->supply, n_params, n_tokens, err);
     if (status != MIX_OK)
         return status;
     one_point_losses(model, loss);
-    model->law->mixture_gradient(model, model->theta_1, &model->point_1, model->lambda_1,
-                                 model->phi_1, dloss_dh);
+    model->law->point_gradient(model, model->theta_1, &model->point_1, 0, model->lambda_1,
+                               model->phi_1, dloss_dh, model->slope_1);
     return MIX_OK;
+}
+
+enum mix_status mix_model_supply_gradient(struct mix_model *model, const double *params,
+                                          const double *mixture, double n_params, double n_tokens,
+                                          double *dloss_dsupply, struct mix_error *err)
+{
+    model->law->from_natural(model, params, model->theta_1, model->lambda_1);
+    const enum mix_status status =
+        one_point(model, params, mixture, model->supply, n_params, n_tokens, err);
+    if (status == MIX_OK)
+        law_supply_gradient(model, dloss_dsupply);
+    return status;
+}
+
+static size_t padded(size_t n)
+{
+    return (n + LANES_MOST - 1) / LANES_MOST * LANES_MOST;
 }
 
 enum mix_status law_points_create(size_t n_rows, size_t n_domains, struct law_points *points,
                                   struct mix_error *err)
 {
-    *points = (struct law_points){.n_rows = n_rows, .n_domains = n_domains, .capacity = n_rows};
+    const size_t ld = padded(n_rows);
+    *points =
+        (struct law_points){.n_rows = n_rows, .n_domains = n_domains, .capacity = n_rows, .ld = ld};
     points->h = calloc(n_rows * n_domains, sizeof(double));
     points->ln_h = calloc(n_rows * n_domains, sizeof(double));
+    points->unique = calloc(n_rows * n_domains, sizeof(double));
     points->n = calloc(n_rows, sizeof(double));
-    points->ln_n = calloc(n_rows, sizeof(double));
-    points->ln_d = calloc(n_rows, sizeof(double));
-    if (points->h == NULL || points->ln_h == NULL || points->n == NULL || points->ln_n == NULL ||
-        points->ln_d == NULL) {
+    points->ln_n = calloc(ld, sizeof(double));
+    points->ln_d = calloc(ld, sizeof(double));
+    points->cell = calloc(n_rows, sizeof *points->cell);
+    points->cell_ln_h = calloc(ld * n_domains, sizeof(double));
+    points->cell_n = calloc(ld, sizeof(double));
+    points->cell_ln_n = calloc(ld, sizeof(double));
+    if (points->h == NULL || points->ln_h == NULL || points->unique == NULL || points->n == NULL ||
+        points->ln_n == NULL || points->ln_d == NULL || points->cell == NULL ||
+        points->cell_ln_h == NULL || points->cell_n == NULL || points->cell_ln_n == NULL) {
         law_points_destroy(points);
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu points", n_rows);
     }
@@ -303,10 +373,41 @@ void law_points_destroy(struct law_points *points)
 {
     free(points->h);
     free(points->ln_h);
+    free(points->unique);
     free(points->n);
     free(points->ln_n);
     free(points->ln_d);
+    free(points->cell);
+    free(points->cell_ln_h);
+    free(points->cell_n);
+    free(points->cell_ln_n);
     *points = (struct law_points){0};
+}
+
+/* Row r begins a cell; the lanes of its block that have no cell yet are given the same one. */
+static void add_cell(struct law_points *points, size_t r)
+{
+    const size_t c = points->n_cells++;
+    const size_t end = c % LANES_MOST == 0 ? c + LANES_MOST : c + 1;
+    for (size_t i = c; i < end; i++) {
+        for (size_t j = 0; j < points->n_domains; j++)
+            points->cell_ln_h[j * points->ld + i] = points->ln_h[r * points->n_domains + j];
+        points->cell_n[i] = points->n[r];
+        points->cell_ln_n[i] = points->ln_n[r];
+    }
+}
+
+void law_points_find_cell(struct law_points *points, size_t r)
+{
+    const size_t n = points->n_domains, before = r - (r > 0);
+    bool same = r > 0 && points->n[before] == points->n[r];
+    for (size_t j = 0; same && j < n; j++)
+        same = points->h[before * n + j] == points->h[r * n + j];
+    if (r == 0)
+        points->n_cells = 0;
+    if (!same)
+        add_cell(points, r);
+    points->cell[r] = points->n_cells - 1;
 }
 
 void law_points_set(struct law_points *points, size_t r, const double *h, double n, double d)
@@ -314,20 +415,43 @@ void law_points_set(struct law_points *points, size_t r, const double *h, double
     for (size_t j = 0; j < points->n_domains; j++) {
         points->h[r * points->n_domains + j] = h[j];
         points->ln_h[r * points->n_domains + j] = log(h[j]);
+        points->unique[r * points->n_domains + j] = INFINITY;
     }
     points->n[r] = n;
     points->ln_n[r] = log(n);
     points->ln_d[r] = log(d);
+    law_points_find_cell(points, r);
+}
+
+void law_points_set_unique(struct law_points *points, size_t r, const double *unique)
+{
+    memcpy(points->unique + r * points->n_domains, unique, points->n_domains * sizeof *unique);
+}
+
+/* Room for R points in the law under LAW+repetition, which has no cache of its own. */
+static enum mix_status reserve_inner(struct mix_model *model, size_t n_rows, struct mix_error *err)
+{
+    if (n_rows > model->effective.capacity) {
+        law_points_destroy(&model->effective);
+        const enum mix_status status =
+            law_points_create(n_rows, model->spec.n_domains, &model->effective, err);
+        if (status != MIX_OK)
+            return status;
+    }
+    return law_model_reserve(model->inner, n_rows, err);
 }
 
 enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct mix_error *err)
 {
+    if (model->inner != NULL)
+        return reserve_inner(model, n_rows, err);
     if (n_rows > model->cache_rows) {
-        double *cache = realloc(model->cache, n_rows * model->cache_row * sizeof *cache);
+        const size_t n_padded = padded(n_rows);
+        double *cache = realloc(model->cache, n_padded * model->cache_row * sizeof *cache);
         if (cache == NULL)
             return mix_fail(err, MIX_ENOMEM, "out of memory for %zu points", n_rows);
         model->cache = cache;
-        model->cache_rows = n_rows;
+        model->cache_rows = n_padded;
     }
     law_model_reset(model);
     return MIX_OK;
@@ -335,8 +459,17 @@ enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct
 
 void law_model_reset(struct mix_model *model)
 {
+    if (model->inner != NULL)
+        law_model_reset(model->inner);
     for (size_t r = 0; r < model->cache_rows; r++)
-        model->cache[r * model->cache_row] = NAN;
+        model->cache[r] = NAN;
     if (model->idle != NULL)
         memset(model->idle, 0, model->spec.n_targets * sizeof *model->idle);
+}
+
+void law_model_set_isa(struct mix_model *model, enum mix_isa isa)
+{
+    model->isa = isa;
+    if (model->inner != NULL)
+        law_model_set_isa(model->inner, isa);
 }

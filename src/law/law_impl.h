@@ -13,16 +13,27 @@
 
 #include <gsl/gsl_rng.h>
 
+#include "mixsweep/isa.h"
 #include "mixsweep/law.h"
+
+/** Doubles of a vector at most. */
+enum { LANES_MOST = 8 };
 
 /** R points with the logarithms that every law needs. Owns its arrays. */
 struct law_points {
     size_t n_rows, n_domains, capacity;
-    double *h;    /* (R,K) */
-    double *ln_h; /* (R,K); -inf where h = 0 */
-    double *n;    /* (R) 1e6 parameters */
-    double *ln_n; /* (R) */
-    double *ln_d; /* (R) of 1e9 tokens */
+    size_t ld;         /* rows and cells, rounded up to a multiple of LANES_MOST */
+    size_t n_cells;    /* neighbouring rows of one mixture and size are a cell */
+    size_t *cell;      /* (R) */
+    double *cell_ln_h; /* (K,ld) */
+    double *cell_n;    /* (ld) */
+    double *cell_ln_n; /* (ld) */
+    double *h;         /* (R,K) */
+    double *ln_h;      /* (R,K); -inf where h = 0 */
+    double *unique;    /* (R,K) tokens that can be seen without a repeat, 1e9; INFINITY = no end */
+    double *n;         /* (R) 1e6 parameters */
+    double *ln_n;      /* (R) */
+    double *ln_d;      /* (R) of 1e9 tokens */
 };
 
 /** What starts are scaled by. */
@@ -41,6 +52,7 @@ enum law_targets {
 
 struct mix_model {
     const struct mix_law *law;
+    enum mix_isa isa; /* of its loops: the best here, see law_model_set_isa() */
     struct mix_law_spec spec;
     int *target_domain; /* (M) */
     size_t n_theta;     /* Q */
@@ -51,8 +63,8 @@ struct mix_model {
     size_t n_params;                   /* P */
     size_t n_gauge;                    /* natural parameters that others follow from */
     bool *idle; /* (M) of a separable law: eval and jacobian may leave these targets out */
-    double *pull, *centre; /* (Q) pull (theta - centre)^2 is added to the mean squared residual of a
-                              separable law's target; NULL = nothing */
+    double *pull, *centre; /* (Q) pull (theta - centre)^2 is added to the mean squared residual, of
+                              a separable law to that of the target; NULL = nothing */
     size_t *own_column;    /* (M, n_own) column of theta */
     double *lower, *upper; /* (Q) box of theta */
     double ln_h_min, ln_n_min, ln_n_domains;
@@ -62,8 +74,13 @@ struct mix_model {
     double *theta_1;     /* (Q) for the one-point functions */
     double *lambda_1;    /* (M,L) */
     double *g_1, *phi_1; /* (M), (L,M) */
+    double *slope_1;     /* (M) */
     struct law_points point_1;
-    double *cache; /* (R, cache_row) what eval leaves for jac */
+    double *supply;              /* (K) tokens of each domain for the one-point functions, 1e9 */
+    struct mix_model *inner;     /* of LAW+repetition: the model of LAW; else NULL */
+    struct law_points effective; /* of LAW+repetition: the points as LAW sees them */
+    struct law_worth *worth;     /* (K) scratch of LAW+repetition */
+    double *cache;               /* (R, cache_row) what eval leaves for jac */
     size_t cache_rows, cache_row;
     size_t cache_entry; /* of a separable law: numbers of one (row, target) */
 };
@@ -88,10 +105,10 @@ struct mix_law {
     /** Derivatives at the theta of the last eval, for linear parameters lambda (M,L). */
     void (*jacobian)(struct mix_model *model, const double *theta, const struct law_points *points,
                      const double *lambda, const double *phi, double *own, double *u, double *v);
-    /** d loss / d h at the one point of the last eval: (M,K). */
-    void (*mixture_gradient)(struct mix_model *model, const double *theta,
-                             const struct law_points *points, const double *lambda,
-                             const double *phi, double *dloss_dh);
+    /** d loss / d h and d loss / d ln D at point r of the last eval: (M,K), (M). */
+    void (*point_gradient)(struct mix_model *model, const double *theta,
+                           const struct law_points *points, size_t r, const double *lambda,
+                           const double *phi, double *dloss_dh, double *dloss_dln_d);
     void (*to_natural)(const struct mix_model *model, const double *theta, const double *lambda,
                        double *params);
     void (*from_natural)(const struct mix_model *model, const double *params, double *theta,
@@ -105,16 +122,33 @@ struct mix_law {
 };
 
 extern const struct mix_law mix_law_capacity, mix_law_transfer, mix_law_demand, mix_law_chinchilla,
-    mix_law_additive, mix_law_joint, mix_law_bimix, mix_law_dml, mix_law_loglinear, mix_law_linear;
+    mix_law_additive, mix_law_joint, mix_law_bimix, mix_law_dml, mix_law_loglinear, mix_law_linear,
+    mix_law_repetition;
+
+/** Say in the notes where no run repeats anything, so that r1 is not to be known. */
+void law_note_repetition(const struct mix_data *data, char notes[MIX_TEXT_MAX]);
+
+/** d loss / d supply (M,K) at the one point of the last evaluation; 0 of laws without repetition.
+ */
+void law_supply_gradient(struct mix_model *model, double *dloss_dsupply);
 
 enum mix_status law_points_create(size_t n_rows, size_t n_domains, struct law_points *points,
                                   struct mix_error *err);
 void law_points_destroy(struct law_points *points);
-/** Set row r; sizes in 1e6 parameters and 1e9 tokens. */
+/** Set row r, without an end to any domain, in ascending order from 0 on; sizes in 1e6 parameters
+ * and 1e9 tokens. */
 void law_points_set(struct law_points *points, size_t r, const double *h, double n, double d);
+/** Set what row r can see without a repeat: (K) 1e9 tokens. */
+void law_points_set_unique(struct law_points *points, size_t r, const double *unique);
+
+/** Put row r, set but for its cell, into one; in ascending order from 0 on. */
+void law_points_find_cell(struct law_points *points, size_t r);
 
 /** Make room for R rows in the cache between eval and jacobian. */
 enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct mix_error *err);
+
+/** Use an instruction set that all ranks have. */
+void law_model_set_isa(struct mix_model *model, enum mix_isa isa);
 
 /** Forget warm starts kept in the cache and idle targets, so that the next eval depends on its
  * arguments alone. */

@@ -142,19 +142,20 @@ void separable_jacobian(struct mix_model *model, const double *theta,
     }
 }
 
-void separable_mixture_gradient(struct mix_model *model, const double *theta,
-                                const struct law_points *points, const double *lambda,
-                                const double *phi, double *dloss_dh)
+void separable_point_gradient(struct mix_model *model, const double *theta,
+                              const struct law_points *points, size_t r, const double *lambda,
+                              const double *phi, double *dloss_dh, double *dloss_dln_d)
 {
     const struct separable_law *law = model->law->separable;
     if (law->unpack != NULL)
         law->unpack(model, theta);
-    struct separable_entry at = entry_of(model, points, 0);
+    struct separable_entry at = entry_of(model, points, r);
     for (size_t m = 0; m < model->spec.n_targets; m++) {
         enter_target(model, theta, m, &at);
         at.linear = lambda + m * model->n_linear;
-        at.phi = phi + m;
+        at.phi = phi + r * model->spec.n_targets + m;
         law->slopes(model, &at, dloss_dh + m * model->spec.n_domains);
+        dloss_dln_d[m] = law->token_slope != NULL ? law->token_slope(model, &at) : 0.0;
     }
 }
 

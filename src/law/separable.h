@@ -57,6 +57,8 @@ struct separable_law {
                         double *own);
     /** slope (K) out: derivatives of the loss by h. */
     void (*slopes)(const struct mix_model *model, const struct separable_entry *at, double *slope);
+    /** The derivative of the loss by ln D; NULL where D is no part of the law. */
+    double (*token_slope)(const struct mix_model *model, const struct separable_entry *at);
     /** Natural parameters (P / M) of the target and back. */
     void (*to_natural)(const struct mix_model *model, const double *theta, const double *linear,
                        double *params);
@@ -74,9 +76,9 @@ void separable_eval(struct mix_model *model, const double *theta, const struct l
 void separable_jacobian(struct mix_model *model, const double *theta,
                         const struct law_points *points, const double *lambda, const double *phi,
                         double *own, double *u, double *v);
-void separable_mixture_gradient(struct mix_model *model, const double *theta,
-                                const struct law_points *points, const double *lambda,
-                                const double *phi, double *dloss_dh);
+void separable_point_gradient(struct mix_model *model, const double *theta,
+                              const struct law_points *points, size_t r, const double *lambda,
+                              const double *phi, double *dloss_dh, double *dloss_dln_d);
 void separable_to_natural(const struct mix_model *model, const double *theta, const double *lambda,
                           double *params);
 void separable_from_natural(const struct mix_model *model, const double *params, double *theta,
@@ -90,7 +92,7 @@ double separable_least_size(const struct mix_model *model, const double *params)
 /** What is alike in the table entries of separable laws. */
 #define SEPARABLE_FUNCTIONS                                                                        \
     .eval = separable_eval, .jacobian = separable_jacobian,                                        \
-    .mixture_gradient = separable_mixture_gradient, .to_natural = separable_to_natural,            \
+    .point_gradient = separable_point_gradient, .to_natural = separable_to_natural,                \
     .from_natural = separable_from_natural, .natural_jacobian = separable_natural_jacobian,        \
     .param_name = separable_param_name, .least_size = separable_least_size
 

@@ -263,9 +263,16 @@ static enum mix_status run_task(void *context, size_t i, void *record, struct mi
         return mix_fail(err, MIX_ENOMEM, "out of memory for a trajectory");
     }
     name_run(campaign, task, &one->runs[0]);
-    enum mix_status status = task->is_static ? run_static(campaign, task, trajectory, poll, err)
-                                             : run_steered(campaign, task, trajectory, poll, err);
-    keep_trajectory(trajectory, setting, one);
+    const struct campaign_case which = case_of(task);
+    enum mix_status status = MIX_OK;
+    if (task->role == MIX_ONLINE_ANALYSIS)
+        status = campaign_analyse(campaign, task, &which, trajectory, poll, err);
+    else if (task->is_static)
+        status = run_static(campaign, task, trajectory, poll, err);
+    else
+        status = run_steered(campaign, task, trajectory, poll, err);
+    if (task->role != MIX_ONLINE_ANALYSIS) /* the run itself is there already */
+        keep_trajectory(trajectory, setting, one);
     if (status == MIX_ENUMERIC) { /* it has diverged: a result */
         one->runs[0].diverged = 1;
         for (size_t k = 0; k < one->n_groups; k++)
@@ -478,7 +485,7 @@ static enum mix_status run_stage(struct campaign *campaign, const char *name, pl
 static void find_width(struct campaign *campaign)
 {
     const struct mix_job_online *online = &campaign->job->online;
-    size_t n_points = 2, n_rounds = 1;
+    size_t n_points = 2, n_rounds = CAMPAIGN_PROBES;
     for (size_t s = 0; s < online->n_settings; s++)
         for (size_t e = 0; e < campaign->n_entries; e++) {
             const struct campaign_case which = campaign_case_of(&campaign->entries[e], s, 0);
@@ -540,6 +547,8 @@ enum mix_status mix_campaign_run(struct mix_ranks *ranks, const struct mix_job *
         status = run_stage(&campaign, "steered runs", campaign_plan_steered, false, err);
     if (status == MIX_OK)
         status = run_stage(&campaign, "final runs", campaign_plan_final, false, err);
+    if (status == MIX_OK && job->online.analysis)
+        status = run_stage(&campaign, "analysis", campaign_plan_analysis, false, err);
     if (status == MIX_OK)
         status = share_known(&campaign, err);
     if (status == MIX_OK && online != NULL) {

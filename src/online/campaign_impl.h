@@ -34,6 +34,8 @@ enum mix_status campaign_check_abilities(const struct campaign_world *world, str
 
 /* ---- what there is to do (campaign_plan.c) ---- */
 
+enum { CAMPAIGN_PROBES = 3 }; /* points of a run at which it is analysed */
+
 /** The lines of the table: methods, and restricted ones alone and before Aioli. */
 enum mix_status campaign_entries(const struct mix_job *job, struct mix_online_entry **out,
                                  size_t *n_out, struct mix_error *err);
@@ -101,10 +103,21 @@ struct mix_key campaign_static_key(const struct campaign *campaign, size_t setti
 
 const struct campaign_known *campaign_find(const struct campaign *campaign, struct mix_key key);
 
-/** Tasks of the three stages, in the order of their cost; each training once. */
+/** Tasks of the stages, in the order of their cost; each training once. */
 enum mix_status campaign_plan_static(struct campaign *campaign, struct mix_error *err);
 enum mix_status campaign_plan_steered(struct campaign *campaign, struct mix_error *err);
 enum mix_status campaign_plan_final(struct campaign *campaign, struct mix_error *err);
+enum mix_status campaign_plan_analysis(struct campaign *campaign, struct mix_error *err);
+
+/** The mixtures at which laws are looked at: those of grid; free with mix_static_runs_destroy(). */
+enum mix_status campaign_grid(const struct campaign *campaign, const struct campaign_case *which,
+                              struct mix_static_run **runs, size_t *n_runs, struct mix_error *err);
+
+/** An analysis (campaign_analysis.c): its figures into the one row, its optimal A too. */
+enum mix_status campaign_analyse(const struct campaign *campaign, const struct campaign_task *task,
+                                 const struct campaign_case *which,
+                                 struct mix_trajectory *trajectory, struct mix_poll *poll,
+                                 struct mix_error *err);
 
 /** The mixture that a case's method ends with, from what is known. MIX_ENUMERIC: none. */
 enum mix_status campaign_result(const struct campaign *campaign, const struct campaign_case *which,

@@ -368,6 +368,29 @@ static enum mix_status plan(struct campaign *campaign, case_fn fn, struct mix_er
     return status;
 }
 
+static enum mix_status add_statics(struct campaign *campaign, const struct campaign_case *which,
+                                   const struct mix_static_run *runs, size_t n,
+                                   struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    for (size_t r = 0; r < n && status == MIX_OK; r++)
+        status = add_static(campaign, which->setting, which->seed, runs[r].n_steps, runs[r].mixture,
+                            err);
+    return status;
+}
+
+static enum mix_status plan_grid(struct campaign *campaign, const struct campaign_case *which,
+                                 struct mix_error *err)
+{
+    struct mix_static_run *runs = NULL;
+    size_t n = 0;
+    enum mix_status status = campaign_grid(campaign, which, &runs, &n, err);
+    if (status == MIX_OK)
+        status = add_statics(campaign, which, runs, n, err);
+    mix_static_runs_destroy(runs);
+    return status;
+}
+
 /* A method that asks for nothing has its mixture at once. */
 static enum mix_status plan_statics_of(struct campaign *campaign, const struct campaign_case *which,
                                        struct mix_error *err)
@@ -378,10 +401,11 @@ static enum mix_status plan_statics_of(struct campaign *campaign, const struct c
     if (which->after != NULL)
         return MIX_OK;
     enum mix_status status = mix_method_plan(which->method, &setup, &runs, &n, err);
-    for (size_t r = 0; r < n && status == MIX_OK; r++)
-        status = add_static(campaign, which->setting, which->seed, runs[r].n_steps, runs[r].mixture,
-                            err);
+    if (status == MIX_OK)
+        status = add_statics(campaign, which, runs, n, err);
     mix_static_runs_destroy(runs);
+    if (status == MIX_OK && campaign->job->online.analysis && which->method == mix_method_get(0))
+        status = plan_grid(campaign, which, err);
     if (status != MIX_OK || n > 0 || which->method->kind != MIX_METHOD_STATIC)
         return status;
     double mixture[MIX_GROUPS_MAX];
@@ -438,6 +462,45 @@ static enum mix_status plan_final_of(struct campaign *campaign, const struct cam
 enum mix_status campaign_plan_final(struct campaign *campaign, struct mix_error *err)
 {
     return plan(campaign, plan_final_of, err);
+}
+
+/* ---- analysis */
+
+enum mix_status campaign_grid(const struct campaign *campaign, const struct campaign_case *which,
+                              struct mix_static_run **runs, size_t *n_runs, struct mix_error *err)
+{
+    const struct campaign_case plain = {.setting = which->setting, .seed = which->seed};
+    const struct mix_method_setup setup = campaign_setup(campaign, &plain, false);
+    return mix_method_plan(mix_method_find("grid"), &setup, runs, n_runs, err);
+}
+
+/* What static runs show stands under grid, once for all methods. */
+static enum mix_status plan_analysis_of(struct campaign *campaign,
+                                        const struct campaign_case *which, struct mix_error *err)
+{
+    const bool is_first = which->method == mix_method_get(0);
+    struct campaign_task task;
+    struct campaign_case as = *which;
+    if (which->after != NULL || which->restricted ||
+        (which->method->kind == MIX_METHOD_STATIC && !is_first))
+        return MIX_OK;
+    if (is_first)
+        as.method = mix_method_find("grid");
+    memset(&task, 0, sizeof task);
+    task.role = MIX_ONLINE_ANALYSIS;
+    task.key = campaign_key(campaign, &as, MIX_ONLINE_ANALYSIS, 0, NULL);
+    task.setting = (uint32_t)which->setting;
+    task.method = index_of(as.method);
+    task.after = -1;
+    task.seed = which->seed;
+    task.n_steps = campaign->job->online.n_steps;
+    task.cost = is_first ? 1 : 6 * (double)task.n_steps;
+    return add_task(campaign, &task, err);
+}
+
+enum mix_status campaign_plan_analysis(struct campaign *campaign, struct mix_error *err)
+{
+    return plan(campaign, plan_analysis_of, err);
 }
 
 /* ---- what methods are judged by */

@@ -161,6 +161,80 @@ static void compare_pairs(struct mix_online_summary *summary)
     summary->pair_change = change / (double)summary->n_pairs;
 }
 
+/* ---- laws */
+
+/* Sums of a figure. */
+struct tally {
+    size_t n;
+    double sum, square;
+};
+
+static void count(struct tally *tally, double value)
+{
+    if (!isfinite(value))
+        return;
+    tally->n++;
+    tally->sum += value;
+    tally->square += value * value;
+}
+
+static struct mix_online_figure figure_of(const struct tally *tally)
+{
+    const double n = (double)tally->n, mean = tally->sum / n;
+    return (struct mix_online_figure){
+        .n = tally->n,
+        .mean = mean,
+        .se =
+            tally->n > 1 ? sqrt(fmax(tally->square / n - mean * mean, 0) / (n - 1)) : (double)NAN};
+}
+
+struct law_tally {
+    struct tally law_r2, own_r2, similarity;
+};
+
+static void count_laws(const struct mix_online *online, const char *setting, const char *method,
+                       struct law_tally *tally)
+{
+    for (size_t i = 0; i < online->n_runs; i++) {
+        const struct mix_online_run *run = &online->runs[i];
+        if (run->role != MIX_ONLINE_ANALYSIS || strcmp(run->method, method) != 0 ||
+            strcmp(run->setting, setting) != 0)
+            continue;
+        count(&tally->law_r2, run->law_r2);
+        count(&tally->own_r2, run->own_r2);
+        count(&tally->similarity, run->similarity);
+    }
+}
+
+static struct mix_online_law law_of(const struct law_tally *tally)
+{
+    return (struct mix_online_law){.law_r2 = figure_of(&tally->law_r2),
+                                   .own_r2 = figure_of(&tally->own_r2),
+                                   .similarity = figure_of(&tally->similarity)};
+}
+
+/* What static runs show stands with the first entry. */
+static void tell_laws(const struct mix_job *job, const struct mix_online *online,
+                      struct mix_online_summary *summary)
+{
+    for (size_t e = 0; e < summary->n_entries; e++) {
+        const struct mix_online_entry *entry = &summary->entries[e];
+        const char *method = e == 0 ? "grid" : entry->method;
+        const bool is_static = mix_method_find(method)->kind == MIX_METHOD_STATIC;
+        struct law_tally all = {.law_r2 = {0}};
+        for (size_t s = 0; s < summary->n_settings; s++) {
+            struct law_tally here = {.law_r2 = {0}};
+            if (e == 0 || (!is_static && entry->after[0] == '\0' && !entry->restricted)) {
+                count_laws(online, job->online.settings[s].name, method, &here);
+                count_laws(online, job->online.settings[s].name, method, &all);
+            }
+            summary->laws[e * summary->n_settings + s] = law_of(&here);
+        }
+        summary->total_laws[e] = law_of(&all);
+        summary->has_laws = summary->has_laws || all.law_r2.n > 0;
+    }
+}
+
 void mix_online_summary_destroy(struct mix_online_summary *summary)
 {
     if (summary == NULL)
@@ -171,6 +245,8 @@ void mix_online_summary_destroy(struct mix_online_summary *summary)
     free(summary->n_better);
     free(summary->n_measured);
     free(summary->n_clear);
+    free(summary->laws);
+    free(summary->total_laws);
     free(summary);
 }
 
@@ -190,8 +266,11 @@ static struct mix_online_summary *make_summary(struct mix_online_entry *entries,
     summary->n_better = calloc(n_entries, sizeof *summary->n_better);
     summary->n_measured = calloc(n_entries, sizeof *summary->n_measured);
     summary->n_clear = calloc(n_entries, sizeof *summary->n_clear);
+    summary->laws = calloc(n_entries * n_settings, sizeof *summary->laws);
+    summary->total_laws = calloc(n_entries, sizeof *summary->total_laws);
     if (summary->scores != NULL && summary->total != NULL && summary->n_better != NULL &&
-        summary->n_measured != NULL && summary->n_clear != NULL)
+        summary->n_measured != NULL && summary->n_clear != NULL && summary->laws != NULL &&
+        summary->total_laws != NULL)
         return summary;
     mix_online_summary_destroy(summary);
     return NULL;
@@ -217,6 +296,7 @@ enum mix_status mix_online_summarise(const struct mix_job *job, const struct mix
         count_better(summary, e);
     }
     compare_pairs(summary);
+    tell_laws(job, online, summary);
     *out = summary;
     return MIX_OK;
 }

@@ -90,7 +90,9 @@ size_t mix_online_append(struct mix_online *online)
     for (int c = 0; c < COLUMNS; c++)
         for (size_t i = 0; i < columns[c].n; i++)
             (*columns[c].array)[row * columns[c].n + i] = NAN;
-    memset(&online->runs[row], 0, sizeof online->runs[row]);
+    struct mix_online_run *run = &online->runs[row];
+    memset(run, 0, sizeof *run);
+    run->law_r2 = run->own_r2 = run->similarity = NAN;
     return online->n_runs++;
 }
 
@@ -224,7 +226,7 @@ bool mix_online_run_is_sound(const struct mix_online_run *run)
     return memchr(run->setting, 0, sizeof run->setting) != NULL &&
            memchr(run->method, 0, sizeof run->method) != NULL &&
            memchr(run->after, 0, sizeof run->after) != NULL && run->role >= MIX_ONLINE_STATIC &&
-           run->role <= MIX_ONLINE_FINAL && (run->restricted == 0 || run->restricted == 1) &&
+           run->role <= MIX_ONLINE_ANALYSIS && (run->restricted == 0 || run->restricted == 1) &&
            (run->diverged == 0 || run->diverged == 1);
 }
 

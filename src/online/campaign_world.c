@@ -224,6 +224,11 @@ enum mix_status campaign_check_abilities(const struct campaign_world *world, str
                                                          : "snapshot and restore",
                               online->argv[0]);
     }
+    if (status == MIX_OK && online->analysis && !(trainee->can & MIX_CAN_FORK))
+        status = mix_fail(err, MIX_EINVAL,
+                          "online.analysis needs a trainer that can snapshot and restore, and %s "
+                          "says that it cannot",
+                          online->argv[0]);
     mix_trainee_destroy(trainee);
     return status;
 }

@@ -22,6 +22,7 @@ struct embedded {
     struct mix_trainer_options options;
     const struct mix_corpus *corpus;
     size_t test_bytes, n_snapshot, n_params;
+    enum mix_corpus_part test_part;
     struct mix_trainer *trainer;
     struct mix_trainer *reference; /* frozen; NULL = nothing frozen yet */
     uint64_t draw;                 /* number of the next measurement */
@@ -257,8 +258,8 @@ static enum mix_status test(struct mix_trainee *trainee, double *loss, double *s
     if (status == MIX_OK)
         status = mix_trainer_restore(tester, now.bytes, embedded->n_snapshot, err);
     if (status == MIX_OK)
-        status = mix_trainer_evaluate(tester, MIX_PART_TEST, embedded->source, trainee->n_groups,
-                                      embedded->loss, poll, err);
+        status = mix_trainer_evaluate(tester, embedded->test_part, embedded->source,
+                                      trainee->n_groups, embedded->loss, poll, err);
     for (size_t i = 0; status == MIX_OK && i < trainee->n_groups; i++) {
         loss[i] = embedded->loss[i].loss;
         se[i] = embedded->loss[i].se;
@@ -303,7 +304,8 @@ static enum mix_status check_text(const struct mix_corpus *corpus, size_t n_grou
     return MIX_OK;
 }
 
-static enum mix_status make(struct embedded *embedded, struct mix_error *err)
+/* `params` NULL: a model of its own. */
+static enum mix_status make(struct embedded *embedded, const float *params, struct mix_error *err)
 {
     const size_t m = embedded->head.n_groups;
     embedded->source = calloc(m, sizeof *embedded->source);
@@ -316,15 +318,16 @@ static enum mix_status make(struct embedded *embedded, struct mix_error *err)
         mix_trainer_create(&embedded->options, embedded->corpus, m, &embedded->trainer, err);
     if (status != MIX_OK)
         return status;
+    if (params != NULL)
+        mix_trainer_set_params(embedded->trainer, params);
     embedded->n_snapshot = mix_trainer_snapshot_bytes(embedded->trainer);
     embedded->n_params = mix_proxy_n_params(&embedded->options.shape, 1);
     return save(embedded, &embedded->initial, err);
 }
 
-enum mix_status mix_trainee_embedded(const struct mix_trainer_options *options,
-                                     const struct mix_corpus *corpus, size_t n_groups,
-                                     size_t test_bytes, struct mix_trainee **out,
-                                     struct mix_error *err)
+static enum mix_status create(const struct mix_trainer_options *options,
+                              const struct mix_corpus *corpus, size_t n_groups, size_t test_bytes,
+                              const float *params, struct mix_trainee **out, struct mix_error *err)
 {
     enum mix_status status = check_text(corpus, n_groups, options->shape.context, err);
     if (status != MIX_OK)
@@ -341,11 +344,82 @@ enum mix_status mix_trainee_embedded(const struct mix_trainer_options *options,
     embedded->options = *options;
     embedded->corpus = corpus;
     embedded->test_bytes = test_bytes;
+    embedded->test_part = MIX_PART_TEST;
     embedded->n_sequences = (options->batch + n_groups - 1) / n_groups;
-    status = make(embedded, err);
+    status = make(embedded, params, err);
     if (status == MIX_OK)
         *out = &embedded->head;
     else
         destroy(&embedded->head);
+    return status;
+}
+
+enum mix_status mix_trainee_embedded(const struct mix_trainer_options *options,
+                                     const struct mix_corpus *corpus, size_t n_groups,
+                                     size_t test_bytes, struct mix_trainee **out,
+                                     struct mix_error *err)
+{
+    return create(options, corpus, n_groups, test_bytes, NULL, out, err);
+}
+
+enum mix_status mix_trainee_from_base(const struct mix_trainer_options *options,
+                                      const struct mix_corpus *corpus, size_t n_groups,
+                                      size_t test_bytes, const float *params,
+                                      struct mix_trainee **out, struct mix_error *err)
+{
+    return create(options, corpus, n_groups, test_bytes, params, out, err);
+}
+
+void mix_trainee_test_on(struct mix_trainee *trainee, enum mix_corpus_part part)
+{
+    if (trainee->kind == &embedded_kind)
+        embedded_of(trainee)->test_part = part;
+}
+
+/* ---- base models */
+
+static enum mix_status mean_loss(struct mix_trainer *trainer, size_t n_groups,
+                                 const double *mixture, double *out, struct mix_poll *poll,
+                                 struct mix_error *err)
+{
+    size_t n = 0;
+    double sum = 0.0;
+    for (size_t i = 0; i < n_groups; i++) {
+        struct mix_proxy_loss loss;
+        if (mixture[i] <= 0.0)
+            continue;
+        const enum mix_status status =
+            mix_trainer_evaluate(trainer, MIX_PART_VALIDATION, &i, 1, &loss, poll, err);
+        if (status != MIX_OK)
+            return status;
+        sum += loss.loss;
+        n++;
+    }
+    *out = sum / (double)n;
+    return MIX_OK;
+}
+
+enum mix_status mix_base_train(const struct mix_trainer_options *options,
+                               const struct mix_corpus *corpus, size_t n_groups,
+                               const double *mixture, float *params, size_t n_curve, double *curve,
+                               struct mix_poll *poll, struct mix_error *err)
+{
+    struct mix_trainer *trainer = NULL;
+    uint64_t done = 0;
+    enum mix_status status = check_text(corpus, n_groups, options->shape.context, err);
+    if (status == MIX_OK)
+        status = mix_trainer_create(options, corpus, n_groups, &trainer, err);
+    for (size_t i = 0; i < n_curve && status == MIX_OK; i++) {
+        const uint64_t until =
+            (uint64_t)((double)options->n_steps * (double)i / (double)(n_curve - 1));
+        status = mix_trainer_train(trainer, mixture, NULL, until - done, poll, err);
+        done = until;
+        if (status == MIX_OK)
+            status = mean_loss(trainer, n_groups, mixture, &curve[i], poll, err);
+    }
+    if (status == MIX_OK)
+        memcpy(params, mix_trainer_params(trainer),
+               mix_proxy_n_params(&options->shape, 1) * sizeof *params);
+    mix_trainer_destroy(trainer);
     return status;
 }

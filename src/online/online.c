@@ -13,6 +13,7 @@ static const struct mix_method *const methods[] = {
     &mix_method_skillit,    &mix_method_doremi,         &mix_method_doge,
     &mix_method_aioli,      &mix_method_aioli_diagonal, &mix_method_aioli_static,
     &mix_method_aioli_ema,  &mix_method_aioli_released, &mix_method_aioli_raw,
+    &mix_method_agent,
 };
 enum { N_METHODS = sizeof methods / sizeof methods[0] };
 

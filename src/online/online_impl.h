@@ -9,7 +9,7 @@
 extern const struct mix_method mix_method_stratified, mix_method_grid, mix_method_dml,
     mix_method_skillit, mix_method_doremi, mix_method_doge, mix_method_aioli,
     mix_method_aioli_diagonal, mix_method_aioli_static, mix_method_aioli_ema,
-    mix_method_aioli_released, mix_method_aioli_raw;
+    mix_method_aioli_released, mix_method_aioli_raw, mix_method_agent;
 
 /** p_j = 1 / m. */
 void online_uniform(size_t m, double *p);

@@ -46,7 +46,7 @@ struct mix_belief {
     gsl_matrix *s, *chol, *eigenvectors; /* (M,M) */
     gsl_vector *eigenvalues, *column;    /* (M) */
     gsl_eigen_symmv_workspace *eigen;
-    double *gain;          /* (M, C) */
+    double *gain, *cov;    /* (C, M) */
     double *shown;         /* (M, n_worlds) innovations with noise */
     double *direction;     /* (M, n_teaching) */
     double *decided;       /* (n_worlds) */
@@ -61,14 +61,14 @@ static size_t draw_of(int fold, bool teaches, size_t i)
 
 static double dot(const double *a, const double *b, size_t n)
 {
-    double sum[4] = {0, 0, 0, 0};
+    double sum[8] = {0}; /* as many as keep the adders busy */
     size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (size_t k = 0; k < 4; k++)
+    for (; i + 8 <= n; i += 8)
+        for (size_t k = 0; k < 8; k++)
             sum[k] += a[i + k] * b[i + k];
     for (; i < n; i++)
         sum[0] += a[i] * b[i];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
 static void add_scaled(double *a, double factor, const double *b, size_t n)
@@ -135,6 +135,7 @@ static bool allocate(struct mix_belief *b)
     b->column = gsl_vector_alloc(m);
     b->eigen = gsl_eigen_symmv_alloc(m);
     b->gain = calloc(m * b->n_decisions, sizeof *b->gain);
+    b->cov = calloc(m * b->n_decisions, sizeof *b->cov);
     b->shown = calloc(m * b->n_draws, sizeof *b->shown);
     b->direction = calloc(m * b->n_draws, sizeof *b->direction);
     b->decided = calloc(b->n_draws, sizeof *b->decided);
@@ -142,8 +143,8 @@ static bool allocate(struct mix_belief *b)
     b->least = calloc(b->n_draws, sizeof *b->least);
     b->chosen = calloc(b->n_draws, sizeof *b->chosen);
     return complete && b->noise && b->best && b->rng && b->s && b->chol && b->eigenvectors &&
-           b->eigenvalues && b->column && b->eigen && b->gain && b->shown && b->direction &&
-           b->decided && b->moved && b->least && b->chosen;
+           b->eigenvalues && b->column && b->eigen && b->gain && b->cov && b->shown &&
+           b->direction && b->decided && b->moved && b->least && b->chosen;
 }
 
 enum mix_status mix_belief_create(size_t n_draws, size_t n_candidates, size_t n_targets,
@@ -199,6 +200,7 @@ void mix_belief_destroy(struct mix_belief *b)
     free(b->noise);
     free(b->best);
     free(b->gain);
+    free(b->cov);
     free(b->shown);
     free(b->direction);
     free(b->decided);
@@ -212,7 +214,7 @@ void mix_belief_destroy(struct mix_belief *b)
 
 /* S of a candidate and its Cholesky factor. */
 static enum mix_status factorise(struct mix_belief *b, const struct fold *fold, size_t candidate,
-                                 struct mix_error *err)
+                                 size_t n_seeds, struct mix_error *err)
 {
     const size_t m = b->n_targets, n = fold->n_teaching;
     const double *w = fold->teaching + candidate * m * n;
@@ -220,7 +222,7 @@ static enum mix_status factorise(struct mix_belief *b, const struct fold *fold, 
         for (size_t j = 0; j <= i; j++) {
             double s = dot(w + i * n, w + j * n, n) / (double)(n - 1);
             if (i == j)
-                s += b->noise[i] * b->noise[i];
+                s += b->noise[i] * b->noise[i] / (double)n_seeds;
             gsl_matrix_set(b->s, i, j, s);
             gsl_matrix_set(b->s, j, i, s);
         }
@@ -230,29 +232,35 @@ static enum mix_status factorise(struct mix_belief *b, const struct fold *fold, 
     return MIX_OK;
 }
 
-/* S^-1 W a / (n - 1) for column `a` of teaching anomalies, into b->column. */
+/* S^-1 W a / (n - 1) for column `a` of teaching anomalies, into b->column; before S^-1 into `cov`
+ * (M) where that is wanted. */
 static void find_gain(struct mix_belief *b, const struct fold *fold, size_t candidate,
-                      const double *a)
+                      const double *a, double *cov)
 {
     const size_t m = b->n_targets, n = fold->n_teaching;
     const double *w = fold->teaching + candidate * m * n;
-    for (size_t i = 0; i < m; i++)
-        gsl_vector_set(b->column, i, dot(w + i * n, a, n) / (double)(n - 1));
+    for (size_t i = 0; i < m; i++) {
+        const double c = dot(w + i * n, a, n) / (double)(n - 1);
+        gsl_vector_set(b->column, i, c);
+        if (cov)
+            cov[i] = c;
+    }
     gsl_linalg_cholesky_svx(b->chol, b->column);
 }
 
 /* What the worlds would show of a candidate, less what is expected; noise by
  * what is measured when, so that candidates are compared in the same weather.
  */
-static void show(struct mix_belief *b, int f, size_t candidate)
+static void show(struct mix_belief *b, int f, size_t candidate, size_t n_seeds)
 {
     const struct fold *fold = &b->fold[f];
     const size_t m = b->n_targets, n = fold->n_worlds;
+    const double root = sqrt((double)n_seeds);
     const uint64_t what[] = {b->n_measured, (uint64_t)f};
     mix_rng_rekey(b->rng, mix_key_make(b->seed, "next noise", what, sizeof what));
     memcpy(b->shown, fold->innovation + candidate * m * n, m * n * sizeof *b->shown);
     for (size_t i = 0; i < m * n; i++)
-        b->shown[i] += b->noise[i / n] * gsl_ran_gaussian_ziggurat(b->rng, 1);
+        b->shown[i] += b->noise[i / n] / root * gsl_ran_gaussian_ziggurat(b->rng, 1);
 }
 
 /* The decision's true regret in each world, if expectations were moved by gain
@@ -282,35 +290,33 @@ static void decide(struct mix_belief *b, int f, const double *gain, double *regr
 static double find_gains(struct mix_belief *b, const struct fold *fold, size_t candidate)
 {
     const size_t m = b->n_targets, n = fold->n_teaching;
-    const double *w = fold->teaching + candidate * m * n;
     double reduction = 0;
     for (size_t c = 0; c < b->n_decisions; c++) {
-        find_gain(b, fold, candidate, fold->teaching + (b->n_losses + c) * n);
+        find_gain(b, fold, candidate, fold->teaching + (b->n_losses + c) * n, b->cov + c * m);
         for (size_t i = 0; i < m; i++)
             b->gain[c * m + i] = gsl_vector_get(b->column, i);
     }
-    for (size_t c = 1; c < b->n_decisions; c++) {
-        const double *first = fold->teaching + b->n_losses * n, *here = first + c * n;
+    for (size_t c = 1; c < b->n_decisions; c++)
         for (size_t i = 0; i < m; i++)
-            reduction += (b->gain[c * m + i] - b->gain[i]) *
-                         (dot(w + i * n, here, n) - dot(w + i * n, first, n)) / (double)(n - 1);
-    }
+            reduction += (b->gain[c * m + i] - b->gain[i]) * (b->cov[c * m + i] - b->cov[i]);
     return b->n_decisions > 1 ? reduction / (double)(b->n_decisions - 1) : 0;
 }
 
-enum mix_status mix_belief_prospect(struct mix_belief *belief, size_t candidate,
+enum mix_status mix_belief_prospect(struct mix_belief *belief, size_t candidate, size_t n_seeds,
                                     struct mix_prospect *out, struct mix_error *err)
 {
+    const double root = sqrt((double)n_seeds);
     *out = (struct mix_prospect){0, 0, 0};
     for (int f = 0; f < FOLDS; f++) {
         const struct fold *fold = &belief->fold[f];
-        const enum mix_status status = factorise(belief, fold, candidate, err);
+        const enum mix_status status = factorise(belief, fold, candidate, n_seeds, err);
         if (status != MIX_OK)
             return status;
         for (size_t i = 0; i < belief->n_targets; i++)
-            out->information += log(gsl_matrix_get(belief->chol, i, i) / belief->noise[i]) / FOLDS;
+            out->information +=
+                log(gsl_matrix_get(belief->chol, i, i) / belief->noise[i] * root) / FOLDS;
         out->variance += find_gains(belief, fold, candidate) / FOLDS;
-        show(belief, f, candidate);
+        show(belief, f, candidate, n_seeds);
         decide(belief, f, belief->gain, belief->decided);
         for (size_t w = 0; w < fold->n_worlds; w++)
             out->regret += belief->decided[w] / (double)belief->n_draws;
@@ -319,13 +325,13 @@ enum mix_status mix_belief_prospect(struct mix_belief *belief, size_t candidate,
 }
 
 /* Worlds: expectations move, and innovations with them. */
-static void move_worlds(struct mix_belief *b, int f, size_t candidate)
+static void move_worlds(struct mix_belief *b, int f, size_t candidate, size_t n_seeds)
 {
     struct fold *fold = &b->fold[f];
     const size_t m = b->n_targets, n = fold->n_worlds;
-    show(b, f, candidate);
+    show(b, f, candidate, n_seeds);
     for (size_t p = 0; p < b->n_losses + b->n_decisions; p++) {
-        find_gain(b, fold, candidate, fold->teaching + p * fold->n_teaching);
+        find_gain(b, fold, candidate, fold->teaching + p * fold->n_teaching, NULL);
         const bool is_loss = p < b->n_losses;
         double *moved = is_loss ? fold->innovation + p * n : fold->expected + (p - b->n_losses) * n;
         for (size_t i = 0; i < m; i++) {
@@ -370,14 +376,14 @@ static void shrink_teaching(struct mix_belief *b, struct fold *fold, size_t cand
     }
 }
 
-enum mix_status mix_belief_measure(struct mix_belief *belief, size_t candidate,
+enum mix_status mix_belief_measure(struct mix_belief *belief, size_t candidate, size_t n_seeds,
                                    struct mix_error *err)
 {
     for (int f = 0; f < FOLDS; f++) {
-        const enum mix_status status = factorise(belief, &belief->fold[f], candidate, err);
+        const enum mix_status status = factorise(belief, &belief->fold[f], candidate, n_seeds, err);
         if (status != MIX_OK)
             return status;
-        move_worlds(belief, f, candidate);
+        move_worlds(belief, f, candidate, n_seeds);
         shrink_teaching(belief, &belief->fold[f], candidate);
     }
     belief->n_measured++;

@@ -42,12 +42,12 @@ void mix_belief_destroy(struct mix_belief *belief);
 /** Forget all measurements. */
 void mix_belief_reset(struct mix_belief *belief);
 
-/** The prospect of measuring a candidate, on top of what was measured. */
-enum mix_status mix_belief_prospect(struct mix_belief *belief, size_t candidate,
+/** The prospect of measuring a candidate with so many seeds, on top of what was measured. */
+enum mix_status mix_belief_prospect(struct mix_belief *belief, size_t candidate, size_t n_seeds,
                                     struct mix_prospect *out, struct mix_error *err);
 
-/** Measure a candidate in all worlds. */
-enum mix_status mix_belief_measure(struct mix_belief *belief, size_t candidate,
+/** Measure a candidate in all worlds: the mean of so many seeds. */
+enum mix_status mix_belief_measure(struct mix_belief *belief, size_t candidate, size_t n_seeds,
                                    struct mix_error *err);
 
 /** Regret of the decision that each draw's world ends with by what was

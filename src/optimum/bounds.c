@@ -18,7 +18,7 @@ static double cap_of(const struct mix_optimum_options *o, size_t j)
 
 static double supply_share(const struct mix_optimum_options *o, double supply, double n_tokens)
 {
-    return isnan(supply) ? INFINITY : supply * o->max_epochs / n_tokens;
+    return isnan(supply) || o->max_epochs == 0.0 ? INFINITY : supply * o->max_epochs / n_tokens;
 }
 
 void mix_bounds_set(const struct mix_optimum_options *options, const struct mix_fit *fit,

@@ -139,6 +139,7 @@ static enum mix_status prepare(struct inquiry *q, struct mix_error *err)
                                         .lower = q->lower,
                                         .upper = q->limit,
                                         .baseline = q->references + n,
+                                        .supply = q->supply,
                                         .guard = o->no_worse != NULL ? q->guard : NULL,
                                         .goal = o->goal,
                                         .distance = o->distance,
@@ -421,6 +422,10 @@ static enum mix_status add_extras(struct inquiry *q, struct mix_optimum *out, do
     memcpy(q->search->multiplier, q->search->start,
            q->search->n_multipliers * sizeof *q->search->start);
     mix_prices_set(q->search, q->gradient, out);
+    if (status == MIX_OK)
+        status = mix_supply_prices_set(q->search, out, err);
+    if (status == MIX_OK)
+        status = mix_fresh_find(q->search, q->options, q->fit, &q->question, out, err);
     if (status == MIX_OK && out->lattice > 0)
         status = mix_lattice_find(q->search, out, err);
     if (status == MIX_OK && q->options->path)

@@ -39,7 +39,8 @@ static const struct member members[] = {
     MEMBER(supply, PER_DOMAIN, true),          MEMBER(limit, PER_DOMAIN, true),
     MEMBER(price, PER_DOMAIN, true),           MEMBER(guard, PER_TARGET, false),
     MEMBER(guard_price, PER_TARGET, true),     MEMBER(baseline_loss, PER_TARGET, true),
-    MEMBER(lattice_mixture, PER_DOMAIN, true),
+    MEMBER(lattice_mixture, PER_DOMAIN, true), MEMBER(supply_price, PER_DOMAIN, true),
+    MEMBER(fresh_mixture, PER_DOMAIN, true),
 };
 enum { MEMBERS = sizeof members / sizeof members[0] };
 
@@ -70,6 +71,7 @@ struct mix_optimum *mix_optimum_create(size_t n_domains, size_t n_targets, size_
     o->n_targets = n_targets;
     o->n_draws = n_draws;
     o->near_radius = o->near_price = o->gain_bias = o->lattice_value = NAN;
+    o->r1 = o->fresh_expected = o->fresh_value = NAN;
     for (size_t i = 0; i < MEMBERS; i++) {
         if (members[i].count == PER_DRAW_AND_DOMAIN && n_draws == 0)
             continue;

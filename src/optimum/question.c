@@ -34,7 +34,7 @@ void mix_question_supply(const struct mix_optimum_options *options, const struct
     for (size_t j = 0; j < fit->spec.n_domains; j++) {
         const int domain = mix_table_domain(table, fit->domains[j]);
         supply[j] = NAN;
-        if (!(options->max_epochs > 0.0))
+        if (!(options->max_epochs > 0.0) && !mix_law_repeats(fit->spec.law))
             continue;
         if (options->supply != NULL)
             supply[j] = options->supply[j];
@@ -136,7 +136,9 @@ static bool same_bounds(const struct mix_optimum *o, const struct mix_table *tab
     mix_question_supply(options, table, fit, bounds + 2 * n);
     mix_bounds_set(options, fit, bounds + 2 * n, options->n_tokens, bounds, bounds + n);
     const double *limit = isnan(o->limit[0]) ? o->upper : o->limit; /* NaN: of an earlier version */
-    const bool is_same = same(n, o->lower, bounds) && same(n, limit, bounds + n);
+    bool is_same = same(n, o->lower, bounds) && same(n, limit, bounds + n);
+    if (mix_law_repeats(fit->spec.law))
+        is_same = is_same && same(n, o->supply, bounds + 2 * n);
     free(bounds);
     return is_same;
 }

@@ -47,6 +47,14 @@ static enum mix_status make_memory(struct mix_search *s, struct mix_error *err)
     return MIX_OK;
 }
 
+static void set_supply(struct mix_search *search, const double *tokens)
+{
+    double supply[MIX_DOMAINS_MAX];
+    for (size_t j = 0; j < search->n_domains; j++)
+        supply[j] = tokens[j] / 1e9;
+    mix_model_set_supply(search->model, supply);
+}
+
 enum mix_status mix_search_create(const struct mix_fit *fit, const struct mix_question *question,
                                   struct mix_search **out, struct mix_error *err)
 {
@@ -62,6 +70,8 @@ enum mix_status mix_search_create(const struct mix_fit *fit, const struct mix_qu
     enum mix_status status = make_memory(search, err);
     if (status == MIX_OK)
         status = mix_fit_model(fit, &search->model, err);
+    if (status == MIX_OK && question->supply != NULL)
+        set_supply(search, question->supply);
     for (size_t m = 0; m < search->n_targets && status == MIX_OK; m++)
         sum += question->weight[m];
     for (size_t m = 0; m < search->n_targets && status == MIX_OK; m++)

@@ -25,6 +25,8 @@ struct mix_question {
     const double *weight;        /* (M) need not sum to 1 */
     const double *lower, *upper; /* (K) */
     const double *baseline;      /* (K) */
+    const double *supply;        /* (K) tokens that a law with repetition sees; NaN = no end; NULL =
+                                    those of the fit */
     const uint8_t *guard;        /* (M) 1 = no worse than the baseline; NULL = none */
     enum mix_goal goal;
     enum mix_distance distance;
@@ -202,6 +204,17 @@ enum mix_status mix_conflict_explain(const struct mix_fit *fit, const struct mix
 /** Shadow prices at the optimum: from the gradient (K) of the Lagrangian there. */
 void mix_prices_set(const struct mix_search *search, const double *gradient,
                     struct mix_optimum *optimum);
+
+/** The same of every domain's supply, into optimum->supply_price; behind mix_prices_set(), with the
+ * multipliers, losses and baseline's losses of the optimum. */
+enum mix_status mix_supply_prices_set(struct mix_search *search, struct mix_optimum *optimum,
+                                      struct mix_error *err);
+
+/** Of a law with repetition: r1, and the optimum that takes repeats for new, into
+ * optimum->fresh_*. */
+enum mix_status mix_fresh_find(struct mix_search *search, const struct mix_optimum_options *options,
+                               const struct mix_fit *fit, const struct mix_question *question,
+                               struct mix_optimum *optimum, struct mix_error *err);
 
 /** The optimum at scales up to the target, into optimum->path_*. */
 enum mix_status mix_path_find(struct mix_search *search, const struct mix_optimum_options *options,

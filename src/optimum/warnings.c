@@ -14,6 +14,7 @@ static const double FAR_BEYOND = 2.0;    /* times the largest share seen */
 static const double BEYOND_TEST = 3.0;   /* times the factor that the held-out size tested */
 static const double WIDE = 0.1;          /* median total variation of the draws' optima */
 enum { FEW_DRAWS = 100 };
+static const double PASSES_BEYOND = 1.5; /* of the most that any run makes */
 
 static void warn(struct mix_optimum *o, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -169,7 +170,7 @@ static void warn_draws(const struct mix_answers *answers, struct mix_optimum *o)
 /* Domains that the large run would see more than once. */
 static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
 {
-    for (size_t j = 0; j < o->n_domains && o->max_epochs == 0.0; j++) {
+    for (size_t j = 0; j < o->n_domains && o->max_epochs == 0.0 && isnan(o->r1); j++) {
         const int domain = mix_table_domain(table, o->domains[j]);
         const double supply = domain >= 0 ? table->domains[domain].supply_tokens : NAN;
         const double epochs = o->mixture[j] * o->n_tokens / supply;
@@ -179,6 +180,28 @@ static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
                 "%s would be seen %.2g times: its share of %.3g tokens exceeds the supply of %.3g; "
                 "a cap of %.3g or --max-epochs keeps it within",
                 o->domains[j], epochs, o->n_tokens, supply, supply / o->n_tokens);
+    }
+}
+
+/* What repeats are worth at so many passes may be a guess. */
+static void warn_repetition(const struct mix_table *table, const struct mix_fit *fit,
+                            struct mix_optimum *o)
+{
+    const bool held = fit->n_params > 0 && fit->param_state[fit->n_params - 1] == 2;
+    double most = 1.0;
+    for (size_t i = 0; i < table->n_rows * table->n_domains; i++)
+        most = fmax(most, table->epochs[i]); /* NaN where it is not known */
+    for (size_t j = 0; j < o->n_domains && isfinite(o->r1); j++) {
+        const double passes = o->mixture[j] * o->n_tokens / o->supply[j];
+        if (passes > 1.0 && held)
+            warn(
+                o,
+                "%s would be seen %.2g times, and what that is worth (r1 = %.3g) is not known from "
+                "these runs: let proxies repeat (design.match_epochs)",
+                o->domains[j], passes, o->r1);
+        else if (passes > PASSES_BEYOND * most)
+            warn(o, "%s would be seen %.2g times, and the runs see no domain more than %.2g times",
+                 o->domains[j], passes, most);
     }
 }
 
@@ -192,6 +215,7 @@ void mix_optimum_warn(const struct mix_table *table, const struct mix_fit *fit,
     warn_observed(o);
     warn_bounds(o);
     warn_supply(table, o);
+    warn_repetition(table, fit, o);
     if (2 * o->n_at_best < o->n_starts)
         warn(o, "only %zu of %zu starts reach this optimum: the loss has several valleys",
              o->n_at_best, o->n_starts);

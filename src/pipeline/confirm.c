@@ -229,6 +229,22 @@ static double predict(struct mix_model *model, const struct mix_fit *fit, const 
     return sum / weights;
 }
 
+/* What a law with repetition sees: the part of the text that runs of the scale are given. */
+static void set_supply(const struct mix_pipeline *pipeline, const struct mix_job_scale *scale,
+                       struct mix_model *model)
+{
+    const struct mix_job *job = pipeline->job;
+    const struct mix_fit *fit = pipeline->fit;
+    double supply[MIX_DOMAINS_MAX];
+    for (size_t k = 0; k < fit->spec.n_domains; k++) {
+        supply[k] = NAN;
+        for (size_t j = 0; j < job->n_domains; j++)
+            if (strcmp(job->domains[j].name, fit->domains[k]) == 0)
+                supply[k] = job->domains[j].supply_tokens * mix_job_subsample(job, scale, j) / 1e9;
+    }
+    mix_model_set_supply(model, supply);
+}
+
 /* The law's own claim at a scale: losses, and differences to the optimum draw by draw. */
 static enum mix_status forecast(const struct mix_pipeline *pipeline,
                                 const struct mix_confirmation *out,
@@ -245,6 +261,8 @@ static enum mix_status forecast(const struct mix_pipeline *pipeline,
            *gains = values ? values + n_draws : 0;
     if (status == MIX_OK && (!losses || !values))
         status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws.", n_draws);
+    if (status == MIX_OK)
+        set_supply(pipeline, scale, model);
     const double best =
         status == MIX_OK ? predict(model, fit, fit->params, out->mixture, scale, losses) : NAN;
     for (size_t c = 0; status == MIX_OK && c < out->n_contenders; c++) {

@@ -60,12 +60,39 @@ static enum mix_status share_isa(struct mix_pipeline *pipeline, struct mix_error
     return status;
 }
 
+/* A label that the job changes is other data behind the name; runs of another recipe are others
+ * anyway. */
+static enum mix_status check_content(const struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    const struct mix_table *table = pipeline->table;
+    bool has_runs = false;
+    for (size_t r = 0; r < table->n_rows; r++)
+        has_runs = has_runs || (table->runs[r].status == MIX_RUN_DONE &&
+                                strcmp(table->runs[r].recipe, job->recipe) == 0);
+    for (size_t k = 0; has_runs && k < job->n_domains; k++) {
+        const char *old = table->domains[k].content, *new = job->domains[k].content;
+        if (old[0] != '\0' && new[0] != '\0' && strncmp(old, "text:", 5) != 0 &&
+            strcmp(old, new) != 0)
+            return mix_fail(err, MIX_EINVAL,
+                            "the content of %s is %s in job %s, and %s of the runs in %s: give the "
+                            "job another file or another recipe; mixsweep domains revise %s %s "
+                            "--content %s -o NEW.h5 keeps what is still valid.",
+                            job->domains[k].name, new, job->name, old, job->file, job->file,
+                            job->domains[k].name, new);
+    }
+    return MIX_OK;
+}
+
 /* Rank 0: the runs and the job's present text into the file. Prior, supply and weights are the
  * job's; what is known of the text behind a domain stays where the job gives no label of it. */
 static enum mix_status keep_runs(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     const struct mix_job *job = pipeline->job;
     struct mix_table *table = pipeline->table;
+    enum mix_status status = check_content(pipeline, err);
+    if (status != MIX_OK)
+        return status;
     for (size_t k = 0; k < job->n_domains; k++) {
         const struct mix_domain old = table->domains[k];
         table->domains[k] = job->domains[k];
@@ -73,7 +100,7 @@ static enum mix_status keep_runs(struct mix_pipeline *pipeline, struct mix_error
             memcpy(table->domains[k].content, old.content, sizeof old.content);
     }
     memcpy(table->targets, job->targets, job->n_targets * sizeof *table->targets);
-    enum mix_status status = mix_store_set_job(pipeline->store, job->text, job->seed);
+    status = mix_store_set_job(pipeline->store, job->text, job->seed);
     if (status == MIX_OK)
         status = mix_store_put_table(pipeline->store, table, err);
     return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
@@ -125,10 +152,14 @@ enum mix_status mix_pipeline_open(struct mix_ranks *ranks, const char *path, boo
         if (status == MIX_OK)
             status = read_table(pipeline, err);
         if (status == MIX_OK)
+            status = mix_job_take_chosen(pipeline->job, pipeline->table, err);
+        if (status == MIX_OK)
             status = mix_sweep_count(pipeline->job, pipeline->table, &pipeline->options,
                                      &pipeline->runs, err);
     }
     status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK)
+        status = mix_share_table(ranks, &pipeline->job->chosen, err);
     if (status == MIX_OK)
         *out = pipeline;
     else

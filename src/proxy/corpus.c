@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* corpus.c - sources to parts; see corpus.h for the rules.
  *
- * The text of a source is read into one block, its documents get their places, and two thresholds
- * make parts of them: [0, low) validation, [low, high) train, [high, 1] test.
+ * The text of a source is read into one block, its documents get their places, and thresholds make
+ * parts of them: [0, low) validation, [low, middle) train, [middle, high) select, [high, 1] test.
  */
 #include "proxy/corpus_impl.h"
 
@@ -154,21 +154,28 @@ static bool fill_parts(const struct documents *documents, bool validation, bool 
            (!test || extremes(documents, *high, 1.0, &least, &greatest));
 }
 
-static enum mix_corpus_part part_of(double place, double low, double high)
+/* The thresholds. */
+struct cuts {
+    double low, middle, high;
+};
+
+static enum mix_corpus_part part_of(double place, const struct cuts *cuts)
 {
-    if (place < low)
+    if (place < cuts->low)
         return MIX_PART_VALIDATION;
-    return place < high ? MIX_PART_TRAIN : MIX_PART_TEST;
+    if (place < cuts->middle)
+        return MIX_PART_TRAIN;
+    return place < cuts->high ? MIX_PART_SELECT : MIX_PART_TEST;
 }
 
 /* Copy every document to its part. */
 static bool distribute(const struct corpus_text *text, const struct documents *documents,
-                       double low, double high, struct corpus_source *source)
+                       const struct cuts *cuts, struct corpus_source *source)
 {
     size_t n_bytes[MIX_PARTS] = {0}, n_documents[MIX_PARTS] = {0};
     for (size_t i = 0; i < documents->n; i++) {
         const struct document *document = &documents->list[i];
-        const enum mix_corpus_part p = part_of(document->place, low, high);
+        const enum mix_corpus_part p = part_of(document->place, cuts);
         n_bytes[p] += document[1].start - document->start;
         n_documents[p]++;
     }
@@ -178,7 +185,7 @@ static bool distribute(const struct corpus_text *text, const struct documents *d
     for (size_t i = 0; i < documents->n; i++) {
         const struct document *document = &documents->list[i];
         const size_t n = document[1].start - document->start;
-        const enum mix_corpus_part p = part_of(document->place, low, high);
+        const enum mix_corpus_part p = part_of(document->place, cuts);
         struct corpus_part *part = &source->parts[p];
         memcpy(part->bytes + part->n_bytes, text->bytes + document->start, n);
         part->n_bytes += n;
@@ -187,24 +194,36 @@ static bool distribute(const struct corpus_text *text, const struct documents *d
     return true;
 }
 
+/* Take the part select from the upper end of what is left to train on. */
+static bool cut_select(const struct documents *documents, double share, struct cuts *cuts)
+{
+    double least, greatest;
+    cuts->middle = fmax(cuts->low, cuts->high - share);
+    return extremes(documents, cuts->middle, cuts->high, &least, &greatest) &&
+           extremes(documents, cuts->low, cuts->middle, &least, &greatest);
+}
+
 static enum mix_status split(const char *name, const struct mix_corpus_options *options,
                              const struct corpus_text *text, const struct documents *documents,
                              struct corpus_source *source, struct mix_error *err)
 {
     const bool validation = options->validation_share > 0.0, test = options->test_share > 0.0;
-    double low = options->validation_share;
-    double high = test ? 1.0 - options->test_share : 1.0;
+    const bool select = options->select_share > 0.0;
+    struct cuts cuts = {.low = options->validation_share,
+                        .high = test ? 1.0 - options->test_share : 1.0};
     if (documents->n == 0)
         return mix_fail(err, MIX_EINVAL, "source %s: its folders and globs hold no text.", name);
-    if (!fill_parts(documents, validation, test, &low, &high))
+    const bool filled = fill_parts(documents, validation, test, &cuts.low, &cuts.high);
+    cuts.middle = cuts.high;
+    if (!filled || (select && !cut_select(documents, options->select_share, &cuts)))
         return mix_fail(err, MIX_EINVAL,
                         "source %s: %zu document%s of %zu bytes in all cannot fill its %d parts "
-                        "(train%s%s) with different ones: give more text, smaller documents "
+                        "(train%s%s%s) with different ones: give more text, smaller documents "
                         "(paragraph, line) or a share of 0.",
                         name, documents->n, documents->n == 1 ? "" : "s", text->n_bytes,
-                        1 + validation + test, validation ? ", validation" : "",
-                        test ? ", test" : "");
-    if (!distribute(text, documents, low, high, source))
+                        1 + validation + select + test, validation ? ", validation" : "",
+                        select ? ", select" : "", test ? ", test" : "");
+    if (!distribute(text, documents, &cuts, source))
         return corpus_no_memory(name, err);
     corpus_hash(source);
     return MIX_OK;
@@ -257,13 +276,14 @@ static enum mix_status check(const struct mix_corpus_source *sources, size_t n_s
                              const struct mix_corpus_options *options, struct mix_error *err)
 {
     const double validation = options->validation_share, test = options->test_share;
+    const double select = options->select_share;
     if (n_sources == 0)
         return mix_fail(err, MIX_EINVAL, "a corpus needs a source.");
-    if (!(validation >= 0.0 && test >= 0.0 && validation + test < 1.0))
+    if (!(validation >= 0.0 && test >= 0.0 && select >= 0.0 && validation + test + select < 1.0))
         return mix_fail(err, MIX_EINVAL,
-                        "validation share %g and test share %g must be 0 or more and leave "
-                        "something to train on.",
-                        validation, test);
+                        "validation share %g, select share %g and test share %g must be 0 or more "
+                        "and leave something to train on.",
+                        validation, select, test);
     for (size_t i = 0; i < n_sources; i++)
         if (sources[i].n_paths == 0)
             return mix_fail(err, MIX_EINVAL, "source %s names no files.", sources[i].name);

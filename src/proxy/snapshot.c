@@ -65,3 +65,13 @@ enum mix_status mix_trainer_restore(struct mix_trainer *trainer, const void *byt
     proxy_trainer_count(trainer);
     return MIX_OK;
 }
+
+const float *mix_trainer_params(const struct mix_trainer *trainer)
+{
+    return trainer->model.params;
+}
+
+void mix_trainer_set_params(struct mix_trainer *trainer, const float *params)
+{
+    memcpy(trainer->model.params, params, trainer->model.n_params * sizeof *params);
+}

@@ -213,8 +213,9 @@ static bool make_source(const struct mix_corpus_synthetic *options, size_t index
     const size_t n_bytes[MIX_PARTS] = {[MIX_PART_TRAIN] = options->n_bytes,
                                        [MIX_PART_VALIDATION] = options->n_validation_bytes,
                                        [MIX_PART_TEST] = options->n_test_bytes};
+    enum { STREAMS = 3 }; /* of a source; nothing is ever in the part select */
     for (size_t p = 0; p < MIX_PARTS; p++) {
-        rekey(rng, options->seed, "synthetic text", (uint64_t)index * MIX_PARTS + p);
+        rekey(rng, options->seed, "synthetic text", (uint64_t)index * STREAMS + p);
         if (source->name == NULL || !fill_part(chain, rng, n_bytes[p], &source->parts[p]))
             return false;
     }

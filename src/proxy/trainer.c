@@ -2,7 +2,6 @@
 /* trainer.c - making a trainer and training; see mixsweep/proxy.h. */
 #include "proxy/trainer.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,7 +205,6 @@ enum mix_status mix_trainer_create(const struct mix_trainer_options *options,
         mix_trainer_destroy(trainer);
         return status;
     }
-    openblas_set_num_threads(1); /* every rank has a core of its own */
     trainer->identity = identity_of(trainer);
     proxy_model_initialise(&trainer->model, trainer->rng);
     trainer->plan = (struct proxy_plan){
@@ -372,24 +370,16 @@ static void update(struct mix_trainer *trainer, double norm)
 {
     const struct mix_trainer_options *o = &trainer->options;
     struct proxy_model *model = &trainer->model;
-    const double rate = mix_trainer_learning_rate(trainer);
-    const double n = (double)trainer->step + 1.0;
-    struct proxy_adamw step = {
-        .rate = (real)rate,
-        .beta1 = (real)o->beta1,
-        .beta2 = (real)o->beta2,
-        .epsilon = (real)o->epsilon,
-        .decay = (real)(rate * o->weight_decay),
-        .gradient_scale = (real)(o->clip > 0.0 && norm > o->clip ? o->clip / norm : 1.0),
-        .correction1 = (real)(1.0 / (1.0 - pow(o->beta1, n))),
-        .correction2 = (real)(1.0 / (1.0 - pow(o->beta2, n))),
+    const struct proxy_step step = {
+        .rate = mix_trainer_learning_rate(trainer),
+        .beta1 = o->beta1,
+        .beta2 = o->beta2,
+        .epsilon = o->epsilon,
+        .weight_decay = o->weight_decay,
+        .clip = o->clip,
     };
-    const size_t d = model->n_decayed;
-    model->kernels->adamw(d, &step, model->gradient, model->params, trainer->first,
-                          trainer->second);
-    step.decay = 0;
-    model->kernels->adamw(model->n_params - d, &step, model->gradient + d, model->params + d,
-                          trainer->first + d, trainer->second + d);
+    proxy_step(model->kernels, &step, trainer->step, norm, model->n_params, model->n_decayed,
+               model->gradient, model->params, trainer->first, trainer->second);
 }
 
 static enum mix_status step_once(struct mix_trainer *trainer, const double *mixture,

@@ -18,6 +18,9 @@ void report_data_clear(struct report_data *data)
         mix_compare_destroy(data->compares[i]);
     for (size_t i = 0; i < data->n_onlines; i++)
         mix_online_destroy(data->onlines[i]);
+    for (size_t i = 0; i < data->n_campaigns; i++)
+        mix_agent_campaign_destroy(data->campaigns[i]);
+    free(data->campaigns);
     free(data->compares);
     free(data->onlines);
     free(data->fits);
@@ -115,6 +118,8 @@ READ_ALL(read_fits, "fits", struct mix_fit, fits, n_fits, mix_store_read_fit)
 READ_ALL(read_draws, "bootstrap", struct mix_draws, draws, n_draws, mix_store_read_draws)
 READ_ALL(read_optima, "optimum", struct mix_optimum, optima, n_optima, mix_store_read_optimum)
 READ_ALL(read_compares, "compare", struct mix_compare, compares, n_compares, mix_store_read_compare)
+READ_ALL(read_campaigns, "agent", struct mix_agent_campaign, campaigns, n_campaigns,
+         mix_store_read_agent)
 READ_ALL(read_onlines, "online", struct mix_online, onlines, n_onlines, mix_store_read_online)
 
 enum mix_status report_read(const char *path, struct report_data *data, struct mix_error *err)
@@ -128,6 +133,8 @@ enum mix_status report_read(const char *path, struct report_data *data, struct m
     if (job[0] != '\0' && mix_job_parse(path, job, &data->job, NULL) != MIX_OK)
         data->job = NULL; /* of another version */
     status = read_table(store, data, err);
+    if (status == MIX_OK && data->job != NULL)
+        status = mix_job_take_chosen(data->job, data->table, err);
     if (status == MIX_OK)
         status = read_fits(store, data, err);
     if (status == MIX_OK)
@@ -138,6 +145,8 @@ enum mix_status report_read(const char *path, struct report_data *data, struct m
         status = read_compares(store, data, err);
     if (status == MIX_OK)
         status = read_onlines(store, data, err);
+    if (status == MIX_OK)
+        status = read_campaigns(store, data, err);
     snprintf(data->warning, sizeof data->warning, "%s", mix_store_warning(store));
     mix_store_close(store);
     return status;

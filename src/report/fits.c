@@ -129,6 +129,40 @@ static void plot_pairs(struct page *page, const struct report_data *data, const 
     fputs("x with lines lc rgb '" PLOT_MUTED "' notitle\n", gp);
 }
 
+/* What was held out, by hold-out; equal on the line. */
+static void plot_held(struct page *page, const struct mix_fit *fit)
+{
+    static const char *const colours[] = {PLOT_BLUE, PLOT_ORANGE, PLOT_VIOLET, PLOT_GREEN};
+    const size_t n_m = fit->spec.n_targets, n = fit->n_held * n_m, stride = plot_stride(n);
+    const size_t n_colours = sizeof colours / sizeof colours[0];
+    char name[2 * MIX_NAME_MAX];
+    FILE *gp = page->script;
+    snprintf(name, sizeof name, "held-out-losses-%s", fit->name);
+    page_figure(page, name, PLOT_WIDTH, 400,
+                "Fit %s: predicted against observed losses of runs that were held out, each by the "
+                "law fitted without it. Equal on the line.%s",
+                fit->name, plot_thinned(stride));
+    for (size_t h = 0; h < fit->n_holdouts; h++) {
+        size_t seen = 0;
+        fprintf(gp, "$held%zu << EOD\n", h);
+        for (size_t i = 0; i < n; i++)
+            if ((size_t)fit->held_out[i / n_m] == h && isfinite(fit->held_loss[i]) &&
+                isfinite(fit->held_predicted[i]) && seen++ % stride == 0)
+                fprintf(gp, "%.5g %.5g\n", fit->held_loss[i], fit->held_predicted[i]);
+        fputs("EOD\n", gp);
+    }
+    fputs("set xlabel 'observed loss'\nset ylabel 'predicted loss'\n"
+          "set key outside top center vertical\nplot ",
+          gp);
+    for (size_t h = 0; h < fit->n_holdouts; h++) {
+        fprintf(gp, "$held%zu using 1:2 with points pt 7 ps 0.4 lc rgb '%s' title ", h,
+                colours[h % n_colours]);
+        plot_text(gp, fit->holdouts[h].kind, 40);
+        fputs(", ", gp);
+    }
+    fputs("x with lines lc rgb '" PLOT_MUTED "' notitle\n", gp);
+}
+
 /* ---- residuals */
 
 static const char *target_name(const void *fit, size_t i)
@@ -309,6 +343,8 @@ static enum mix_status plot_fit(struct page *page, const struct report_data *dat
     page_figures(page);
     if (status == MIX_OK && pairs.n > 1)
         plot_pairs(page, data, fit, &pairs);
+    if (fit->n_held > 0)
+        plot_held(page, fit);
     if (fit->n_holdouts > 0)
         plot_floors(page, fit);
     if (status == MIX_OK && pairs.n_seen > 1)

@@ -250,7 +250,10 @@ static void plot_setting(struct page *page, const struct mix_online *o, const ch
 
 static bool has_online(const struct report_data *data)
 {
-    return data->n_onlines > 0;
+    for (size_t i = 0; i < data->n_onlines; i++)
+        if (!report_is_comparison(data->onlines[i]))
+            return true;
+    return false;
 }
 
 static enum mix_status write_online(struct page *page, const struct report_data *data,
@@ -260,6 +263,8 @@ static enum mix_status write_online(struct page *page, const struct report_data 
     for (size_t i = 0; i < data->n_onlines; i++) {
         const struct mix_online *o = data->onlines[i];
         size_t n = 0;
+        if (report_is_comparison(o))
+            continue;
         page_element(page, "h3", "%s", o->name);
         page_element(page, "p", "%zu trainings of %llu steps by the trainer %s, %zu groups.",
                      o->n_runs, (unsigned long long)o->n_steps, o->trainer, o->n_groups);

@@ -96,6 +96,26 @@ static void put_mixture(struct page *page, const struct mix_optimum *o)
     page_table_end(page, false);
 }
 
+/* Of a law with repetition: how often domains are seen, and what that is worth. */
+static void put_repetition(struct page *page, const struct mix_optimum *o)
+{
+    static const char *const heads[] = {"domain", "tokens there are",    "passes",
+                                        "worth",  "if repeats were new", "passes"};
+    char text[32];
+    page_table(page, "Repetition: passes at the target, and what they are worth", false, 6, heads);
+    for (size_t k = 0; k < o->n_domains; k++) {
+        const double scale = o->n_tokens / o->supply[k];
+        page_row(page);
+        page_cell(page, "%s", o->domains[k]);
+        page_cell(page, "%s", report_size(o->supply[k], text));
+        page_cell(page, "%s", report_number(o->mixture[k] * scale, 3, text));
+        page_cell(page, "%s", report_number(mix_law_worth(o->mixture[k] * scale, o->r1), 3, text));
+        page_cell(page, "%s", report_share(o->fresh_mixture[k], text));
+        page_cell(page, "%s", report_number(o->fresh_mixture[k] * scale, 3, text));
+    }
+    page_table_end(page, false);
+}
+
 /* ---- what it gains */
 
 static const char *gain_name(const struct mix_optimum *o, size_t i, char text[MIX_NAME_MAX + 16])
@@ -336,6 +356,8 @@ static enum mix_status write_optima(struct page *page, const struct report_data 
             plot_path(page, o, false);
         page_figures_end(page);
         put_mixture(page, o);
+        if (isfinite(o->r1))
+            put_repetition(page, o);
         if (n_gains > 0)
             put_gain(page, o);
         put_losses(page, o);

@@ -14,7 +14,7 @@
 /* In the order of the page: the answer first, then what it stands on. */
 static const struct report_section *const sections[] = {
     &report_optimum, &report_fits,  &report_compare, &report_transfer, &report_bootstrap,
-    &report_online,  &report_sweep, &report_design,  &report_losses,
+    &report_online,  &report_agent, &report_sweep,   &report_design,   &report_losses,
 };
 enum { N_SECTIONS = sizeof sections / sizeof sections[0] };
 

@@ -31,6 +31,8 @@ struct report_data {
     struct mix_optimum **optima;
     struct mix_compare **compares;
     struct mix_online **onlines;
+    size_t n_campaigns; /* of agents */
+    struct mix_agent_campaign **campaigns;
     char warning[MIX_ERROR_MAX]; /* results that were left out */
 };
 
@@ -167,6 +169,9 @@ size_t report_size_index(const struct report_data *data, double n_params);
 
 /* ---- sections */
 
+/** Whether online runs are the comparison of an agent: not for the section on online mixing. */
+bool report_is_comparison(const struct mix_online *online);
+
 struct report_section {
     const char *id, *title;
     bool (*has)(const struct report_data *data);
@@ -175,6 +180,6 @@ struct report_section {
 };
 
 extern const struct report_section report_sweep, report_design, report_losses, report_optimum,
-    report_fits, report_compare, report_transfer, report_bootstrap, report_online;
+    report_fits, report_compare, report_transfer, report_bootstrap, report_online, report_agent;
 
 #endif

@@ -107,6 +107,34 @@ static void put_tallies(struct page *page, const struct report_data *data,
     page_table_end(page, false);
 }
 
+/* Where runs come from: the design, and the rounds that were chosen after it. */
+static void put_rounds(struct page *page, const struct mix_table *table)
+{
+    static const char *const heads[] = {"origin", "done", "failed", "not done", "FLOP of done"};
+    int last = 0;
+    for (size_t r = 0; r < table->n_rows; r++)
+        last = table->runs[r].round > last ? table->runs[r].round : last;
+    if (last == 0)
+        return;
+    page_table(page, "Runs by origin", false, 5, heads);
+    for (int round = 0; round <= last; round++) {
+        struct tally tally = {0};
+        for (size_t r = 0; r < table->n_rows; r++)
+            if (table->runs[r].round == round && is_end(&table->runs[r]))
+                count_run(&tally, &table->runs[r]);
+        page_row(page);
+        if (round == 0)
+            page_cell(page, "design");
+        else
+            page_cell(page, "chosen in round %d", round);
+        page_cell(page, "%zu", tally.n_done);
+        page_cell(page, "%zu", tally.n_failed);
+        page_cell(page, "%zu", tally.n_other);
+        put_flops(page, tally.flops);
+    }
+    page_table_end(page, false);
+}
+
 static void put_failures(struct page *page, const struct mix_table *table)
 {
     enum { SHOWN = 50 };
@@ -244,6 +272,7 @@ static enum mix_status write_sweep(struct page *page, const struct report_data *
             n_timed += table->runs[r].wall_s > 0.0;
         }
     put_tallies(page, data, tallies);
+    put_rounds(page, table);
     put_failures(page, table);
     page_figures(page);
     if (n_timed > 1)

@@ -14,6 +14,7 @@ void store_clear_staged(struct mix_store *store)
     for (size_t i = 0; i < store->n_staged; i++) {
         mix_draws_destroy(store->staged[i].owned);
         mix_online_destroy(store->staged[i].owned_online);
+        mix_agent_campaign_destroy(store->staged[i].owned_agent);
     }
     free(store->staged);
     store->staged = NULL;
@@ -97,6 +98,13 @@ enum mix_status mix_store_put_online(struct mix_store *store, const struct mix_o
                                      struct mix_error *err)
 {
     return stage(store, STORE_ONLINE, online->name, online, err);
+}
+
+enum mix_status mix_store_put_agent(struct mix_store *store,
+                                    const struct mix_agent_campaign *campaign,
+                                    struct mix_error *err)
+{
+    return stage(store, STORE_AGENT, campaign->name, campaign, err);
 }
 
 enum mix_status mix_store_drop(struct mix_store *store, const char *kind, const char *name,
@@ -200,6 +208,31 @@ static enum mix_status fold_online(struct mix_store *store, bool *keep_logs, str
     return status;
 }
 
+/* The same for campaigns of the agent. */
+static enum mix_status fold_agents(struct mix_store *store, bool *keep_logs, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    for (size_t i = 0; i < store->logged.agents.n && status == MIX_OK; i++) {
+        const char *name = store->logged.agents.name[i];
+        struct mix_agent_campaign *campaign = NULL;
+        bool news = false;
+        if (find_staged(store, STORE_AGENT, name) != NULL)
+            continue;
+        status = store_file_agent(store, name, &campaign, err);
+        if (status == MIX_OK && campaign != NULL)
+            status = store_merge_agent(&store->logged, campaign, &news, err);
+        else
+            *keep_logs = true;
+        if (status == MIX_OK && news)
+            status = stage(store, STORE_AGENT, name, campaign, err);
+        if (status == MIX_OK && news)
+            find_staged(store, STORE_AGENT, name)->owned_agent = campaign;
+        else
+            mix_agent_campaign_destroy(campaign);
+    }
+    return status;
+}
+
 /**
  * Take the runs of the logs into the staged table, or into that of the file (then *owned, staged).
  *
@@ -250,6 +283,8 @@ static enum mix_status write_attributes(struct mix_store *store, const struct h5
         status = h5_write_text(root, "created", store->created != NULL ? store->created : now, err);
     if (status == MIX_OK)
         status = h5_write_text(root, "job", store->job, err);
+    if (status == MIX_OK && store->history != NULL)
+        status = h5_write_text(root, "domain_changes", store->history, err);
     return status == MIX_OK ? h5_write(root, &store->seed, &store_seed_field, 1, NULL, err)
                             : status;
 }
@@ -281,6 +316,9 @@ static enum mix_status write_result(struct mix_store *store, const struct h5_gro
         break;
     case STORE_ONLINE:
         status = store_write_online(&group, staged->object, err);
+        break;
+    case STORE_AGENT:
+        status = store_write_agent(&group, staged->object, err);
         break;
     case STORE_KINDS:
         break;
@@ -348,8 +386,8 @@ static enum mix_status write_kind(struct mix_store *store, const struct h5_group
 /* What others have noted on the groups that are made anew. */
 static void keep_attributes(struct mix_store *store, const struct h5_group *root)
 {
-    static const char *const names[] = {"domains",   "targets", "runs",   "fits",
-                                        "bootstrap", "optimum", "online", "compare"};
+    static const char *const names[] = {"domains", "targets", "runs",    "fits", "bootstrap",
+                                        "optimum", "online",  "compare", "agent"};
     if (store->root.id < 0)
         return;
     size_t n_left = h5_carry_attributes(&store->root, root);
@@ -415,6 +453,8 @@ enum mix_status mix_store_commit(struct mix_store *store, struct mix_error *err)
         status = fold_draws(store, err);
     if (status == MIX_OK)
         status = fold_online(store, &keep_logs, err);
+    if (status == MIX_OK)
+        status = fold_agents(store, &keep_logs, err);
     const bool news = has_news(store);
     if (status == MIX_OK && news)
         status = write_new_file(store, err);

@@ -9,7 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { TARGETS_MAX = 65536, PARAMS_MAX = 65536, COUNT_MAX = 100 * 1000 * 1000 };
+enum { TARGETS_MAX = 65536, PARAMS_MAX = 65536, COUNT_MAX = 100 * 1000 * 1000, HELD_MAX = 1 << 28 };
 enum { PREDICTORS = 1 + MIX_FLOORS }; /* the law and the floors */
 
 enum { FIT_DOMAIN, FIT_TARGET, FIT_PARAM, FIT_START, FIT_OPTIMUM, FIT_DIMS };
@@ -53,6 +53,10 @@ static const struct h5_field fit_fields[] = {
     ARRAY(param_state, "param_state", NULL, H5_UINT8, FIT_PARAM, NO_DIM),
     ARRAY(seen_max, "seen_max", "1", H5_DOUBLE, FIT_DOMAIN, NO_DIM),
 };
+
+/* Of laws with repetition only. */
+static const struct h5_field supply_field =
+    ARRAY(supply, "supply", "token", H5_DOUBLE, FIT_DOMAIN, NO_DIM);
 
 /* These need the scales of counted dimensions, which no member of the struct holds. */
 static const struct h5_field counted_fields[] = {
@@ -115,6 +119,23 @@ static const struct h5_field train_fields[] = {
 static const struct h5_field holdout_fields[] = {
     ARRAY(targets, "target", NULL, H5_TEXT, 0, NO_DIM),
     METRIC_COLUMNS(holdout_by_target, 0),
+};
+
+/* /fits/NAME/predictions: of held-out rows. */
+enum { HELD_ROW, HELD_TARGET, HELD_DIMS };
+static const struct h5_field held_fields[] = {
+    ARRAY(held_key, "key", NULL, H5_KEY, HELD_ROW, NO_DIM),
+    ARRAY(targets, "target", NULL, H5_TEXT, HELD_TARGET, NO_DIM),
+    ARRAY(held_out, "holdout", NULL, H5_INT32, HELD_ROW, NO_DIM),
+    ARRAY(held_n_params, "n_params", "parameters", H5_DOUBLE, HELD_ROW, NO_DIM),
+    ARRAY(held_loss, "loss", NULL, H5_DOUBLE, HELD_ROW, HELD_TARGET),
+    ARRAY(held_predicted, "predicted", NULL, H5_DOUBLE, HELD_ROW, HELD_TARGET),
+};
+static const struct h5_note held_notes[] = {
+    {"key", "description", "of the row of /runs; a row is once in each hold-out that tests it"},
+    {"holdout", "meaning", "index into holdouts/kind"},
+    {"loss", "description", "as measured, each target in its unit; NaN = not measured, or masked"},
+    {"predicted", "description", "by the law, fitted without the row; NaN = it has nothing to say"},
 };
 
 /* /fits/NAME/holdouts as arrays (hold-outs, predictors). */
@@ -188,6 +209,44 @@ static enum mix_status read_part(const struct h5_group *group, const char *name,
     return status == MIX_ENOTFOUND ? MIX_EFORMAT : status;
 }
 
+static enum mix_status write_held(const struct h5_group *group, const struct mix_fit *fit,
+                                  struct mix_error *err)
+{
+    const struct h5_dim dims[HELD_DIMS] = {{"key", fit->n_held, "row"},
+                                           {"target", fit->spec.n_targets, "target"}};
+    struct h5_group part = {.id = -1};
+    enum mix_status status = h5_group_create(group, "predictions", &part, err);
+    if (status == MIX_OK)
+        status = h5_write(&part, fit, held_fields, COUNT(held_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_annotate(&part, held_notes, COUNT(held_notes), err);
+    h5_group_close(&part);
+    return status;
+}
+
+/* Files of before have none. */
+static enum mix_status read_held(const struct h5_group *group, struct mix_fit *fit,
+                                 struct mix_error *err)
+{
+    struct h5_dim dims[HELD_DIMS] = {{"key", 0, "row"}, {"target", fit->spec.n_targets, "target"}};
+    struct h5_group part = {.id = -1};
+    enum mix_status status = h5_group_open(group, "predictions", &part, NULL);
+    if (status == MIX_ENOTFOUND)
+        return MIX_OK;
+    if (status == MIX_OK)
+        status = h5_extent(&part, "key", 0, HELD_MAX / (fit->spec.n_targets + 1), &dims[0].n, err);
+    if (status == MIX_OK && !mix_fit_hold(fit, dims[0].n))
+        status = mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, part.path);
+    if (status == MIX_OK)
+        status = h5_read(&part, fit, held_fields, COUNT(held_fields), dims, err);
+    for (size_t i = 0; i < fit->n_held && status == MIX_OK; i++)
+        if (fit->held_out[i] < 0 || (size_t)fit->held_out[i] >= fit->n_holdouts)
+            status = mix_fail(err, MIX_EFORMAT, "%s: %s/holdout, row %zu: %d is none of %zu",
+                              group->file, part.path, i, fit->held_out[i], fit->n_holdouts);
+    h5_group_close(&part);
+    return status == MIX_ENOTFOUND ? MIX_EFORMAT : status;
+}
+
 static enum mix_status write_holdouts(const struct h5_group *group, const struct mix_fit *fit,
                                       struct mix_error *err)
 {
@@ -209,6 +268,8 @@ static enum mix_status write_holdouts(const struct h5_group *group, const struct
     if (status == MIX_OK && fit->n_holdouts > 0)
         status =
             write_part(group, "holdout", fit, holdout_fields, COUNT(holdout_fields), &target, err);
+    if (status == MIX_OK && fit->n_held > 0)
+        status = write_held(group, fit, err);
     return status;
 }
 
@@ -237,7 +298,8 @@ static enum mix_status read_holdouts(const struct h5_group *group, struct mix_fi
     fit->holdout_by_target = calloc(target.n + 1, sizeof *fit->holdout_by_target);
     if (fit->holdout_by_target == NULL)
         return mix_fail(err, MIX_ENOMEM, "%s: no memory for %s", group->file, group->path);
-    return read_part(group, "holdout", fit, holdout_fields, COUNT(holdout_fields), &target, err);
+    status = read_part(group, "holdout", fit, holdout_fields, COUNT(holdout_fields), &target, err);
+    return status == MIX_OK ? read_held(group, fit, err) : status;
 }
 
 enum mix_status store_write_fit(const struct h5_group *group, const struct mix_fit *fit,
@@ -255,6 +317,8 @@ enum mix_status store_write_fit(const struct h5_group *group, const struct mix_f
         status = h5_write_index(group, "optimum", fit->n_optima, err);
     if (status == MIX_OK)
         status = h5_write(group, fit, counted_fields, COUNT(counted_fields), dims, err);
+    if (status == MIX_OK && mix_law_repeats(fit->spec.law))
+        status = h5_write(group, fit, &supply_field, 1, dims, err);
     if (status == MIX_OK)
         status =
             h5_write_text(group, "checkpoints", checkpoints_names[fit->selection.checkpoints], err);
@@ -332,6 +396,8 @@ enum mix_status store_read_fit(const struct h5_group *group, const char *name, s
     status = h5_read(group, fit, fit_fields, COUNT(fit_fields), dims, err);
     if (status == MIX_OK)
         status = h5_read(group, fit, counted_fields, COUNT(counted_fields), dims, err);
+    if (status == MIX_OK && mix_law_repeats(fit->spec.law))
+        status = h5_read(group, fit, &supply_field, 1, dims, err);
     if (status == MIX_OK)
         status = read_checkpoints(group, fit, err);
     if (status == MIX_OK)

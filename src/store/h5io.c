@@ -131,6 +131,8 @@ static hid_t make_type(enum h5_type type, size_t width, bool native)
     switch (type) {
     case H5_DOUBLE:
         return H5Tcopy(native ? H5T_NATIVE_DOUBLE : H5T_IEEE_F64LE);
+    case H5_FLOAT:
+        return H5Tcopy(native ? H5T_NATIVE_FLOAT : H5T_IEEE_F32LE);
     case H5_INT32:
         return H5Tcopy(native ? H5T_NATIVE_INT32 : H5T_STD_I32LE);
     case H5_UINT64:
@@ -173,8 +175,9 @@ static bool type_suits(hid_t found, enum h5_type type, size_t width)
         return H5Tget_strpad(found) == H5T_STR_NULLTERM ? size <= room : size < room;
     }
     const hid_t wanted = make_type(type, width, false);
-    const bool same = H5Tget_class(found) == H5Tget_class(wanted) && size == H5Tget_size(wanted) &&
-                      (type == H5_DOUBLE || H5Tget_sign(found) == H5Tget_sign(wanted));
+    const bool same =
+        H5Tget_class(found) == H5Tget_class(wanted) && size == H5Tget_size(wanted) &&
+        (type == H5_DOUBLE || type == H5_FLOAT || H5Tget_sign(found) == H5Tget_sign(wanted));
     h5_close(wanted);
     return same;
 }

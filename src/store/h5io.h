@@ -27,6 +27,7 @@ struct h5_group {
 
 enum h5_type {
     H5_DOUBLE,
+    H5_FLOAT,
     H5_INT32,  /* also int and enum */
     H5_UINT64, /* also size_t */
     H5_UINT8,

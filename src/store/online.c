@@ -55,8 +55,16 @@ static const struct h5_field trajectory_fields[] = {
     ARRAY(matrix, "nats/token", DIM_ROUND, DIM_GROUP, DIM_TRAINED),
 };
 
+/* Not in files of before. */
+static const struct h5_field law_fields[] = {
+    RUN(law_r2, "1", H5_DOUBLE),
+    RUN(own_r2, "1", H5_DOUBLE),
+    RUN(similarity, "1", H5_DOUBLE),
+};
+
 static const struct h5_note online_notes[] = {
-    {"role", "meaning", "0 static run that a method wanted, 1 proxy, 2 what a method is judged by"},
+    {"role", "meaning",
+     "0 static run that a method wanted, 1 proxy, 2 what a method is judged by, 3 analysis"},
     {"restricted", "meaning", "1: learnt with at most half a run of extra steps, 0: no limit"},
     {"diverged", "meaning", "1: the loss was not finite, 0: done"},
     {"after", "description", "the method whose mixture the first steps have; empty: none"},
@@ -69,7 +77,13 @@ static const struct h5_note online_notes[] = {
     {"test_se", "description", "standard error of test over sequences"},
     {"point_mixture", "description", "in use from point_step on"},
     {"matrix", "description",
-     "A as the method estimated it: how much training on group_trained lowers the loss of group"},
+     "A as the method estimated it: how much training on group_trained lowers the loss of group; "
+     "of "
+     "role 3 the optimal A, from short runs off the method's own"},
+    {"law_r2", "description",
+     "of role 3: R2 of the linear law with the optimal A; of grid, of the log-linear law"},
+    {"own_r2", "description", "of role 3: R2 of the linear law with the method's A and one factor"},
+    {"similarity", "description", "of role 3: of the method's A with the optimal one"},
 };
 
 static void name_dims(struct h5_dim dims[DIMS])
@@ -101,6 +115,8 @@ enum mix_status store_write_online(const struct h5_group *group, const struct mi
                                 online->groups, err);
     if (status == MIX_OK)
         status = h5_write(group, online, trajectory_fields, COUNT(trajectory_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_write(group, online, law_fields, COUNT(law_fields), dims, err);
     return status == MIX_OK ? h5_annotate(group, online_notes, COUNT(online_notes), err) : status;
 }
 
@@ -109,7 +125,8 @@ static enum mix_status check_runs(const struct h5_group *group, const struct mix
 {
     for (size_t i = 0; i < online->n_runs; i++) {
         const struct mix_online_run *run = &online->runs[i];
-        const char *wrong = run->role < MIX_ONLINE_STATIC || run->role > MIX_ONLINE_FINAL ? "role"
+        const char *wrong = run->role < MIX_ONLINE_STATIC || run->role > MIX_ONLINE_ANALYSIS
+                                ? "role"
                             : run->restricted < 0 || run->restricted > 1 ? "restricted"
                             : run->diverged < 0 || run->diverged > 1     ? "diverged"
                                                                          : NULL;
@@ -161,6 +178,8 @@ enum mix_status store_read_online(const struct h5_group *group, const char *name
         status = h5_read(group, online, online_fields, COUNT(online_fields), dims, err);
     if (status == MIX_OK)
         status = h5_read(group, online, trajectory_fields, COUNT(trajectory_fields), dims, err);
+    if (status == MIX_OK && h5_has_any(group, law_fields, COUNT(law_fields)))
+        status = h5_read(group, online, law_fields, COUNT(law_fields), dims, err);
     if (status == MIX_OK)
         status = check_runs(group, online, err);
     if (status == MIX_OK)

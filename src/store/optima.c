@@ -2,6 +2,7 @@
 /* optima.c - optima in the file: /optimum/NAME. */
 #include "store/store_impl.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,6 +98,23 @@ static const struct h5_field later_fields[] = {
     SHARES(lattice_mixture),
 };
 
+/* Of optima to which supply is something. */
+static const struct h5_field supply_fields[] = {
+    SCALAR(r1, "r1", H5_DOUBLE),
+    SCALAR(fresh_expected, "fresh_expected", H5_DOUBLE),
+    SCALAR(fresh_value, "fresh_objective", H5_DOUBLE),
+    SHARES(fresh_mixture),
+    H5_ARRAY(struct mix_optimum, supply_price, "supply_price", "loss", H5_DOUBLE, DIM_DOMAIN,
+             NO_DIM),
+};
+
+static const struct h5_note supply_notes[] = {
+    {"supply_price", "description", "fall of the objective per 1e9 more tokens of a domain"},
+    {"fresh_mixture", "description", "the optimum if what is seen again were as good as new"},
+    {".", "fresh_expected_meaning", "objective at fresh_mixture, if repeats were as good as new"},
+    {".", "fresh_objective_meaning", "objective at fresh_mixture, by the law"},
+};
+
 static const struct h5_field path_fields[] = {
     H5_ARRAY(struct mix_optimum, path_n_params, "path_n_params", "parameter", H5_DOUBLE, DIM_PATH,
              NO_DIM),
@@ -142,6 +160,11 @@ enum mix_status store_write_optimum(const struct h5_group *group, const struct m
         status = h5_write(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
     if (status == MIX_OK)
         status = h5_write(group, optimum, later_fields, COUNT(later_fields), dims, err);
+    if (status == MIX_OK && (optimum->max_epochs > 0.0 || isfinite(optimum->r1))) {
+        status = h5_write(group, optimum, supply_fields, COUNT(supply_fields), dims, err);
+        if (status == MIX_OK)
+            status = h5_annotate(group, supply_notes, COUNT(supply_notes), err);
+    }
     if (status == MIX_OK && optimum->n_path > 0)
         status = h5_write_index(group, "path", optimum->n_path, err);
     if (status == MIX_OK && optimum->n_path > 0)
@@ -204,6 +227,8 @@ enum mix_status store_read_optimum(const struct h5_group *group, const char *nam
         status = h5_read(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
     if (status == MIX_OK && h5_has_any(group, later_fields, COUNT(later_fields)))
         status = h5_read(group, optimum, later_fields, COUNT(later_fields), dims, err);
+    if (status == MIX_OK && h5_has_any(group, supply_fields, COUNT(supply_fields)))
+        status = h5_read(group, optimum, supply_fields, COUNT(supply_fields), dims, err);
     if (status == MIX_OK)
         status = read_path(group, dims, optimum, err);
     if (status == MIX_OK)

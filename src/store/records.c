@@ -81,6 +81,8 @@ static enum mix_status survey_record(void *context, enum mix_log_kind kind, cons
     char name[MIX_NAME_MAX];
     if (store_online_name(kind, head, n_head, name))
         return add_name(&logged->online, name, err);
+    if (store_agent_name(kind, head, n_head, name))
+        return add_name(&logged->agents, name, err);
     if (view_left(kind, head, n_head, body, n_body, &left))
         return add_name(&logged->fits, left.head.fit, err);
     return view_draw(kind, head, n_head, body, n_body, &draw)
@@ -107,6 +109,7 @@ void store_logged_clear(struct store_logged *logged)
     mix_logs_destroy(logged->logs);
     mix_names_destroy(&logged->fits);
     mix_names_destroy(&logged->online);
+    mix_names_destroy(&logged->agents);
     *logged = (struct store_logged){0};
 }
 

@@ -24,7 +24,7 @@ struct result_header {
     uint64_t n_rows;
 };
 
-enum { RESULT_VERSION = 1 };
+enum { RESULT_VERSION = 2, BEFORE_ROUNDS = 1 };
 _Static_assert(sizeof(struct mix_run) == 408, "a changed struct mix_run needs a RESULT_VERSION");
 
 static const double SHARES_OFF = 1e-6; /* the sum of shares is 1 within the lattice of keys */
@@ -110,6 +110,7 @@ enum mix_status mix_store_result_pack(const struct mix_table *rows, void **bytes
 struct reader {
     const uint8_t *at;
     size_t left;
+    bool has_rounds; /* else there was padding in their place */
 };
 
 static bool take(struct reader *reader, void *to, size_t n)
@@ -227,6 +228,8 @@ static enum mix_status take_row(struct reader *reader, struct mix_table *table,
     if (!take(reader, &table->runs[row], sizeof table->runs[row]) ||
         !take_vectors(reader, table, row))
         return mix_fail(err, MIX_EFORMAT, "a record of a run ends within a row");
+    if (!reader->has_rounds)
+        table->runs[row].round = 0;
     const enum mix_status status = take_metadata(reader, &table->metadata[row], err);
     if (status != MIX_OK)
         return status;
@@ -249,7 +252,8 @@ static enum mix_status check_header(const struct result_header *header,
                                     const struct mix_table *table, struct mix_key columns,
                                     struct mix_error *err)
 {
-    if (header->version != RESULT_VERSION || header->n_run != sizeof(struct mix_run))
+    if ((header->version != RESULT_VERSION && header->version != BEFORE_ROUNDS) ||
+        header->n_run != sizeof(struct mix_run))
         return mix_fail(err, MIX_ENOTFOUND,
                         "a record of a run has version %u, not %d: another mixsweep wrote it",
                         header->version, RESULT_VERSION);
@@ -265,7 +269,7 @@ static enum mix_status check_header(const struct result_header *header,
 static enum mix_status unpack(struct mix_table *table, struct mix_key columns, const void *bytes,
                               size_t n_bytes, struct mix_error *err)
 {
-    struct reader reader = {bytes, n_bytes};
+    struct reader reader = {.at = bytes, .left = n_bytes};
     struct result_header header;
     if (!take(&reader, &header, sizeof header))
         return mix_fail(err, MIX_EFORMAT, "a record of a run has %zu bytes only", n_bytes);
@@ -275,6 +279,7 @@ static enum mix_status unpack(struct mix_table *table, struct mix_key columns, c
     if (header.n_rows == 0 || header.n_rows > reader.left / row_bytes(table))
         return mix_fail(err, MIX_EFORMAT, "a record of a run has %zu bytes for %llu rows", n_bytes,
                         (unsigned long long)header.n_rows);
+    reader.has_rounds = header.version >= RESULT_VERSION;
     const size_t first = table->n_rows;
     for (uint64_t r = 0; r < header.n_rows && status == MIX_OK; r++)
         status = take_row(&reader, table, err);

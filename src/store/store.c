@@ -11,22 +11,22 @@
 
 #include "store/store_impl.h"
 
-const char *const store_kind_names[STORE_KINDS] = {[STORE_FITS] = "fits",
-                                                   [STORE_BOOTSTRAP] = "bootstrap",
-                                                   [STORE_OPTIMUM] = "optimum",
-                                                   [STORE_ONLINE] = "online",
-                                                   [STORE_COMPARE] = "compare"};
+const char *const store_kind_names[STORE_KINDS] = {
+    [STORE_FITS] = "fits",     [STORE_BOOTSTRAP] = "bootstrap", [STORE_OPTIMUM] = "optimum",
+    [STORE_ONLINE] = "online", [STORE_COMPARE] = "compare",     [STORE_AGENT] = "agent"};
 
 enum { READ_TRIES = 10 };
 
 static enum mix_status read_attributes(struct mix_store *store, struct mix_error *err)
 {
-    char *job = NULL, *created = NULL;
+    char *job = NULL, *created = NULL, *history = NULL;
     enum mix_status status = h5_read_text(&store->root, "job", &job, err);
     if (status == MIX_OK)
         status = h5_read_text(&store->root, "created", &created, err);
     if (status == MIX_OK)
         status = h5_read(&store->root, &store->seed, &store_seed_field, 1, NULL, err);
+    if (status == MIX_OK && H5Aexists(store->root.id, "domain_changes") > 0)
+        status = h5_read_text(&store->root, "domain_changes", &history, err);
     if (status != MIX_OK) {
         free(job);
         free(created);
@@ -34,8 +34,10 @@ static enum mix_status read_attributes(struct mix_store *store, struct mix_error
     }
     free(store->job);
     free(store->created);
+    free(store->history);
     store->job = job;
     store->created = created;
+    store->history = history;
     return MIX_OK;
 }
 
@@ -201,6 +203,7 @@ void mix_store_close(struct mix_store *store)
     free(store->log_dir);
     free(store->job);
     free(store->created);
+    free(store->history);
     free(store);
 }
 
@@ -235,6 +238,22 @@ enum mix_status mix_store_set_job(struct mix_store *store, const char *text, uin
     store->seed = seed;
     store->job_staged = true;
     return MIX_OK;
+}
+
+enum mix_status mix_store_set_history(struct mix_store *store, const char *lines)
+{
+    char *copy = strdup(lines);
+    if (copy == NULL)
+        return MIX_ENOMEM;
+    free(store->history);
+    store->history = copy;
+    store->job_staged = true;
+    return MIX_OK;
+}
+
+const char *mix_store_history(const struct mix_store *store)
+{
+    return store->history != NULL ? store->history : "";
 }
 
 const char *mix_store_job(const struct mix_store *store)
@@ -323,7 +342,8 @@ enum mix_status store_find_kind(const char *kind, enum store_kind *out, struct m
         }
     }
     return mix_fail(err, MIX_EINVAL,
-                    "\"%s\" is not a kind of result: fits, bootstrap, optimum, online, compare",
+                    "\"%s\" is not a kind of result: fits, bootstrap, optimum, online, compare, "
+                    "agent",
                     kind);
 }
 
@@ -394,6 +414,17 @@ enum mix_status store_file_online(const struct mix_store *store, const char *nam
     enum mix_status status = open_result(store, STORE_ONLINE, name, &group, err);
     if (status == MIX_OK)
         status = store_read_online(&group, name, out, err);
+    h5_group_close(&group);
+    return status == MIX_ENOTFOUND ? MIX_OK : status;
+}
+
+enum mix_status store_file_agent(const struct mix_store *store, const char *name,
+                                 struct mix_agent_campaign **out, struct mix_error *err)
+{
+    struct h5_group group;
+    enum mix_status status = open_result(store, STORE_AGENT, name, &group, err);
+    if (status == MIX_OK)
+        status = store_read_agent(&group, name, out, err);
     h5_group_close(&group);
     return status == MIX_ENOTFOUND ? MIX_OK : status;
 }
@@ -573,4 +604,35 @@ enum mix_status mix_store_read_online(struct mix_store *store, const char *name,
             status = read_online(store, name, out, err);
     }
     return status == MIX_ENOTFOUND ? fail_not_found(store, STORE_ONLINE, name, err) : status;
+}
+
+static enum mix_status read_agent(struct mix_store *store, const char *name,
+                                  struct mix_agent_campaign **out, struct mix_error *err)
+{
+    struct mix_agent_campaign *campaign = NULL;
+    bool news = false;
+    enum mix_status status = store_file_agent(store, name, &campaign, err);
+    if (status == MIX_OK && campaign == NULL)
+        return MIX_ENOTFOUND;
+    if (status == MIX_OK && store->logged.agents.n > 0)
+        status = store_merge_agent(&store->logged, campaign, &news, err);
+    if (status == MIX_OK)
+        *out = campaign;
+    else
+        mix_agent_campaign_destroy(campaign);
+    return status;
+}
+
+enum mix_status mix_store_read_agent(struct mix_store *store, const char *name,
+                                     struct mix_agent_campaign **out, struct mix_error *err)
+{
+    enum mix_status status = read_agent(store, name, out, err);
+    for (int i = 0; i < READ_TRIES && is_outdated(store); i++) {
+        if (status == MIX_OK)
+            mix_agent_campaign_destroy(*out);
+        status = look(store, err);
+        if (status == MIX_OK)
+            status = read_agent(store, name, out, err);
+    }
+    return status == MIX_ENOTFOUND ? fail_not_found(store, STORE_AGENT, name, err) : status;
 }

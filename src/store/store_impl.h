@@ -15,6 +15,7 @@ enum store_kind {
     STORE_OPTIMUM,
     STORE_ONLINE,
     STORE_COMPARE,
+    STORE_AGENT,
     STORE_KINDS
 };
 extern const char *const store_kind_names[STORE_KINDS];
@@ -53,7 +54,12 @@ enum mix_status store_write_online(const struct h5_group *group, const struct mi
 enum mix_status store_read_online(const struct h5_group *group, const char *name,
                                   struct mix_online **out, struct mix_error *err);
 
-/* ---- what the logs hold (records.c, results.c, online.c) ---- */
+enum mix_status store_write_agent(const struct h5_group *group,
+                                  const struct mix_agent_campaign *campaign, struct mix_error *err);
+enum mix_status store_read_agent(const struct h5_group *group, const char *name,
+                                 struct mix_agent_campaign **out, struct mix_error *err);
+
+/* ---- what the logs hold (records.c, results.c, online.c, agent.c) ---- */
 
 /** The logs of a moment and what is in them; cleared to zero = none. */
 struct store_logged {
@@ -62,6 +68,7 @@ struct store_logged {
     size_t n_rows;           /* that they say they have */
     struct mix_names fits;   /* that draws are of, once each */
     struct mix_names online; /* that online runs are of, once each */
+    struct mix_names agents; /* that campaigns of the agent are of, once each */
 };
 
 enum mix_status store_logged_find(const char *log_dir, struct store_logged *out,
@@ -104,6 +111,13 @@ bool store_online_name(enum mix_log_kind kind, const void *head, size_t n_head,
 /** Take the runs of the logs that belong to `online` and are not in it. */
 enum mix_status store_merge_online(const struct store_logged *logged, struct mix_online *online,
                                    bool *news, struct mix_error *err);
+
+/** The same for campaigns of the agent. */
+bool store_agent_name(enum mix_log_kind kind, const void *head, size_t n_head,
+                      char name[MIX_NAME_MAX]);
+enum mix_status store_merge_agent(const struct store_logged *logged,
+                                  struct mix_agent_campaign *campaign, bool *news,
+                                  struct mix_error *err);
 
 /* ---- one writer (lock.c) ---- */
 
@@ -156,6 +170,7 @@ struct store_staged {
     const void *object; /* borrowed, but for what was merged */
     struct mix_draws *owned;
     struct mix_online *owned_online;
+    struct mix_agent_campaign *owned_agent;
 };
 
 struct mix_store {
@@ -166,6 +181,7 @@ struct mix_store {
     dev_t device;         /* of that file */
     ino_t inode;
     char *job, *created;
+    char *history; /* NULL = none */
     uint64_t seed;
     struct store_logged logged; /* when it was last looked for */
     struct mix_error warning;   /* of the last fold; empty = none */
@@ -196,6 +212,10 @@ enum mix_status store_file_draws(const struct mix_store *store, const char *fit,
 /** Online runs of the file without the logs; *out stays NULL where there are none. */
 enum mix_status store_file_online(const struct mix_store *store, const char *name,
                                   struct mix_online **out, struct mix_error *err);
+
+/** A campaign of the agent of the file without the logs; *out stays NULL where there is none. */
+enum mix_status store_file_agent(const struct mix_store *store, const char *name,
+                                 struct mix_agent_campaign **out, struct mix_error *err);
 
 enum mix_status store_find_kind(const char *kind, enum store_kind *out, struct mix_error *err);
 void store_clear_staged(struct mix_store *store);

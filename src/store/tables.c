@@ -68,6 +68,9 @@ static const struct h5_field run_fields[] = {
     MATRIX(loss_se, NULL, DIM_TARGET),
 };
 
+/* What files of before lack: all their runs are of the design. */
+static const struct h5_field later_run_fields[] = {RUN(round, NULL, H5_INT32)};
+
 static const struct h5_note target_notes[] = {
     {"direction", "meaning", "-1 lower is better, +1 higher is better"},
     {"domain", "meaning", "index into /domains, -1 = no training domain"},
@@ -77,6 +80,7 @@ static const struct h5_note run_notes[] = {
     {"status", "meaning", "0 done, 1 failed, 2 interrupted"},
     {"is_final", "meaning", "1 the last checkpoint of its run, 0 an earlier one"},
     {"excluded", "meaning", "1 left out of every fit, 0 not"},
+    {"round", "meaning", "0 of the design, n chosen in round n by the runs before it"},
     {"asked", "description", "mixture asked for; mixture is what the run realised"},
     {"attempts", "description", "how often the run was tried"},
     {"metadata", "description", "anything else known of the run, as JSON; empty = nothing"},
@@ -113,6 +117,8 @@ enum mix_status store_write_table(const struct h5_group *root, const struct mix_
     if (status == MIX_OK)
         status = h5_write(&group, table, run_fields, COUNT(run_fields), dims, err);
     if (status == MIX_OK)
+        status = h5_write(&group, table, later_run_fields, COUNT(later_run_fields), dims, err);
+    if (status == MIX_OK)
         status = h5_write_texts(&group, "metadata", &dims[DIM_ROW], table->metadata, err);
     if (status == MIX_OK)
         status = h5_annotate(&group, run_notes, COUNT(run_notes), err);
@@ -131,7 +137,7 @@ bool store_run_is_sound(const struct mix_run *run)
            text_ends(run->recipe, sizeof run->recipe) && text_ends(run->host, sizeof run->host) &&
            text_ends(run->reason, sizeof run->reason) && run->status >= MIX_RUN_DONE &&
            run->status <= MIX_RUN_INTERRUPTED && (run->is_final == 0 || run->is_final == 1) &&
-           (run->excluded == 0 || run->excluded == 1) && run->attempts >= 0;
+           (run->excluded == 0 || run->excluded == 1) && run->attempts >= 0 && run->round >= 0;
 }
 
 static enum mix_status check_range(const struct h5_group *root, const char *column, size_t row,
@@ -171,6 +177,8 @@ static enum mix_status check_rows(const struct h5_group *root, const struct mix_
         if (status == MIX_OK)
             status = check_range(root, "/runs/excluded", r, run->excluded, 0, 1, err);
         if (status == MIX_OK)
+            status = check_range(root, "/runs/round", r, run->round, 0, INT32_MAX, err);
+        if (status == MIX_OK)
             status = check_range(root, "/runs/mixture_id", r, run->mixture_id, 0,
                                  (int64_t)table->n_rows - 1, err);
         for (size_t k = 0; k < table->n_domains && status == MIX_OK; k++) {
@@ -199,6 +207,8 @@ static enum mix_status read_runs(const struct h5_group *root, const struct h5_gr
                               dims[DIM_ROW].n);
     if (status == MIX_OK)
         status = h5_read(group, table, run_fields, COUNT(run_fields), dims, err);
+    if (status == MIX_OK && h5_has_any(group, later_run_fields, COUNT(later_run_fields)))
+        status = h5_read(group, table, later_run_fields, COUNT(later_run_fields), dims, err);
     if (status == MIX_OK)
         status = h5_read_texts(group, "metadata", &dims[DIM_ROW], table->metadata, err);
     if (status == MIX_OK)

@@ -272,6 +272,19 @@ static enum mix_status train_all(struct training *training, struct mix_table *ro
     return status;
 }
 
+/* The part of the training text of a domain that holds what a run may use of its supply: the text
+ * that is here may be more than the supply, which is then as much as the plan counts on, or less.
+ */
+static double part_of_text(const struct training *training, size_t domain)
+{
+    const struct mix_request *request = training->request;
+    const double part = mix_job_subsample(request->job, request->scale, domain);
+    const double supply = request->job->domains[domain].supply_tokens;
+    size_t n_bytes = 0;
+    mix_corpus_bytes(training->embedded->corpus, domain, MIX_PART_TRAIN, &n_bytes);
+    return part < 1 && n_bytes > 0 ? fmin(1, part * supply / (double)n_bytes) : part;
+}
+
 /* The trainer of a run; decaying checkpoints want a trunk whose rate stays up to the last decay. */
 static enum mix_status begin(struct training *training, struct mix_error *err)
 {
@@ -279,7 +292,7 @@ static enum mix_status begin(struct training *training, struct mix_error *err)
     struct mix_trainer_options options = request->scale->trainer;
     double subsample[MIX_DOMAINS_MAX];
     for (size_t k = 0; k < request->job->n_domains; k++)
-        subsample[k] = mix_job_subsample(request->job, request->scale, k);
+        subsample[k] = part_of_text(training, k);
     options.subsample = subsample;
     options.seed = request->run.seed;
     training->step_bytes = (double)(options.batch * options.shape.context);

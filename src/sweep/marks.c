@@ -221,7 +221,7 @@ enum mix_status mix_marks_forget_failed(const struct mix_marks *marks, const str
             if (row != SIZE_MAX && table->runs[row].status == MIX_RUN_FAILED)
                 keep[row] = 0;
         }
-        mix_runs_drop(table, keep);
+        mix_table_forget(table, keep);
     }
     free(keep);
     free(keys);

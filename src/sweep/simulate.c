@@ -3,6 +3,8 @@
  *
  *     loss_m = L_m(h, N, D) (1 + noise z),    z standard normal, one stream per checkpoint
  *
+ * A law with repetition sees the supply of the domains, as far as the run may use it.
+ *
  * The stream is keyed by (simulate seed, key of the row), so that a loss depends neither on the
  * rank that made it nor on the order. True parameters that the job leaves open are drawn so that,
  * at the middle of the job's scales and an even mixture, the capacity term is 0.3 to 1 and the
@@ -93,7 +95,7 @@ static bool is_drawn(const char *law)
 {
     static const char *const laws[] = {"capacity", "transfer", "demand", "chinchilla"};
     for (size_t i = 0; i < sizeof laws / sizeof laws[0]; i++)
-        if (strcmp(laws[i], law) == 0)
+        if (mix_law_is(law, laws[i]))
             return true;
     return false;
 }
@@ -118,6 +120,8 @@ static double drawn_value(const struct mix_job *job, const struct middle *middle
         return draw(job, rng, name, 0.02, 0.2) * middle->n_min;
     case 'T':
         return draw(job, rng, name, 0, 0.3);
+    case 'r':
+        return draw(job, rng, name, 2, 20);
     case 'c':
         value = pow(middle->capacity, exponent_of(job, rng, name));
         return value * draw(job, rng, name, 0.3, 1);
@@ -140,7 +144,7 @@ static double drawn_value(const struct mix_job *job, const struct middle *middle
 static void normalise_demand(const struct mix_model *model, size_t first, double *params)
 {
     const struct mix_law_spec *spec = mix_model_spec(model);
-    if (strcmp(spec->law, "demand") != 0)
+    if (!mix_law_is(spec->law, "demand"))
         return;
     for (size_t m = 0; m < spec->n_targets; m++) {
         double *row = &params[first + m * spec->n_domains], sum = 0;
@@ -245,7 +249,10 @@ static enum mix_status measure(const struct simulation *simulation,
         return mix_fail(err, MIX_ENOMEM, "out of memory for the rows of a run.");
     const struct mix_run *run = &rows->runs[row];
     const double n_params = run->n_params / 1e6, n_billions = n_tokens / 1e9;
-    double *loss = &rows->loss[row * rows->n_targets];
+    double *loss = &rows->loss[row * rows->n_targets], supply[MIX_DOMAINS_MAX];
+    for (size_t k = 0; k < rows->n_domains; k++)
+        supply[k] = mix_table_unique(rows, row, k) / 1e9;
+    mix_model_set_supply(simulation->model, supply);
     const enum mix_status status =
         mix_model_predict(simulation->model, simulation->params, 1, request->mixture, &n_params,
                           &n_billions, loss, err);

@@ -205,8 +205,10 @@ static enum mix_status keep_content(const struct mix_sweep *sweep,
         if (strncmp(kept, "text:", 5) == 0 && has_runs(table, job->recipe))
             status = mix_fail(err, MIX_EINVAL,
                               "the text of %s is not that of the runs in %s: put it back, "
-                              "or give the job %s another file or another recipe.",
-                              job->domains[k].name, job->file, job->name);
+                              "or give the job %s another file or another recipe; mixsweep "
+                              "domains revise %s %s -o NEW.h5 keeps what is still valid.",
+                              job->domains[k].name, job->file, job->name, job->file,
+                              job->domains[k].name);
         memcpy(kept, content[k], MIX_NAME_MAX);
         is_new = true;
     }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* bench_next.c - does choosing runs pay? Simulated sweeps of known truth: from the same first runs,
- * one batch chosen by `next`, by each criterion, against random mixtures (Dirichlet, at the same
- * scales by turns) for the same FLOPs and for two and four times as many; each is refitted and
- * asked for its optimum, whose true regret at the target scale counts. Worlds are tasks over the
- * ranks. Use: mpirun -n 2 bench.next.bench [WORLDS (40)] [NOISE (0.01)] */
+/* bench_next.c - does choosing runs pay? Simulated sweeps of known truth. From the same first runs
+ * two rounds of one batch each: chosen by `next`, or random mixtures (Dirichlet, at the scales by
+ * turns) for the same FLOPs and for twice as many; every round is refitted and asked for its
+ * optimum, whose true regret at the target scale counts. Printed beside it: whether the advice to
+ * stop was right, and how often the 90% intervals of shares cover the true optimum with chosen and
+ * with random runs. Worlds are tasks over the ranks.
+ *
+ *     mpirun -n 2 bench.next.bench [WORLDS a cell (4) [NOISE (0.01) [FIRST WORLD (1) [K, or 0]]]]
+ */
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_randist.h>
 #include <math.h>
@@ -16,47 +20,79 @@
 #include "mixsweep/random.h"
 #include "mixsweep/sweep.h"
 
-enum { LAWS = 3, SIZES = 2, SCALES = 3, FIRST = 24, BATCH = 8, DRAWS = 200, STARTS = 12 };
-enum { START, REGRET, VARIANCE, INFORMATION, RANDOM, RANDOM_2, RANDOM_4, ARMS };
-static const char *const laws[LAWS] = {"capacity", "transfer", "demand"};
-static const size_t sizes[SIZES] = {3, 5};
-static const struct mix_next_scale scales[SCALES] = {{20e6, 1e9}, {60e6, 2e9}, {200e6, 4e9}};
-static const double TARGET_N = 1e9, TARGET_D = 2e10;
+enum { CASES = 9, SCALES = 3, ROUNDS = 2, BATCH = 16, DRAWS = 150, STARTS = 8, K_MAX = 17 };
+enum { NEXT, RANDOM, RANDOM_2, ARMS };
+
+/* A law is drawn from the seed where it can be; else it is fitted to the losses of one that can. */
+static const struct law_case {
+    const char *law;
+    bool is_drawn, is_blind; /* to sizes: one scale, which is the target */
+    size_t n_domains;
+} cases[CASES] = {
+    {"capacity", true, false, 4},  {"transfer", true, false, 4},   {"demand", true, false, 4},
+    {"additive", false, false, 4}, {"loglinear", false, true, 4},  {"capacity", true, false, 7},
+    {"additive", false, false, 7}, {"additive", false, false, 17}, {"loglinear", false, true, 17},
+};
+static const double PAYS = 1e-4; /* a lower regret does that is lower by more */
+static const struct mix_next_scale scales[SCALES] = {
+    {20e6, 1e9, 0}, {60e6, 2e9, 0}, {200e6, 4e9, 0}};
 
 struct study {
-    size_t n_worlds;
+    size_t n_worlds, first_world, n_domains;
     double noise;
 };
 
 struct outcome {
-    double regret[ARMS]; /* NaN = could not be had */
+    double regret[ARMS][ROUNDS + 1]; /* true, of the optimum; NaN = could not be had */
+    double bagged[ARMS];             /* of the mean of the draws' optima, at the end */
+    double expected[ROUNDS + 1];     /* regret by the draws, before each batch */
+    double right[ROUNDS];            /* 1 = the advice was, 0 = it was not */
+    double pays[ROUNDS];
+    double spent[ROUNDS];              /* of the FLOPs, by the chosen runs */
+    double covered[ARMS], width[ARMS]; /* shares of the true optimum in their intervals */
 };
 
 struct world {
     const struct study *study;
-    size_t n_domains;
+    const struct law_case *at;
     uint64_t seed;
     struct mix_job *job;
     struct mix_model *model;
     double *truth;
-    double best; /* true objective of the true optimum */
+    double best_mixture[K_MAX], best; /* true objective of the true optimum */
+    double target_n, target_d;
     gsl_rng *rng;
 };
 
-static struct mix_job *make_job(const char *law, size_t n_domains, uint64_t seed, double noise)
+/* What is made of some runs. */
+struct analysis {
+    struct mix_fit *fit;
+    struct mix_draws *draws;
+    struct mix_optimum *optimum;
+};
+
+static void clear(struct analysis *a)
+{
+    mix_optimum_destroy(a->optimum);
+    mix_draws_destroy(a->draws);
+    mix_fit_destroy(a->fit);
+    *a = (struct analysis){NULL, NULL, NULL};
+}
+
+static struct mix_job *make_job(const struct world *w)
 {
     char text[4096];
     size_t used = (size_t)snprintf(text, sizeof text, "job: b\nfile: b.h5\nseed: %llu\ndomains: [",
-                                   (unsigned long long)seed);
-    for (size_t k = 0; k < n_domains; k++)
+                                   (unsigned long long)w->seed);
+    for (size_t k = 0; k < w->at->n_domains; k++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s{name: d%zu}",
                                  k > 0 ? ", " : "", k);
     snprintf(text + used, sizeof text - used,
              "]\ndesign: {mixtures: 4, replicates: 1}\nscales:\n"
              "  - {n_params: 20e6, n_tokens: 1e9}\n  - {n_params: 60e6, n_tokens: 2e9}\n"
              "  - {n_params: 200e6, n_tokens: 4e9}\n"
-             "sweep: {evaluator: simulate, simulate: {law: %s, noise: %g}}\n",
-             law, noise);
+             "sweep: {evaluator: simulate, simulate: {law: %s, noise: 0.01}}\n",
+             w->at->is_drawn ? w->at->law : "capacity");
     struct mix_job *job = NULL;
     struct mix_error err = {.text = ""};
     if (mix_job_parse("bench", text, &job, &err) != MIX_OK)
@@ -64,21 +100,21 @@ static struct mix_job *make_job(const char *law, size_t n_domains, uint64_t seed
     return job;
 }
 
-static double true_objective(struct world *w, const double *mixture)
+static double true_objective(const struct world *w, const double *mixture)
 {
-    double loss[64], sum = 0;
-    const double n = TARGET_N / 1e6, d = TARGET_D / 1e9;
+    double loss[K_MAX], sum = 0;
+    const double n = w->target_n / 1e6, d = w->target_d / 1e9;
     if (mix_model_predict(w->model, w->truth, 1, mixture, &n, &d, loss, NULL) != MIX_OK)
         return NAN;
-    for (size_t m = 0; m < w->n_domains; m++)
-        sum += loss[m] / (double)w->n_domains;
+    for (size_t m = 0; m < w->at->n_domains; m++)
+        sum += loss[m] / (double)w->at->n_domains;
     return sum;
 }
 
 static bool add_run(struct world *w, struct mix_table *table, const double *mixture,
-                    const struct mix_next_scale *scale)
+                    const struct mix_next_scale *scale, double noise)
 {
-    const size_t r = mix_table_append(table), k = w->n_domains;
+    const size_t r = mix_table_append(table), k = w->at->n_domains;
     if (r == SIZE_MAX)
         return false;
     struct mix_run *run = &table->runs[r];
@@ -93,35 +129,46 @@ static bool add_run(struct world *w, struct mix_table *table, const double *mixt
         MIX_OK)
         return false;
     for (size_t m = 0; m < k; m++)
-        table->loss[r * k + m] *= 1 + gsl_ran_gaussian_ziggurat(w->rng, w->study->noise);
+        table->loss[r * k + m] *= 1 + gsl_ran_gaussian_ziggurat(w->rng, noise);
     return true;
 }
 
+static void draw_mixture(struct world *w, double *mixture)
+{
+    double alpha[K_MAX];
+    for (size_t k = 0; k < w->at->n_domains; k++)
+        alpha[k] = 1;
+    gsl_ran_dirichlet(w->rng, w->at->n_domains, alpha, mixture);
+}
+
+static double cost(size_t s)
+{
+    return 6 * scales[s].n_params * scales[s].n_tokens;
+}
+
 /* `flops` of random mixtures at the scales by turns, dearest first; what is left goes to the
- * cheapest. */
+ * cheapest. A blind law has the middle scale alone. */
 static bool add_random(struct world *w, struct mix_table *table, double flops)
 {
-    double alpha[64], mixture[64];
+    double mixture[K_MAX];
     for (size_t i = 0;; i++) {
-        size_t s = SCALES - 1 - i % SCALES;
-        while (s > 0 && 6 * scales[s].n_params * scales[s].n_tokens > flops)
+        size_t s = w->at->is_blind ? 1 : SCALES - 1 - i % SCALES;
+        while (s > 0 && !w->at->is_blind && cost(s) > flops)
             s--;
-        const double cost = 6 * scales[s].n_params * scales[s].n_tokens;
-        if (cost > flops * (1 + 1e-9))
+        if (cost(s) > flops * (1 + 1e-9))
             return true;
-        flops -= cost;
-        for (size_t k = 0; k < w->n_domains; k++)
-            alpha[k] = 1;
-        gsl_ran_dirichlet(w->rng, w->n_domains, alpha, mixture);
-        if (!add_run(w, table, mixture, &scales[s]))
+        flops -= cost(s);
+        draw_mixture(w, mixture);
+        if (!add_run(w, table, mixture, &scales[s], w->study->noise))
             return false;
     }
 }
 
 static struct mix_table *copy_table(const struct world *w, const struct mix_table *from)
 {
-    struct mix_table *table = mix_table_create(w->n_domains, w->n_domains);
-    for (size_t k = 0; table && k < w->n_domains; k++) {
+    const size_t k_max = w->at->n_domains;
+    struct mix_table *table = mix_table_create(k_max, k_max);
+    for (size_t k = 0; table && k < k_max; k++) {
         snprintf(table->domains[k].name, MIX_NAME_MAX, "d%zu", k);
         snprintf(table->targets[k].name, MIX_NAME_MAX, "d%zu", k);
     }
@@ -136,125 +183,186 @@ static struct mix_table *copy_table(const struct world *w, const struct mix_tabl
 }
 
 /* Fit, bootstrap (where draws are wanted) and optimum of a table. */
-static bool analyse(struct mix_table *table, const char *law, struct mix_fit **fit,
-                    struct mix_draws **draws, struct mix_optimum **optimum)
+static bool analyse(struct world *w, struct mix_table *table, bool with_draws, struct analysis *a)
 {
     struct mix_error err = {.text = ""};
     struct mix_fit_options options = mix_fit_options_default();
-    options.law = law;
+    options.law = w->at->law;
     options.holdout = "none";
     options.n_starts = STARTS;
     const struct mix_bootstrap_options resample = {.n_draws = DRAWS, .seed = 1};
     const struct mix_optimum_options question = {
-        .n_params = TARGET_N, .n_tokens = TARGET_D, .level = 0.9, .seed = 1, .n_starts = 32};
+        .n_params = w->target_n, .n_tokens = w->target_d, .level = 0.9, .seed = 1, .n_starts = 32};
+    clear(a);
     bool good = mix_table_finish(table, &err) == MIX_OK &&
-                mix_fit_run(NULL, table, &options, NULL, NULL, fit, &err) == MIX_OK;
-    if (good && draws) {
-        *draws = mix_draws_plan(*fit, &resample, NULL);
-        good = *draws &&
-               mix_bootstrap_run(NULL, table, *fit, *draws, NULL, NULL, NULL, &err) == MIX_OK;
+                mix_fit_run(NULL, table, &options, NULL, NULL, &a->fit, &err) == MIX_OK;
+    if (good && with_draws) {
+        a->draws = mix_draws_plan(a->fit, &resample, NULL);
+        good = a->draws &&
+               mix_bootstrap_run(NULL, table, a->fit, a->draws, NULL, NULL, NULL, &err) == MIX_OK;
     }
-    good = good && mix_optimum_run(NULL, table, *fit, draws ? *draws : NULL, &question, optimum,
-                                   &err) == MIX_OK;
+    good = good &&
+           mix_optimum_run(NULL, table, a->fit, a->draws, &question, &a->optimum, &err) == MIX_OK;
     if (!good)
-        fprintf(stderr, "bench: %s\n", err.text);
+        fprintf(stderr, "bench, %s, K %zu, world %llu: %s\n", w->at->law, w->at->n_domains,
+                (unsigned long long)w->seed, err.text);
     return good;
 }
 
-static double regret_of(struct world *w, struct mix_table *table, const char *law)
+/* ---- the truth */
+
+/* Losses without noise of many mixtures at all scales. */
+static struct mix_table *exact_runs(struct world *w)
 {
-    struct mix_fit *fit = NULL;
-    struct mix_optimum *optimum = NULL;
-    double regret = NAN;
-    if (analyse(table, law, &fit, NULL, &optimum))
-        regret = true_objective(w, optimum->mixture) - w->best;
-    mix_optimum_destroy(optimum);
-    mix_fit_destroy(fit);
-    return regret;
+    double mixture[K_MAX];
+    struct mix_table *table = copy_table(w, NULL);
+    for (size_t i = 0; table && i < 12 * w->at->n_domains + 60; i++) {
+        draw_mixture(w, mixture);
+        if (!add_run(w, table, mixture, &scales[w->at->is_blind ? 1 : i % SCALES], 0)) {
+            mix_table_destroy(table);
+            return NULL;
+        }
+    }
+    return table;
 }
 
-/* The least true objective: the optimum of a fit that has the true parameters. */
-static bool find_best(struct world *w, struct mix_table *table, const struct mix_fit *fit)
+/* The least true objective: the optimum of a fit that has the true parameters. A law that cannot be
+ * drawn takes those that are fitted to losses of one that can. */
+static bool find_truth(struct world *w)
 {
-    struct mix_fit *exact = NULL;
-    struct mix_optimum *optimum = NULL;
     struct mix_error err = {.text = ""};
-    struct mix_fit_options options = mix_fit_options_default();
-    options.law = fit->spec.law;
-    options.holdout = "none";
-    options.n_starts = 1;
-    const struct mix_optimum_options question = {
-        .n_params = TARGET_N, .n_tokens = TARGET_D, .level = 0.9, .seed = 1, .n_starts = 64};
-    bool good = mix_fit_run(NULL, table, &options, NULL, NULL, &exact, &err) == MIX_OK &&
-                exact->n_params == mix_model_n_params(w->model);
-    if (good) {
-        memcpy(exact->params, w->truth, exact->n_params * sizeof *exact->params);
-        good = mix_optimum_run(NULL, table, exact, NULL, &question, &optimum, &err) == MIX_OK;
+    struct analysis a = {NULL, NULL, NULL};
+    struct mix_table *table = exact_runs(w);
+    bool good = table && analyse(w, table, false, &a);
+    if (good && w->at->is_drawn) {
+        const struct mix_optimum_options question = {.n_params = w->target_n,
+                                                     .n_tokens = w->target_d,
+                                                     .level = 0.9,
+                                                     .seed = 1,
+                                                     .n_starts = 64};
+        mix_optimum_destroy(a.optimum);
+        a.optimum = NULL;
+        good = a.fit->n_params == mix_model_n_params(w->model);
+        if (good)
+            memcpy(a.fit->params, w->truth, a.fit->n_params * sizeof *a.fit->params);
+        good = good &&
+               mix_optimum_run(NULL, table, a.fit, NULL, &question, &a.optimum, &err) == MIX_OK;
+    } else if (good) {
+        double *params = malloc(a.fit->n_params * sizeof *params);
+        struct mix_model *model = NULL;
+        good = params && mix_fit_model(a.fit, &model, &err) == MIX_OK;
+        if (good) {
+            memcpy(params, a.fit->params, a.fit->n_params * sizeof *params);
+            mix_model_destroy(w->model);
+            free(w->truth);
+            w->model = model;
+            w->truth = params;
+        } else {
+            free(params);
+        }
     }
-    if (good)
-        w->best = true_objective(w, optimum->mixture);
-    else
-        fprintf(stderr, "bench, truth: %s\n", err.text);
-    mix_optimum_destroy(optimum);
-    mix_fit_destroy(exact);
+    if (good) {
+        memcpy(w->best_mixture, a.optimum->mixture, w->at->n_domains * sizeof(double));
+        w->best = true_objective(w, w->best_mixture);
+    } else {
+        fprintf(stderr, "bench, truth of %s: %s\n", w->at->law, err.text);
+    }
+    clear(&a);
+    mix_table_destroy(table);
     return good;
 }
 
-static bool run_world(struct world *w, const char *law, struct outcome *out)
+/* ---- arms */
+
+/* What the end of an arm says of its intervals. */
+static void judge_end(const struct world *w, const struct analysis *a, int arm, struct outcome *out)
 {
-    struct mix_table *first = copy_table(w, NULL), *table = NULL;
-    struct mix_fit *fit = NULL;
-    struct mix_draws *draws = NULL;
-    struct mix_optimum *optimum = NULL;
-    struct mix_next *next = NULL;
-    double alpha[64], mixture[64];
-    bool good = first != NULL;
-    for (size_t i = 0; good && i < FIRST + w->n_domains; i++) {
-        for (size_t k = 0; k < w->n_domains; k++)
-            alpha[k] = 1;
-        gsl_ran_dirichlet(w->rng, w->n_domains, alpha, mixture);
-        good = add_run(w, first, mixture, &scales[i % 2]);
+    const size_t k_max = w->at->n_domains;
+    const struct mix_optimum *o = a->optimum;
+    double mean[K_MAX] = {0};
+    out->covered[arm] = out->width[arm] = 0;
+    for (size_t k = 0; k < k_max; k++) {
+        const double share = w->best_mixture[k];
+        out->covered[arm] +=
+            (share >= o->mixture_lo[k] - 1e-6 && share <= o->mixture_hi[k] + 1e-6) / (double)k_max;
+        out->width[arm] += (o->mixture_hi[k] - o->mixture_lo[k]) / (double)k_max;
     }
-    good = good && analyse(first, law, &fit, &draws, &optimum) && find_best(w, first, fit);
-    if (!good)
-        goto out;
-    out->regret[START] = true_objective(w, optimum->mixture) - w->best;
+    size_t n = 0;
+    for (size_t d = 0; d < o->n_draws; d++) {
+        if (!isfinite(o->draw_mixture[d * k_max]))
+            continue;
+        n++;
+        for (size_t k = 0; k < k_max; k++)
+            mean[k] += o->draw_mixture[d * k_max + k];
+    }
+    for (size_t k = 0; k < k_max; k++)
+        mean[k] /= (double)n;
+    out->bagged[arm] = true_objective(w, mean) - w->best;
+}
+
+static bool add_chosen(struct world *w, struct mix_table *table, const struct analysis *a,
+                       double flops, int round, struct outcome *out)
+{
     struct mix_next_options options = mix_next_defaults();
+    struct mix_next *next = NULL;
+    struct mix_error err = {.text = ""};
     options.n_runs = BATCH;
-    options.flops = 2 * 6 * scales[2].n_params * scales[2].n_tokens;
-    options.scales = scales;
-    options.n_scales = SCALES;
-    for (int arm = REGRET; arm < ARMS && good; arm++) {
-        static const double times[ARMS] = {[RANDOM] = 1, [RANDOM_2] = 2, [RANDOM_4] = 4};
-        struct mix_error err = {.text = ""};
-        table = copy_table(w, first);
-        good = table != NULL;
-        if (good && arm < RANDOM) {
-            options.criterion = (enum mix_next_criterion)(arm - REGRET);
-            good = mix_next_propose(NULL, first, fit, draws, optimum, &options, NULL, NULL, &next,
-                                    &err) == MIX_OK;
-        }
-        for (size_t i = 0; good && arm < RANDOM && i < next->n_runs; i++) {
-            const struct mix_next_scale scale = {next->runs[i].n_params, next->runs[i].n_tokens};
-            good = add_run(w, table, next->mixture + i * w->n_domains, &scale);
-        }
-        if (good && arm >= RANDOM)
-            good = add_random(w, table, times[arm] * options.flops);
-        if (good)
-            out->regret[arm] = regret_of(w, table, law);
-        else
-            fprintf(stderr, "bench, next: %s\n", err.text);
-        mix_next_destroy(next);
-        next = NULL;
-        mix_table_destroy(table);
+    options.flops = flops;
+    options.scales = w->at->is_blind ? &scales[1] : scales;
+    options.n_scales = w->at->is_blind ? 1 : SCALES;
+    options.seed = (uint64_t)round + 1;
+    options.worth = PAYS;
+    bool good = mix_next_propose(NULL, table, a->fit, a->draws, a->optimum, &options, NULL, NULL,
+                                 &next, &err) == MIX_OK;
+    for (size_t i = 0; good && i < next->n_runs; i++) {
+        const struct mix_next_scale scale = {next->runs[i].n_params, next->runs[i].n_tokens, 0};
+        good = add_run(w, table, next->mixture + i * w->at->n_domains, &scale, w->study->noise);
     }
-out:
+    if (good) {
+        out->expected[round] = next->before.value;
+        out->pays[round] = next->pays;
+        out->spent[round] = next->flops / flops;
+        out->right[round] = next->worth; /* until the truth is known */
+    } else {
+        fprintf(stderr, "bench, next, %s: %s\n", w->at->law, err.text);
+    }
     mix_next_destroy(next);
-    mix_optimum_destroy(optimum);
-    mix_draws_destroy(draws);
-    mix_fit_destroy(fit);
-    mix_table_destroy(first);
     return good;
+}
+
+static void run_arm(struct world *w, const struct mix_table *first, int arm, struct outcome *out)
+{
+    static const double times[ARMS] = {1, 1, 2};
+    const double flops = w->at->is_blind ? 8 * cost(1) : 2 * cost(2);
+    const uint64_t what[] = {(uint64_t)(w->at - cases), (uint64_t)arm};
+    mix_rng_rekey(w->rng, mix_key_make(w->seed, "bench arm", what, sizeof what));
+    struct mix_table *table = copy_table(w, first);
+    struct analysis a = {NULL, NULL, NULL};
+    bool good = table != NULL;
+    for (int round = 0; good && round <= ROUNDS; round++) {
+        good = analyse(w, table, arm == NEXT || round == ROUNDS, &a);
+        if (!good)
+            break;
+        out->regret[arm][round] = true_objective(w, a.optimum->mixture) - w->best;
+        if (round == ROUNDS)
+            judge_end(w, &a, arm, out);
+        else
+            good = arm == NEXT ? add_chosen(w, table, &a, flops, round, out)
+                               : add_random(w, table, times[arm] * flops);
+    }
+    clear(&a);
+    mix_table_destroy(table);
+}
+
+/* The advice was right where the batch lowered the true regret by more than it had to, or not. */
+static void judge_advice(struct outcome *out)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        const double lower = out->regret[NEXT][round] - out->regret[NEXT][round + 1];
+        const double worth = out->right[round];
+        out->right[round] =
+            isfinite(lower + worth) ? (lower > worth) == (out->pays[round] > 0) : NAN;
+    }
 }
 
 static enum mix_status study_world(void *context, size_t task, void *record, struct mix_poll *poll,
@@ -264,22 +372,35 @@ static enum mix_status study_world(void *context, size_t task, void *record, str
     struct outcome *out = record;
     const size_t cell = task / study->n_worlds;
     struct world w = {
-        .study = study, .n_domains = sizes[cell % SIZES], .seed = 1 + task % study->n_worlds};
-    const char *law = laws[cell / SIZES];
-    for (int arm = 0; arm < ARMS; arm++)
-        out->regret[arm] = NAN;
+        .study = study, .at = &cases[cell], .seed = study->first_world + task % study->n_worlds};
+    double mixture[K_MAX], *all = &out->regret[0][0];
+    for (size_t i = 0; i < sizeof *out / sizeof *all; i++)
+        all[i] = NAN;
     if (mix_poll(poll))
         return MIX_EINTERRUPTED;
-    w.job = make_job(law, w.n_domains, w.seed, study->noise);
+    if (study->n_domains > 0 && w.at->n_domains != study->n_domains)
+        return MIX_OK;
+    w.target_n = w.at->is_blind ? scales[1].n_params : 1e9;
+    w.target_d = w.at->is_blind ? scales[1].n_tokens : 2e10;
+    w.job = make_job(&w);
     w.rng = mix_rng_create(mix_key_make(w.seed, "bench next", &cell, sizeof cell));
-    enum mix_status status = w.job && w.rng ? mix_job_model(w.job, law, 0, &w.model, err)
+    const char *drawn = w.at->is_drawn ? w.at->law : "capacity";
+    enum mix_status status = w.job && w.rng ? mix_job_model(w.job, drawn, 0, &w.model, err)
                                             : mix_fail(err, MIX_ENOMEM, "out of memory");
     if (status == MIX_OK) {
         w.truth = calloc(mix_model_n_params(w.model), sizeof *w.truth);
         status = mix_simulate_truth(w.job, w.model, w.truth, err);
     }
-    if (status == MIX_OK)
-        (void)run_world(&w, law, out); /* a world without an answer is counted as such */
+    struct mix_table *first = NULL;
+    bool good = status == MIX_OK && find_truth(&w) && (first = copy_table(&w, NULL)) != NULL;
+    for (size_t i = 0; good && i < 20 + 2 * w.at->n_domains; i++) {
+        draw_mixture(&w, mixture);
+        good = add_run(&w, first, mixture, &scales[w.at->is_blind ? 1 : i % 2], study->noise);
+    }
+    for (int arm = 0; good && arm < ARMS; arm++)
+        run_arm(&w, first, arm, out); /* a world without an answer is counted as such */
+    judge_advice(out);
+    mix_table_destroy(first);
     free(w.truth);
     mix_model_destroy(w.model);
     if (w.rng)
@@ -288,22 +409,121 @@ static enum mix_status study_world(void *context, size_t task, void *record, str
     return status;
 }
 
-static void mean_of(size_t n, const struct outcome *outcome, int arm, int minus, double *mean,
-                    double *se, size_t *known)
+/* ---- what is printed */
+
+/* The values of a column. */
+struct sum {
+    size_t n;
+    double *x;
+};
+
+static void add(struct sum *s, double x)
 {
-    double sum = 0, square = 0;
-    *known = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double x = outcome[i].regret[arm] - (minus >= 0 ? outcome[i].regret[minus] : 0);
-        if (!isfinite(x) || !isfinite(outcome[i].regret[REGRET]))
-            continue;
-        sum += x;
-        square += x * x;
-        ++*known;
+    double *more = isfinite(x) ? realloc(s->x, (s->n + 1) * sizeof *more) : NULL;
+    if (!more)
+        return;
+    s->x = more;
+    s->x[s->n++] = x;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Mean and standard error; with `median` in brackets what half of the worlds have. */
+static const char *show(struct sum *s, bool median, char text[48])
+{
+    double mean = 0, square = 0;
+    for (size_t i = 0; i < s->n; i++)
+        mean += s->x[i] / (double)s->n;
+    for (size_t i = 0; i < s->n; i++)
+        square += (s->x[i] - mean) * (s->x[i] - mean);
+    int used = 0;
+    text[0] = '\0';
+    if (s->n > 0)
+        used = snprintf(text, 48, "%.2f", mean);
+    if (s->n > 1)
+        used += snprintf(text + used, 48 - (size_t)used, " ± %.2f",
+                         sqrt(square / (double)(s->n - 1) / (double)s->n));
+    if (s->n > 0 && median) {
+        qsort(s->x, s->n, sizeof *s->x, compare);
+        snprintf(text + used, 48 - (size_t)used, " (%.2f)",
+                 (s->x[(s->n - 1) / 2] + s->x[s->n / 2]) / 2);
     }
-    const double count = (double)*known;
-    *mean = sum / count;
-    *se = sqrt((square / count - *mean * *mean) / (count - 1));
+    return text;
+}
+
+enum { REGRETS = 8, COLUMNS = 16 };
+static const char *const heads[COLUMNS] = {
+    "before",    "next 1",        "random 1",     "random2 1",    "next 2",        "random 2",
+    "random2 2", "bagged next 2", "random-next",  "random2-next", "expected-true", "advice right",
+    "pays",      "cover next",    "cover random", "FLOPs of next"};
+
+static void add_world(struct sum sums[COLUMNS], const struct outcome *o)
+{
+    const double last = o->regret[NEXT][ROUNDS];
+    if (!isfinite(last + o->regret[RANDOM][ROUNDS] + o->regret[RANDOM_2][ROUNDS]))
+        return;
+    add(&sums[0], 1e4 * o->regret[NEXT][0]);
+    for (int round = 1; round <= ROUNDS; round++)
+        for (int arm = 0; arm < ARMS; arm++)
+            add(&sums[1 + (round - 1) * ARMS + arm], 1e4 * o->regret[arm][round]);
+    add(&sums[7], 1e4 * o->bagged[NEXT]);
+    add(&sums[8], 1e4 * (o->regret[RANDOM][ROUNDS] - last));
+    add(&sums[9], 1e4 * (o->regret[RANDOM_2][ROUNDS] - last));
+    for (int round = 0; round < ROUNDS; round++) {
+        add(&sums[10], 1e4 * (o->expected[round] - o->regret[NEXT][round]));
+        add(&sums[11], o->right[round]);
+        add(&sums[12], o->pays[round]);
+        add(&sums[15], o->spent[round]);
+    }
+    add(&sums[13], o->covered[NEXT]);
+    add(&sums[14], o->covered[RANDOM]);
+}
+
+/* Columns [first, last) of all lines; a line is a law, the last is all of them. */
+static void print_table(struct sum sums[CASES + 1][COLUMNS], int first, int last)
+{
+    char text[48], name[48];
+    printf("\n%-15s %5s", "law", "n");
+    for (int c = first; c < last; c++)
+        printf("%*s", c < REGRETS ? 26 : 18, heads[c]);
+    for (int l = 0; l <= CASES; l++) {
+        if (sums[l][0].n == 0)
+            continue;
+        if (l < CASES)
+            snprintf(name, sizeof name, "%s %zu", cases[l].law, cases[l].n_domains);
+        printf("\n%-15s %5zu", l < CASES ? name : "all", sums[l][0].n);
+        for (int c = first; c < last; c++) { /* "±" has two bytes */
+            show(&sums[l][c], c < REGRETS, text);
+            printf("%*s", (c < REGRETS ? 26 : 18) + (strstr(text, "±") != NULL), text);
+        }
+    }
+    putchar('\n');
+}
+
+static void print_all(const struct study *study, const struct outcome *outcome)
+{
+    struct sum sums[CASES + 1][COLUMNS] = {0};
+    for (size_t i = 0; i < CASES * study->n_worlds; i++) {
+        add_world(sums[i / study->n_worlds], &outcome[i]);
+        add_world(sums[CASES], &outcome[i]);
+    }
+    printf(
+        "true regret x 1e4, mean ± se (median) over n worlds, noise %g, after one and two rounds "
+        "of %d runs: chosen (next), random, random for twice the FLOPs (random2)\n",
+        study->noise, BATCH);
+    print_table(sums, 0, REGRETS);
+    printf("\npaired differences x 1e4; what the draws expected less the true regret; advice to "
+           "stop or go on (worth %g) that was right, and that was to go on; cover of 90%% "
+           "intervals of shares after two rounds; part of the FLOPs that the chosen runs took\n",
+           PAYS);
+    print_table(sums, REGRETS, COLUMNS);
+    for (int l = 0; l <= CASES; l++)
+        for (int c = 0; c < COLUMNS; c++)
+            free(sums[l][c].x);
 }
 
 int main(int argc, char **argv)
@@ -313,12 +533,13 @@ int main(int argc, char **argv)
     gsl_set_error_handler_off();
     if (mix_ranks_create(&argc, &argv, &ranks, &err) != MIX_OK)
         return 1;
-    struct study study = {.n_worlds = argc > 1 ? strtoul(argv[1], NULL, 10) : 40,
-                          .noise = argc > 2 ? strtod(argv[2], NULL) : 0.01};
-    const size_t n = study.n_worlds * LAWS * SIZES;
-    struct outcome *outcome = calloc(n, sizeof *outcome);
+    struct study study = {.n_worlds = argc > 1 ? strtoul(argv[1], NULL, 10) : 4,
+                          .noise = argc > 2 ? strtod(argv[2], NULL) : 0.01,
+                          .first_world = argc > 3 ? strtoul(argv[3], NULL, 10) : 1,
+                          .n_domains = argc > 4 ? strtoul(argv[4], NULL, 10) : 0};
+    struct outcome *outcome = calloc(study.n_worlds * CASES, sizeof *outcome);
     const struct mix_stage stage = {.name = "worlds",
-                                    .n_tasks = n,
+                                    .n_tasks = study.n_worlds * CASES,
                                     .record_bytes = sizeof *outcome,
                                     .run = study_world,
                                     .context = &study,
@@ -326,31 +547,8 @@ int main(int argc, char **argv)
     const enum mix_status status = outcome ? mix_stage_run(ranks, &stage, &err) : MIX_ENOMEM;
     if (status != MIX_OK)
         fprintf(stderr, "%s\n", err.text);
-    static const char *const arms[ARMS] = {"before", "regret",    "variance", "information",
-                                           "random", "random x2", "random x4"};
-    if (status == MIX_OK && mix_ranks_rank(ranks) == 0) {
-        printf("true regret x 1e4 of the recommendation, noise %g, %zu worlds a cell\n",
-               study.noise, study.n_worlds);
-        for (size_t cell = 0; cell < LAWS * SIZES; cell++) {
-            const struct outcome *at = outcome + cell * study.n_worlds;
-            printf("%-9s K %zu ", laws[cell / SIZES], sizes[cell % SIZES]);
-            for (int arm = 0; arm < ARMS; arm++) {
-                double mean, se;
-                size_t known;
-                mean_of(study.n_worlds, at, arm, -1, &mean, &se, &known);
-                printf("  %s %.1f ± %.1f", arms[arm], 1e4 * mean, 1e4 * se);
-                if (arm == ARMS - 1)
-                    printf("  (%zu worlds)\n", known);
-            }
-            for (int arm = REGRET + 1; arm < ARMS; arm++) {
-                double mean, se;
-                size_t known;
-                mean_of(study.n_worlds, at, arm, REGRET, &mean, &se, &known);
-                printf("            %s less regret: %.1f ± %.1f\n", arms[arm], 1e4 * mean,
-                       1e4 * se);
-            }
-        }
-    }
+    if (status == MIX_OK && mix_ranks_rank(ranks) == 0)
+        print_all(&study, outcome);
     free(outcome);
     mix_ranks_destroy(ranks);
     return status == MIX_OK ? 0 : 1;

@@ -51,6 +51,16 @@ holds 'j["starts"] == 8 and 1 <= j["starts_at_best"] <= 8 and 0 < j["objective"]
 metrics='"n mse mre mae rmse rho regret slope skill".split()'
 holds "set($metrics) <= set(j['train'])"
 holds "set($metrics) | {'kind'} <= set(j['holdout']) and j['holdout']['kind'] == 'scale 90M'"
+"${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'END' # the held-out predictions are those that were scored
+import h5py, json, numpy
+file = h5py.File("s.h5")
+part = file["fits"][json.load(open("out"))["name"]]["predictions"]
+loss, predicted = part["loss"][:], part["predicted"][:]
+there = numpy.isfinite(loss) & numpy.isfinite(predicted) & (part["holdout"][:] == 0)[:, None]
+mre = abs(predicted / loss - 1)[there].mean()
+assert abs(mre / json.load(open("out"))["holdout"]["mre"] - 1) < 1e-9, mre
+assert set(part["key"][:]) <= set(file["runs/key"][:])
+END
 holds 'j["holdout"]["n"] == 36 and j["holdout"]["mre"] < j["holdout"]["floors"]["mean"]["mre"]'
 holds 'j["train"]["n"] == 108 and abs(j["train"]["mse"] / j["objective"] - 1) < 1e-9'
 holds 'abs(j["train"]["rmse"] ** 2 / j["train"]["mse"] - 1) < 1e-9 and j["train"]["rho"] > 0.8'

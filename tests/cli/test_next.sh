@@ -58,3 +58,39 @@ regret = json.load(open("regret-1.json"))
 assert len(regret["runs"]) > 0 and regret["reduction"]["value"] > 2 * regret["reduction"]["se"] > 0
 assert regret["runs"][-1]["regret"] == regret["regret_after"]
 PY
+
+# How to spend a budget: more never expects more regret, and every way stays within it.
+for n in 1 3; do
+    mpirun -n $n --oversubscribe "$MIXSWEEP" next world.h5 --flops 1.6e19 --allocate --mixtures 8 \
+        --scale 20e6:1e9 --scale 60e6:2e9 --format json >allocate-$n.json
+done
+cmp allocate-1.json allocate-3.json
+expect 0 'all small' next world.h5 --flops 1.6e19 --allocate --mixtures 8
+expect 2 'so there is nothing for --emit' next world.h5 --flops 1e20 --allocate --emit tasks
+"${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'PY'
+import json
+answer = json.load(open("allocate-1.json"))
+best = [b["best"]["regret"]["value"] for b in answer["budgets"]]
+assert len(best) == 5 and best == sorted(best, reverse=True) and best[-1] < answer["regret"]["value"]
+for at, budget in enumerate(answer["budgets"]):
+    assert budget["budget"] == 1.6e19 / 2 ** (4 - at)
+    assert [w["way"] for w in budget["ways"]] == ["all small", "all large", "even", "mixed"]
+    for way in budget["ways"]:
+        spent = sum(6 * s["n_params"] * s["n_tokens"] * s["n_runs"] for s in way["scales"])
+        assert abs(spent / budget["budget"] - way["flops"] / budget["budget"]) < 1e-9
+        assert spent <= budget["budget"] * (1 + 1e-9)
+        assert all(s["n_mixtures"] <= s["n_runs"] for s in way["scales"])
+        assert budget["best"]["regret"]["value"] <= way["regret"]["value"]
+small, large = answer["budgets"][-1]["ways"][:2]
+assert small["scales"][1]["n_runs"] == 0 == large["scales"][0]["n_runs"] < large["scales"][1]["n_runs"]
+PY
+
+# Few draws are used as far as they go.
+"$MIXSWEEP" fit world.h5 --law capacity --starts 4 --holdout none --name few >out 2>&1
+"$MIXSWEEP" bootstrap world.h5 --fit few --draws 24 >out
+"$MIXSWEEP" optimum world.h5 --fit few --params 1e9 --tokens 2e10 >out
+expect 0 'over 24 draws' next world.h5 --optimum few --flops 2e18 --batch 2
+"$MIXSWEEP" fit world.h5 --law capacity --starts 4 --holdout none --name fewer >out 2>&1
+"$MIXSWEEP" bootstrap world.h5 --fit fewer --draws 10 >out
+"$MIXSWEEP" optimum world.h5 --fit fewer --params 1e9 --tokens 2e10 >out
+expect 1 'there are 10 bootstrap draws of fewer: at least 20 are needed' next world.h5 --optimum fewer --flops 2e18

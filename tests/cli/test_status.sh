@@ -32,7 +32,8 @@ grep -q '^optimum  *transfer: fit transfer at 1B parameters, 20B tokens, loss ' 
 import json
 
 said = json.load(open("json"))
-assert said["runs"] == dict(n=40, done=40, failed=0, interrupted=0, excluded=0, mixtures=20), said
+assert said["runs"] == dict(n=40, done=40, failed=0, interrupted=0, excluded=0, mixtures=20,
+                            chosen=0, rounds=0), said
 assert [s["n_params"] for s in said["sizes"]] == [50e6, 100e6]
 assert [d["name"] for d in said["domains"]] == ["code", "text"]
 assert said["fits"][0]["law"] == "transfer" and said["fits"][0]["n_fitted"] == 80

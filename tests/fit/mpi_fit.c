@@ -50,6 +50,12 @@ static void expect_equal_fits(const struct mix_fit *a, const struct mix_fit *b)
         expect_equal_metrics(&a->holdouts[i].law, &b->holdouts[i].law, 1);
         expect_equal_metrics(a->holdouts[i].floor, b->holdouts[i].floor, MIX_FLOORS);
     }
+    CHECK(a->n_held > 0 && a->n_held == b->n_held);
+    CHECK(memcmp(a->held_out, b->held_out, a->n_held * sizeof *a->held_out) == 0);
+    CHECK(memcmp(a->held_key, b->held_key, a->n_held * sizeof *a->held_key) == 0);
+    CHECK(memcmp(a->held_n_params, b->held_n_params, a->n_held * sizeof(double)) == 0);
+    CHECK(memcmp(a->held_loss, b->held_loss, a->n_held * n_m * sizeof(double)) == 0);
+    CHECK(memcmp(a->held_predicted, b->held_predicted, a->n_held * n_m * sizeof(double)) == 0);
     CHECK(strcmp(a->warnings, b->warnings) == 0);
     const struct mix_key key_a = mix_fit_key(a), key_b = mix_fit_key(b);
     CHECK(key_a.hi == key_b.hi && key_a.lo == key_b.lo);

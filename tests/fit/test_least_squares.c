@@ -395,6 +395,7 @@ static struct mix_data *repeat_rows(const struct mix_data *data, const double *t
     out->target_domain = zeros(n_m, sizeof *out->target_domain);
     memcpy(out->target_domain, data->target_domain, n_m * sizeof *out->target_domain);
     out->mixture = numbers(2 * data->n_rows * n_k);
+    out->unique = numbers(2 * data->n_rows * n_k);
     out->n_params = numbers(2 * data->n_rows);
     out->n_tokens = numbers(2 * data->n_rows);
     out->loss = numbers(2 * data->n_rows * n_m);
@@ -403,6 +404,7 @@ static struct mix_data *repeat_rows(const struct mix_data *data, const double *t
         for (double i = 0.0; i < times[r]; i += 1.0) {
             const size_t next = out->n_rows++;
             memcpy(out->mixture + next * n_k, data->mixture + r * n_k, n_k * sizeof(double));
+            memcpy(out->unique + next * n_k, data->unique + r * n_k, n_k * sizeof(double));
             memcpy(out->loss + next * n_m, data->loss + r * n_m, n_m * sizeof(double));
             memcpy(out->weight + next * n_m, data->weight + r * n_m, n_m * sizeof(double));
             out->n_params[next] = data->n_params[r];
@@ -533,7 +535,8 @@ static void test_reduced_matrix_is_the_schur_complement(void **state)
         for (size_t r = 0; r < q; r++)
             for (size_t c = 0; c < q; c++) {
                 const double norm = sqrt(fabs(full[r * n + r] * full[c * n + c]));
-                assert_near(lsq->matrix[r * q + c], full[r * n + c], 1e-6 * norm + 1e-9);
+                assert_near(lsq->matrix[(r < c ? r : c) * q + (r < c ? c : r)], full[r * n + c],
+                            1e-6 * norm + 1e-9);
             }
         free(full);
         free(lambda);

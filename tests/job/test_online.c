@@ -57,7 +57,7 @@ static void test_online_defaults(void **state)
     assert_true(online->options.learning_rate == 0.01);
     assert_int_equal(online->options.validation_bytes, 8192);
     assert_int_equal(online->test_bytes, 65536);
-    assert_true(online->test_share == 0.1 && !online->restricted);
+    assert_true(online->test_share == 0.1 && !online->restricted && !online->analysis);
     assert_true(isnan(online->mixer.eta) && isnan(online->mixer.static_runs));
     assert_int_equal(online->trainer, MIX_ONLINE_EMBEDDED);
     mix_job_destroy(job);
@@ -79,6 +79,7 @@ static void test_online_all_keys(void **state)
         "  simulate: {loss: [3, 4, 5], floor: [1, 2, 3], noise: 0.5, decay: 0.1,\n"
         "    gain: [[1, 2, 3], [4, 5, 6], [7, 8, -9]], curvature: 0.2, seed: 11}\n"
         "  restricted: true\n"
+        "  analysis: true\n"
         "  options: {rounds: 3, eta: 0.7, static_runs: 4, doge_mu: 0.02}\n";
     if (parse(section, &job, &err) != MIX_OK)
         fail_msg("%s", err.text);
@@ -100,7 +101,8 @@ static void test_online_all_keys(void **state)
     assert_true(online->world.gain[5] == 6 && online->world.gain[8] == -9);
     assert_true(online->world.noise == 0.5 && online->world.decay == 0.1);
     assert_true(online->world.curvature == 0.2 && online->world.seed == 11);
-    assert_true(online->restricted && online->mixer.rounds == 3 && online->mixer.eta == 0.7);
+    assert_true(online->restricted && online->analysis && online->mixer.rounds == 3 &&
+                online->mixer.eta == 0.7);
     assert_true(online->mixer.static_runs == 4 && online->mixer.doge_mu == 0.02);
     assert_true(isnan(online->mixer.smoothing));
     mix_job_destroy(job);
@@ -116,6 +118,7 @@ static void test_online_refusals(void **state)
         {"online:\n  methods: [aioli, aioli]\n", "line 14, key online.methods[1]: aioli is in the"},
         {"online:\n  methods: [grid, doremy]\n", "\"doremy\"; did you mean doremi?"},
         {"online:\n  methods: [nonesuch]\n", "\"nonesuch\"; known are stratified, grid, dml"},
+        {"online:\n  methods: [agent]\n", "methods[0]: agent is trained first, on a field to come"},
         {"online:\n  settings: [web, code]\n",
          "key online.settings[0]: a setting has at least two"},
         {"online:\n  settings: [[web, web]]\n", "settings[0][1]: web is in the setting already."},

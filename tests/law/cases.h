@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "law/law_impl.h"
+#include "law/competition.h"
 
 /* A model with parameters, points and the values there. */
 struct trial {
@@ -57,7 +57,7 @@ static inline double log_uniform(gsl_rng *rng, double low, double high)
 static inline struct mix_law_spec spec_of(const char *law, int form, size_t n_domains,
                                           size_t n_targets, double n_min)
 {
-    const int scales = strcmp(law, "capacity") != 0;
+    const int scales = !mix_law_is(law, "capacity");
     struct mix_law_spec spec = {.form = form,
                                 .n_domains = n_domains,
                                 .n_targets = n_targets,
@@ -67,6 +67,18 @@ static inline struct mix_law_spec spec_of(const char *law, int form, size_t n_do
                                 .h_min = 1e-4};
     strcpy(spec.law, law);
     return spec;
+}
+
+/* The law under LAW+repetition, or the law itself. */
+static inline struct mix_model *core(const struct trial *t)
+{
+    return t->model->inner != NULL ? t->model->inner : t->model;
+}
+
+/* ln D of point r as the law sees it. */
+static inline double ln_tokens(const struct trial *t, size_t r)
+{
+    return t->model->inner != NULL ? t->model->effective.ln_d[r] : t->points.ln_d[r];
 }
 
 /* Losses at the trial's theta and lambda, forgetting what earlier evaluations left. */
@@ -144,7 +156,7 @@ static inline void random_theta(struct trial *t, gsl_rng *rng)
         mean_loss[m] = uniform(rng, 1.0, 4.0);
     const struct law_scales scales = {mean_loss, 3.0 * model->spec.n_min, 10.0};
     model->law->start(model, &scales, rng, t->theta);
-    for (size_t i = 0; model->separable && i < model->n_theta; i++) { /* linear starts at 0 */
+    for (size_t i = 0; core(t)->separable && i < model->n_theta; i++) { /* linear starts at 0 */
         const double moved = t->theta[i] + 0.01 * gsl_ran_ugaussian(rng);
         t->theta[i] = fmin(fmax(moved, model->lower[i]), model->upper[i]);
     }
@@ -153,26 +165,52 @@ static inline void random_theta(struct trial *t, gsl_rng *rng)
     free(mean_loss);
 }
 
+/* Supplies (K) of which some are repeated up to three times; clear of one pass, where the second
+ * derivative jumps. */
+static inline void random_supply(gsl_rng *rng, size_t n_domains, const double *h, double n_tokens,
+                                 double *supply)
+{
+    for (size_t j = 0; j < n_domains; j++) {
+        const double passes =
+            uniform(rng, 0.0, 1.0) < 0.4 ? uniform(rng, 0.3, 0.9) : uniform(rng, 1.1, 3.0);
+        supply[j] = h[j] > 0.0 ? h[j] * n_tokens / passes : 1.0;
+    }
+}
+
 static inline void random_points(struct trial *t, gsl_rng *rng)
 {
-    double *h = numbers(t->points.n_domains);
+    const size_t n_domains = t->points.n_domains;
+    double *h = numbers(n_domains), *supply = numbers(n_domains);
     for (size_t r = 0; r < t->points.n_rows; r++) {
-        random_mixture(rng, t->points.n_domains, h);
-        law_points_set(&t->points, r, h, log_uniform(rng, 1.0, 40.0) * t->model->spec.n_min,
-                       log_uniform(rng, 0.5, 100.0));
+        const double size = log_uniform(rng, 1.0, 40.0) * t->model->spec.n_min;
+        const double tokens = log_uniform(rng, 0.5, 100.0);
+        random_mixture(rng, n_domains, h);
+        law_points_set(&t->points, r, h, size, tokens);
+        if (t->model->inner == NULL)
+            continue;
+        random_supply(rng, n_domains, h, tokens, supply);
+        law_points_set_unique(&t->points, r, supply);
     }
     free(h);
+    free(supply);
 }
 
-/* What eval leaves in the cache: ln lambda of point r, and ln x (M). */
+/* The number of point r's cell as the law sees it. */
+static inline size_t cell_of(const struct trial *t, size_t r)
+{
+    return t->model->inner != NULL ? t->model->effective.cell[r] : t->points.cell[r];
+}
+
+/* What eval leaves in the cache: ln lambda of point r, and ln x of skill m. */
 static inline double multiplier(const struct trial *t, size_t r)
 {
-    return t->model->cache[r * t->model->cache_row];
+    return competition_cells_of(core(t)).mu[cell_of(t, r)];
 }
 
-static inline const double *ln_capacity(const struct trial *t, size_t r)
+static inline double ln_capacity(const struct trial *t, size_t r, size_t m)
 {
-    return t->model->cache + r * t->model->cache_row + 1;
+    const struct competition_cells cells = competition_cells_of(core(t));
+    return cells.ln_x[m * cells.ld + cell_of(t, r)];
 }
 
 /* The Jacobian as (R M, Q), put together from own block and rank one. */

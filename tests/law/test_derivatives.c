@@ -58,10 +58,10 @@ static void sides(const struct trial *t, const double *phi, uint8_t *side)
         spec->form == 0 ? t->model->law->least_size(t->model, params) : 0.1 * spec->n_min;
     for (size_t e = 0; e < n; e++) {
         const size_t r = e / n_targets, m = e % n_targets;
-        side[e] = ln_capacity(t, r)[m] > log(low) + 1e-12;
+        side[e] = ln_capacity(t, r, m) > log(low) + 1e-12;
         if (spec->form != 1) {
             const double a = exp(t->theta[t->model->n_v + m]);
-            const double most = exp(-a * (t->points.ln_d[r] + log(spec->h_min)));
+            const double most = exp(-a * (ln_tokens(t, r) + log(spec->h_min)));
             side[e] |= phi[n + e] < most * (1.0 - 1e-12) ? 2 : 0;
         }
     }
@@ -114,10 +114,10 @@ static void random_trial(struct trial *t, const struct mix_law_spec *spec, size_
     random_points(t, rng);
     if (large_h && spec->form == 0 && t->model->n_v > 0)
         t->theta[2 * spec->n_targets] = uniform(rng, 0.0, 3.0); /* eta */
-    if (strcmp(spec->law, "transfer") == 0)
+    if (mix_law_is(spec->law, "transfer"))
         for (size_t i = 0; i < spec->n_targets * (spec->n_domains - 1); i++)
             t->theta[t->model->n_v + spec->n_targets + i] = uniform(rng, 0.1, 0.6);
-    for (size_t i = 0; t->model->separable && i < t->model->n_theta; i++)
+    for (size_t i = 0; core(t)->separable && i < t->model->n_theta; i++)
         if (t->model->lower[i] >= 0.0) /* weights and powers: 1 / theta bends too much near 0 */
             t->theta[i] = fmax(t->theta[i], 0.1);
 }
@@ -212,6 +212,25 @@ static const struct {
                  {"bimix", 7, 6, 0, 0},     {"linear", 7, 7, 0, 0},    {"linear", 4, 6, 0, 0}};
 enum { N_SEPARABLE = sizeof separable / sizeof separable[0] };
 
+/* The same on effective tokens, some domains being repeated. */
+static const struct {
+    const char *law;
+    size_t n_domains, n_targets;
+} repeated[] = {
+    {"capacity+repetition", 5, 5},   {"transfer+repetition", 5, 5},  {"demand+repetition", 4, 6},
+    {"chinchilla+repetition", 3, 5}, {"additive+repetition", 4, 2},  {"joint+repetition", 3, 3},
+    {"dml+repetition", 4, 3},        {"loglinear+repetition", 4, 3}, {"bimix+repetition", 4, 4},
+    {"linear+repetition", 4, 3},     {"transfer+repetition", 1, 1}};
+enum { N_REPEATED = sizeof repeated / sizeof repeated[0] };
+
+static struct mix_law_spec repeated_spec(size_t i)
+{
+    struct mix_law_spec spec =
+        spec_of(repeated[i].law, 0, repeated[i].n_domains, repeated[i].n_targets, 70.0);
+    spec.has_size_term = spec.has_size_term && !mix_law_is(spec.law, "bimix");
+    return spec;
+}
+
 static struct mix_law_spec separable_spec(size_t i)
 {
     struct mix_law_spec spec =
@@ -227,6 +246,15 @@ static void test_jacobian_of_separable_laws(void **state)
     for (size_t i = 0; i < N_SEPARABLE; i++) {
         const struct mix_law_spec spec = separable_spec(i);
         check_jacobian(spec.law, &spec, 20, false);
+    }
+}
+
+static void test_jacobian_of_laws_with_repetition(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_REPEATED; i++) {
+        const struct mix_law_spec spec = repeated_spec(i);
+        check_jacobian(spec.law, &spec, spec.n_domains > 1 ? 20 : 60, false);
     }
 }
 
@@ -274,9 +302,42 @@ static void compare_share(struct trial *t, const double *params, double *h, size
 static bool has_kinks(const struct mix_law_spec *spec)
 {
     for (size_t i = 0; i < N_SEPARABLE; i++)
-        if (strcmp(spec->law, separable[i].law) == 0)
+        if (mix_law_is(spec->law, separable[i].law))
             return false;
-    return true;
+    return !mix_law_is(spec->law, "chinchilla");
+}
+
+/* d loss / d supply_j. */
+static void compare_supply(struct trial *t, const double *params, const double *h,
+                           const uint8_t *side, struct coverage *seen)
+{
+    const size_t n_targets = t->model->spec.n_targets, n_domains = t->model->spec.n_domains;
+    double *exact = numbers(n_targets * n_domains), *f = numbers(N_STENCIL * n_targets);
+    double *supply = numbers(n_domains), column[N_STENCIL];
+    memcpy(supply, t->model->supply, n_domains * sizeof *supply);
+    assert_int_equal(mix_model_supply_gradient(t->model, params, h, t->points.n[0],
+                                               exp(t->points.ln_d[0]), exact, NULL),
+                     MIX_OK);
+    for (size_t j = 0; j < n_domains; j++) {
+        const double middle = supply[j], step = 1e-3 * middle;
+        bool smooth = true;
+        for (size_t s = 0; s < N_STENCIL; s++) {
+            supply[j] = middle + STENCIL[s] * step;
+            mix_model_set_supply(t->model, supply);
+            smooth = losses_at(t, params, h, side, f + s * n_targets) && smooth;
+        }
+        supply[j] = middle;
+        for (size_t m = 0; m < n_targets && smooth; m++) {
+            for (size_t s = 0; s < N_STENCIL; s++)
+                column[s] = f[s * n_targets + m];
+            compare(seen, exact[m * n_domains + j], difference(column, step),
+                    fabs(column[1]) / fmax(middle, 0.1));
+        }
+    }
+    mix_model_set_supply(t->model, supply);
+    free(exact);
+    free(f);
+    free(supply);
 }
 
 static void check_mixture_gradient(const char *what, const struct mix_law_spec *spec,
@@ -296,6 +357,12 @@ static void check_mixture_gradient(const char *what, const struct mix_law_spec *
         const double off_simplex = uniform(rng, 0.5, 1.5);
         for (size_t j = 0; j < n_domains; j++)
             h[j] = t.points.h[j] * off_simplex;
+        if (t.model->inner != NULL) {
+            double *supply = numbers(n_domains);
+            random_supply(rng, n_domains, h, exp(t.points.ln_d[0]), supply);
+            mix_model_set_supply(t.model, supply);
+            free(supply);
+        }
         assert_int_equal(mix_model_gradient(t.model, params, h, t.points.n[0],
                                             exp(t.points.ln_d[0]), loss, exact, NULL),
                          MIX_OK);
@@ -304,6 +371,8 @@ static void check_mixture_gradient(const char *what, const struct mix_law_spec *
             count_side(&seen, side[m]);
         for (size_t j = 0; j < n_domains; j++)
             compare_share(&t, params, h, j, exact, side, &seen);
+        if (t.model->inner != NULL)
+            compare_supply(&t, params, h, side, &seen);
         free(params);
         free(loss);
         free(exact);
@@ -320,6 +389,16 @@ static void test_mixture_gradient_of_separable_laws(void **state)
     for (size_t i = 0; i < N_SEPARABLE; i++) {
         const struct mix_law_spec spec = separable_spec(i);
         check_mixture_gradient(spec.law, &spec, 40);
+    }
+}
+
+static void test_gradients_of_laws_with_repetition(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_REPEATED; i++) {
+        const struct mix_law_spec spec = repeated_spec(i);
+        if (spec.n_domains > 1)
+            check_mixture_gradient(spec.law, &spec, 40);
     }
 }
 
@@ -400,6 +479,10 @@ static void test_natural_jacobian_of_all_laws(void **state)
         spec = separable_spec(i);
         check_natural_jacobian(&spec);
     }
+    for (size_t i = 0; i < N_REPEATED; i++) {
+        spec = repeated_spec(i);
+        check_natural_jacobian(&spec);
+    }
 }
 
 /* A domain without share whose transfer from all others is on its bound 0: its noise share is
@@ -431,16 +514,52 @@ static void test_jacobian_of_transfer_at_no_share(void **state)
     mix_model_destroy(model);
 }
 
+/* Values and derivatives on every instruction set of this machine: they differ by rounding alone.
+ */
+static void test_instruction_sets_agree(void **state)
+{
+    (void)state;
+    static const char *const laws[] = {"capacity", "transfer", "demand"};
+    for (size_t i = 0; i < 3; i++) {
+        const size_t n_targets = i == 2 ? 11 : 5, n_rows = 13;
+        const struct mix_law_spec spec = spec_of(laws[i], 0, 5, n_targets, 100.0);
+        double *first = NULL;
+        for (int isa = 0; isa <= (int)mix_isa_best(); isa++) {
+            gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
+            struct trial t;
+            trial_create(&t, &spec, NULL, n_rows);
+            random_theta(&t, rng);
+            random_points(&t, rng);
+            law_model_set_isa(t.model, (enum mix_isa)isa);
+            trial_eval(&t);
+            double *dense = dense_jacobian(&t);
+            const size_t n = n_rows * n_targets * t.model->n_theta;
+            for (size_t k = 0; first != NULL && k < n; k++)
+                assert_true(fabs(dense[k] - first[k]) <= 1e-10 * (1.0 + fabs(first[k])));
+            if (first == NULL)
+                first = dense;
+            else
+                free(dense);
+            trial_destroy(&t);
+            gsl_rng_free(rng);
+        }
+        free(first);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_instruction_sets_agree),
         cmocka_unit_test(test_jacobian_of_capacity),
         cmocka_unit_test(test_jacobian_of_transfer),
         cmocka_unit_test(test_jacobian_of_transfer_at_no_share),
         cmocka_unit_test(test_jacobian_of_demand),
         cmocka_unit_test(test_jacobian_of_chinchilla),
         cmocka_unit_test(test_jacobian_of_separable_laws),
+        cmocka_unit_test(test_jacobian_of_laws_with_repetition),
         cmocka_unit_test(test_mixture_gradient_of_separable_laws),
+        cmocka_unit_test(test_gradients_of_laws_with_repetition),
         cmocka_unit_test(test_mixture_gradient_of_all_laws),
         cmocka_unit_test(test_natural_jacobian_of_all_laws),
     };

@@ -105,7 +105,7 @@ static void assert_golden_case(const json_t *test, double *worst)
         assert_golden(worst, "ln lambda", multiplier(&t, r),
                       element(json_object_get(test, "ln_lambda"), r));
         for (size_t m = 0; m < n_domains; m++) {
-            assert_golden(worst, "x", exp(ln_capacity(&t, r)[m]), element(x, m));
+            assert_golden(worst, "x", exp(ln_capacity(&t, r, m)), element(x, m));
             assert_golden(worst, "loss", t.loss[r * n_domains + m], element(loss, m));
             golden_derivatives(&t, r * n_domains + m, dense, derivatives);
             for (size_t p = 0; p < n_ln; p++)

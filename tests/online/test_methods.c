@@ -570,7 +570,7 @@ static void test_table_of_methods(void **state)
     mix_method_list(text);
     assert_string_equal(text,
                         "stratified, grid, dml, skillit, doremi, doge, aioli, aioli-diagonal, "
-                        "aioli-static, aioli-ema, aioli-released, aioli-raw");
+                        "aioli-static, aioli-ema, aioli-released, aioli-raw, agent");
     for (size_t i = 0; mix_method_get(i) != NULL; i++) {
         const struct mix_method *method = mix_method_get(i);
         assert_ptr_equal(mix_method_find(method->name), method);

@@ -120,10 +120,40 @@ in_folder killed "$MIXSWEEP" online ../job.yaml --format json >out 2>err || die 
 equal once/world.h5 killed/world.h5
 [ -z "$(ls -A killed/world.h5.log 2>/dev/null)" ] || die "logs are left over"
 
-# again: nothing is done twice; fewer seeds are fewer rows of the table, not of the file
+# again: nothing is done twice
 in_folder once "$MIXSWEEP" online ../job.yaml --format json >out 2>err || die "it fails again"
 holds 'j["resumed"] == j["n_runs"]'
 equal once/world.h5 three/world.h5
+
+# analysis: on top of what is there; in a linear world the linear law holds, and Aioli's A is the optimal
+sed 's/restricted: true/analysis: true/' job.yaml >analysis.yaml
+in_folder once "$MIXSWEEP" online ../analysis.yaml --format json >out 2>err || die "no analysis"
+holds 'j["n_runs"] - j["resumed"] == 3 * 2 * (1 + 9) and j["loglinear_r2"]["n"] == 6'
+holds 'set(by["aioli", None, False]["analysis"]) == {"a+b", "c+b", "a+b+c"}'
+holds 'all(a["linear_r2"]["mean"] > 0.98 and a["similarity"]["mean"] > 0.98
+    for a in by["aioli", None, False]["analysis"].values())'
+holds 'by["grid", None, False]["analysis"] == {}'
+in_folder three mpirun -n 3 --oversubscribe "$MIXSWEEP" online ../analysis.yaml >out 2>err ||
+    die "no analysis on three ranks"
+says 'R2 of the log-linear law over static runs'
+"$python" - <<'END' || die "the analysis in the file is not what it should be"
+import h5py
+import numpy as np
+
+g = h5py.File("once/world.h5", "r")["online/world"]
+method, setting = g["method"].asstr()[:], g["setting"].asstr()[:]
+rows = np.nonzero((g["role"][:] == 3) & (method == "aioli") & (setting == "a+b"))[0]
+assert len(rows) == 2 and np.all(g["similarity"][:][rows] > 0.98)
+assert np.all(np.isnan(g["similarity"][:][g["role"][:] != 3]))
+steps = g["round_step"][rows[0]]
+assert list(steps[~np.isnan(steps)]) == [40, 100, 160]
+# 9 steps of a sweep
+true = 9 * 3 * np.array([[0.5, 0.9], [0.1, 0.9]]) / 200 / 3
+assert np.allclose(g["matrix"][rows[0]][0, :2, :2] / true, 1, atol=0.02), g["matrix"][rows[0]][0, :2, :2] / true
+END
+equal once/world.h5 three/world.h5
+
+# more seeds, added to those that are there
 sed 's/seeds: 2/seeds: 3/' job.yaml >more.yaml
 in_folder three "$MIXSWEEP" online ../more.yaml --format json >out 2>err || die "more seeds fail"
 holds 'j["resumed"] < j["n_runs"] and by["aioli", None, False]["mean"]["n_seeds"] == 9'

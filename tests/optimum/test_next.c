@@ -81,8 +81,8 @@ static void test_prospects_are_those_of_normal_distributions(void **state)
     struct world w = make_world(DRAWS);
     struct mix_prospect tells, does_not;
     assert_true(fabs(regret_now(&w, DRAWS) / loss_of_first(0.2, SPREAD) - 1) < 0.03);
-    assert_int_equal(mix_belief_prospect(w.belief, 0, &tells, NULL), MIX_OK);
-    assert_int_equal(mix_belief_prospect(w.belief, 1, &does_not, NULL), MIX_OK);
+    assert_int_equal(mix_belief_prospect(w.belief, 0, 1, &tells, NULL), MIX_OK);
+    assert_int_equal(mix_belief_prospect(w.belief, 1, 1, &does_not, NULL), MIX_OK);
     const double v = SPREAD * SPREAD, r = NOISE[0] * NOISE[0], shown = v * v / (v + r);
     assert_true(fabs(tells.variance / shown - 1) < 0.03);
     assert_true(fabs(tells.regret / regret_knowing(sqrt(shown)) - 1) < 0.06);
@@ -102,11 +102,11 @@ static void test_a_second_seed_halves_the_noise(void **state)
     struct mix_prospect second;
     const double v = SPREAD * SPREAD, r = NOISE[0] * NOISE[0];
     const double once = v * v / (v + r), twice = v * v / (v + r / 2);
-    assert_int_equal(mix_belief_measure(w.belief, 0, NULL), MIX_OK);
+    assert_int_equal(mix_belief_measure(w.belief, 0, 1, NULL), MIX_OK);
     assert_true(fabs(regret_now(&w, DRAWS) / regret_knowing(sqrt(once)) - 1) < 0.06);
-    assert_int_equal(mix_belief_prospect(w.belief, 0, &second, NULL), MIX_OK);
+    assert_int_equal(mix_belief_prospect(w.belief, 0, 1, &second, NULL), MIX_OK);
     assert_true(fabs(second.variance / (twice - once) - 1) < 0.05);
-    assert_int_equal(mix_belief_measure(w.belief, 0, NULL), MIX_OK);
+    assert_int_equal(mix_belief_measure(w.belief, 0, 1, NULL), MIX_OK);
     assert_true(fabs(regret_now(&w, DRAWS) - second.regret) < 1e-12);
     assert_true(fabs(second.regret / regret_knowing(sqrt(twice)) - 1) < 0.08);
     mix_belief_reset(w.belief);
@@ -122,7 +122,7 @@ static void test_noise_does_not_look_like_knowledge(void **state)
     struct world w = make_world(60);
     const double before = regret_now(&w, 60);
     for (size_t i = 0; i < 8; i++)
-        assert_int_equal(mix_belief_measure(w.belief, 1, NULL), MIX_OK);
+        assert_int_equal(mix_belief_measure(w.belief, 1, 1, NULL), MIX_OK);
     assert_true(regret_now(&w, 60) > 0.95 * before);
     destroy_world(&w);
 }

@@ -9,6 +9,8 @@
 #include "proxy/kernels.isa.c"
 /* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "proxy/model.c"
+/* NOLINTNEXTLINE(bugprone-suspicious-include) */
+#include "proxy/trunk.c"
 
 #include <setjmp.h>
 #include <stdarg.h>

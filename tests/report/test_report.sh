@@ -87,7 +87,7 @@ assert set(os.listdir(folder)) == files | {"index.html", ".mixsweep-report"}, os
 assert os.path.getsize(f"{folder}/index.html") < 1e6
 END
 always="mixture-transfer gain-transfer observed-transfer residuals-transfer held-out-transfer
-    transfer-transfer draws-transfer shares-transfer time-per-run runs-done design loss-size loss-tokens"
+    held-out-losses-transfer transfer-transfer draws-transfer shares-transfer time-per-run runs-done design loss-size loss-tokens"
 for k in 3 4 17; do
     job $k >k$k.yaml
     "$MIXSWEEP" run k$k.yaml >/dev/null 2>&1
@@ -156,7 +156,7 @@ with h5py.File("evil.h5", "r+") as f:
     for group in ("fits", "optimum"):
         for part in ("domain", "target"):
             f[f"{group}/transfer/{part}"][:] = evil
-    for part in ("train", "holdout"):
+    for part in ("train", "holdout", "predictions"):
         f[f"fits/transfer/{part}/target"][:] = evil
     f["runs/reason"][0] = b"<img src=x>"
     status = f["runs/status"][:]

@@ -109,7 +109,7 @@ static inline struct mix_fit *sample_fit(const char *name, size_t n_starts, size
     struct mix_fit *fit = mix_fit_create(K, M, P, n_starts, n_optima);
     assert_non_null(fit);
     snprintf(fit->name, sizeof fit->name, "%s", name);
-    snprintf(fit->spec.law, sizeof fit->spec.law, "transfer");
+    snprintf(fit->spec.law, sizeof fit->spec.law, "transfer+repetition");
     fit->spec.form = 3;
     fit->spec.has_size_term = 1;
     fit->spec.n_min = 122.0;
@@ -142,6 +142,7 @@ static inline struct mix_fit *sample_fit(const char *name, size_t n_starts, size
     sample_numbers(fit->start_objective, n_starts, &state);
     sample_numbers(fit->optima, n_optima * P, &state);
     sample_numbers(fit->seen_max, K, &state);
+    sample_numbers(fit->supply, K, &state);
     sample_metrics(&fit->train, 1, &state);
     sample_metrics(fit->train_by_target, M, &state);
     fit->objective = 1.771e-4;
@@ -157,6 +158,14 @@ static inline struct mix_fit *sample_fit(const char *name, size_t n_starts, size
         assert_non_null(fit->holdout_by_target);
         sample_metrics(fit->holdout_by_target, M, &state);
         fit->scale_error = 0.0046;
+        assert_true(mix_fit_hold(fit, 1) && mix_fit_hold(fit, 5));
+        for (size_t i = 0; i < fit->n_held; i++) {
+            fit->held_out[i] = (int32_t)(i % n_holdouts);
+            fit->held_key[i] = (struct mix_key){i, ~i};
+        }
+        sample_numbers(fit->held_n_params, fit->n_held, &state);
+        sample_numbers(fit->held_loss, fit->n_held * M, &state);
+        sample_numbers(fit->held_predicted, fit->n_held * M, &state);
     }
     fit->max_n_params = 680e6;
     fit->max_n_tokens = 9.998e9;
@@ -219,12 +228,15 @@ static inline struct mix_optimum *sample_optimum(const char *name, size_t n_draw
     o->goal = MIX_GOAL_WORST;
     o->near = MIX_DISTANCE_KL;
     o->lattice = 2048;
-    double *const later[] = {o->supply, o->limit, o->price, o->lattice_mixture};
+    double *const later[] = {o->supply,          o->limit,        o->price,
+                             o->lattice_mixture, o->supply_price, o->fresh_mixture};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         sample_numbers(later[i], K, &state);
     sample_numbers(o->guard_price, M, &state);
     sample_numbers(o->baseline_loss, M, &state);
     sample_numbers(&o->near_radius, 3, &state); /* with the price and gain_bias */
+    sample_numbers(&o->r1, 1, &state);
+    sample_numbers(&o->fresh_expected, 2, &state); /* with fresh_value */
     assert_true(mix_optimum_add_path(o, 2));
     sample_numbers(o->path_n_params, 2, &state);
     sample_numbers(o->path_n_tokens, 2, &state);
@@ -290,7 +302,16 @@ static inline void assert_fit_equal(const struct mix_fit *a, const struct mix_fi
     SAMPLE_ARRAY(a, b, train_by_target, n_targets);
     if (a->holdout_by_target != NULL)
         SAMPLE_ARRAY(a, b, holdout_by_target, n_targets);
+    assert_int_equal(a->n_held, b->n_held);
+    if (a->n_held > 0) {
+        SAMPLE_ARRAY(a, b, held_out, a->n_held);
+        SAMPLE_ARRAY(a, b, held_key, a->n_held);
+        SAMPLE_ARRAY(a, b, held_n_params, a->n_held);
+        SAMPLE_ARRAY(a, b, held_loss, a->n_held * n_targets);
+        SAMPLE_ARRAY(a, b, held_predicted, a->n_held * n_targets);
+    }
     SAMPLE_ARRAY(a, b, seen_max, n_domains);
+    SAMPLE_ARRAY(a, b, supply, n_domains);
     assert_memory_equal(&left, &right, sizeof left);
 }
 
@@ -342,6 +363,8 @@ static inline void assert_optimum_equal(const struct mix_optimum *a, const struc
     SAMPLE_ARRAY(a, b, guard_price, m);
     SAMPLE_ARRAY(a, b, baseline_loss, m);
     SAMPLE_ARRAY(a, b, lattice_mixture, k);
+    SAMPLE_ARRAY(a, b, supply_price, k);
+    SAMPLE_ARRAY(a, b, fresh_mixture, k);
     SAMPLE_ARRAY(a, b, path_n_params, a->n_path);
     SAMPLE_ARRAY(a, b, path_n_tokens, a->n_path);
     SAMPLE_ARRAY(a, b, path_value, a->n_path);

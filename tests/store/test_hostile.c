@@ -211,6 +211,8 @@ static bool damage_dataset(hid_t file, const char *name, enum damage damage)
         free(letters);
     } else {
         H5Ldelete(file, name, H5P_DEFAULT);
+        if (damage == DELETED)
+            done = strcmp(name, "runs/round") != 0; /* files of before have none */
         if (damage == A_GROUP) {
             H5Gclose(H5Gcreate2(file, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
         } else if (damage != DELETED) {
@@ -225,6 +227,7 @@ static bool damage_dataset(hid_t file, const char *name, enum damage damage)
                                                 "path",  "point",   "round", "group_trained"};
             for (size_t i = 0; i < 8; i++)
                 done = done && ((damage != COMPOUND && damage != VARIABLE_TEXT) ||
+                                strcmp(name, "runs/round") == 0 ||
                                 strcmp(strrchr(name, '/') + 1, index_scales[i]) != 0);
             done = done && ((damage != COMPOUND && damage != VARIABLE_TEXT) ||
                             strcmp(name, "bootstrap/transfer/param") != 0);
@@ -343,9 +346,11 @@ static void test_hostile_values(void **state)
         {"fits/transfer/target_domain", &H5T_NATIVE_INT32_g, 3},
         {"fits/transfer/target_domain", &H5T_NATIVE_INT32_g, -2},
         {"fits/transfer/param_state", &H5T_NATIVE_UINT8_g, 3},
+        {"fits/transfer/predictions/holdout", &H5T_NATIVE_INT32_g, 3},
+        {"fits/transfer/predictions/holdout", &H5T_NATIVE_INT32_g, -1},
         {"bootstrap/transfer/done", &H5T_NATIVE_UINT8_g, 2},
         {"optimum/transfer/binding", &H5T_NATIVE_UINT8_g, 5},
-        {"online/transfer/role", &H5T_NATIVE_INT32_g, 3},
+        {"online/transfer/role", &H5T_NATIVE_INT32_g, 4},
         {"online/transfer/restricted", &H5T_NATIVE_INT32_g, 2},
         {"online/transfer/diverged", &H5T_NATIVE_INT32_g, -1},
     };

@@ -262,8 +262,10 @@ static void test_embedded_knows_its_text(void **state)
     assert_string_not_equal(table->domains[0].content, table->domains[1].content);
     write_lines("b.txt", "the remains of", 300);
     assert_int_equal(sweep_with(more, &options, NULL, &err), MIX_EINVAL);
-    assert_string_equal(err.text, "the text of b is not that of the runs in small.h5: put it "
-                                  "back, or give the job small another file or another recipe.");
+    assert_string_equal(err.text,
+                        "the text of b is not that of the runs in small.h5: put it "
+                        "back, or give the job small another file or another recipe; mixsweep "
+                        "domains revise small.h5 b -o NEW.h5 keeps what is still valid.");
     struct mix_table *kept = read_runs("small.h5");
     assert_int_equal(kept->n_rows, 1);
     assert_memory_equal(kept->domains, table->domains, 2 * sizeof *table->domains);

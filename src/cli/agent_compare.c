@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* agent_compare.c - the word compare of the verb agent: collect, train, and compare on equal terms.
+ */
+#include "mixsweep/agent_compare.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent_compare_print.h"
+#include "cli.h"
+#include "mixsweep/share.h"
+#include "mixsweep/version.h"
+
+/* A setting that was compared; on rank 0. */
+struct compared {
+    int index;
+    size_t n_before; /* runs that were there */
+    double wall_s;
+    struct mix_online *online;
+    struct mix_agent_summary *summary;
+};
+
+struct request {
+    const char *path, *format, *margin;
+    struct cli_list transfers;
+    bool json, break_lock, replace;
+    double stop_before_s;
+    struct mix_job *job;
+    size_t n_settings;
+    struct compared *settings; /* (n_settings) the agent's own first */
+    double regmix[MIX_GROUPS_MAX];
+    /* rank 0 */
+    struct mix_store *store;
+    struct mix_agent_campaign *campaign;
+    struct mix_online *online; /* under way; NULL = none yet */
+    struct mix_agent_contrast *contrasts;
+    struct cli_progress progress;
+    double started_s;
+};
+
+/* ---- the file ---- */
+
+static enum mix_status commit(struct request *request, struct mix_error *err)
+{
+    enum mix_status status = mix_agent_campaign_sort(request->campaign, err);
+    if (status == MIX_OK)
+        status = mix_store_set_job(request->store, request->job->text, request->job->seed);
+    if (status == MIX_OK)
+        status = mix_store_put_agent(request->store, request->campaign, err);
+    if (status == MIX_OK && request->online != NULL)
+        status = mix_online_sort(request->online, err);
+    if (status == MIX_OK && request->online != NULL)
+        status = mix_store_put_online(request->store, request->online, err);
+    return status == MIX_OK ? mix_store_commit(request->store, err) : status;
+}
+
+/* Before a stage: what is done is in the file, the bar begins anew. */
+static enum mix_status begin_stage(void *context, const char *stage, struct mix_error *err)
+{
+    struct cli_progress *progress = context;
+    struct request *request =
+        (struct request *)(void *)((char *)context - offsetof(struct request, progress));
+    cli_progress_clear(progress);
+    *progress = (struct cli_progress){.stage = stage, .unit = "runs", .store = request->store};
+    return commit(request, err);
+}
+
+static enum mix_status recall_campaign(struct request *request, struct mix_error *err)
+{
+    struct mix_agent_campaign *old = NULL;
+    struct mix_error reason = {.text = ""};
+    enum mix_status status =
+        mix_store_read_agent(request->store, request->campaign->name, &old, &reason);
+    if (status == MIX_ENOTFOUND)
+        return MIX_OK;
+    if (status != MIX_OK)
+        return mix_fail(err, status, "%s", reason.text);
+    const struct mix_agent_log_head ours = mix_agent_log_head(request->campaign),
+                                    theirs = mix_agent_log_head(old);
+    if (memcmp(&ours, &theirs, sizeof ours) == 0) {
+        mix_agent_campaign_destroy(request->campaign);
+        request->campaign = old;
+        return MIX_OK;
+    }
+    mix_agent_campaign_destroy(old);
+    return mix_fail(err, MIX_EEXIST,
+                    "%s has an agent %s that was made with another trainer, other slots or "
+                    "options; give another agent.name",
+                    request->job->file, request->campaign->name);
+}
+
+/* The runs of a comparison that are there, where they are of the same agents and world. */
+static enum mix_status recall_online(struct request *request, size_t *n_before,
+                                     struct mix_error *err)
+{
+    struct mix_online *old = NULL;
+    struct mix_error reason = {.text = ""};
+    enum mix_status status =
+        mix_store_read_online(request->store, request->online->name, &old, &reason);
+    if (status == MIX_ENOTFOUND)
+        return MIX_OK;
+    if (status != MIX_OK)
+        return mix_fail(err, status, "%s", reason.text);
+    const struct mix_online_head ours = mix_online_head(request->online),
+                                 theirs = mix_online_head(old);
+    const bool same = ours.options.hi == theirs.options.hi &&
+                      ours.options.lo == theirs.options.lo && ours.groups.hi == theirs.groups.hi &&
+                      ours.groups.lo == theirs.groups.lo && ours.n_points == theirs.n_points;
+    const size_t n_runs = old->n_runs;
+    if (same) {
+        mix_online_destroy(request->online);
+        request->online = old;
+        *n_before = n_runs;
+        return MIX_OK;
+    }
+    mix_online_destroy(old);
+    if (request->replace || n_runs == 0)
+        return MIX_OK;
+    return mix_fail(err, MIX_EEXIST,
+                    "%s has %zu runs of the comparison %s that were made with other agents or "
+                    "options; --replace them, or give another agent.name",
+                    request->job->file, n_runs, request->online->name);
+}
+
+static enum mix_status read_job(struct mix_ranks *ranks, struct request *request,
+                                struct mix_error *err)
+{
+    char *text = NULL;
+    enum mix_status status =
+        mix_ranks_rank(ranks) == 0 ? mix_job_text(request->path, &text, err) : MIX_OK;
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK)
+        status = mix_share_text(ranks, &text, err);
+    if (status == MIX_OK)
+        status = mix_job_parse(request->path, text, &request->job, err);
+    free(text);
+    if (status == MIX_OK && request->job->agent.name[0] == '\0')
+        status = mix_fail(err, MIX_EINVAL, "%s: the section agent is missing.", request->path);
+    return mix_ranks_agree(ranks, status, err);
+}
+
+static enum mix_status open_file(struct request *request, struct mix_error *err)
+{
+    enum mix_status status = mix_agent_campaign_plan(request->job, &request->campaign, err);
+    if (status == MIX_OK)
+        status = mix_store_open(request->job->file, MIX_STORE_OPEN, request->break_lock,
+                                &request->store, err);
+    if (status == MIX_OK)
+        status = recall_campaign(request, err);
+    return status;
+}
+
+/* ---- what is compared ---- */
+
+static enum mix_status find_transfer(const struct mix_job *job, const char *name, int *index,
+                                     struct mix_error *err)
+{
+    const struct mix_job_agent *agent = &job->agent;
+    for (size_t i = 0; i < agent->n_transfers; i++)
+        if (strcmp(agent->transfers[i].name, name) == 0) {
+            *index = (int)i;
+            return MIX_OK;
+        }
+    return mix_fail(err, MIX_EUSAGE,
+                    "--transfer %s: agent.transfers of the job has no such name (it has %zu)", name,
+                    agent->n_transfers);
+}
+
+/* The agent's own setting, then those of --transfer. */
+static enum mix_status list_settings(struct request *request, struct mix_error *err)
+{
+    const struct mix_job *job = request->job;
+    const struct cli_list *names = &request->transfers;
+    const bool all = names->n == 1 && strcmp(names->item[0], "all") == 0;
+    const size_t n = all ? job->agent.n_transfers : names->n;
+    enum mix_status status = MIX_OK;
+    request->settings = calloc(n + 1, sizeof *request->settings);
+    if (request->settings == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu settings", n + 1);
+    request->n_settings = n + 1;
+    request->settings[0].index = MIX_AGENT_OWN;
+    for (size_t i = 0; status == MIX_OK && i < n; i++) {
+        request->settings[i + 1].index = (int)i;
+        if (!all)
+            status = find_transfer(job, names->item[i], &request->settings[i + 1].index, err);
+    }
+    return status;
+}
+
+/* Rank 0: the table of a setting, with the runs that are there. */
+static enum mix_status begin_setting(struct request *request, struct mix_agent_compare *compare,
+                                     struct compared *of, struct mix_error *err)
+{
+    char slots[MIX_GROUPS_MAX][MIX_NAME_MAX];
+    for (size_t i = 0; i < compare->space->n_slots; i++)
+        snprintf(slots[i], MIX_NAME_MAX, "%s", mix_agent_setting_slot(request->job, of->index, i));
+    request->online =
+        mix_agent_comparison_create(request->campaign->name, compare, request->campaign->trainer,
+                                    (const char(*)[MIX_NAME_MAX])slots);
+    if (request->online == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a comparison");
+    return recall_online(request, &of->n_before, err);
+}
+
+/* Rank 0: what came out. */
+static enum mix_status end_setting(struct request *request, const struct mix_agent_compare *compare,
+                                   struct compared *of, struct mix_error *err)
+{
+    of->online = request->online;
+    of->summary = calloc(1, sizeof *of->summary);
+    request->online = NULL;
+    if (of->summary == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a table");
+    mix_agent_summarise(compare->space, compare->scale, of->online, compare->world->name,
+                        mix_agent_setting_tokens(request->job, of->index), of->summary);
+    return MIX_OK;
+}
+
+/* All ranks: RegMix's answer in the agent's own setting, which transfers take over. */
+static void share_regmix(struct mix_ranks *ranks, struct request *request)
+{
+    const struct mix_online *o = request->settings[0].online;
+    const char *name = mix_agent_arm_names[MIX_ARM_REGMIX];
+    const size_t row = o != NULL ? mix_agent_find(o, "own", name, 0) : SIZE_MAX;
+    const size_t d = request->job->agent.n_slots;
+    for (size_t i = 0; i < d; i++)
+        request->regmix[i] = row != SIZE_MAX ? o->mixture[row * d + i] : (double)NAN;
+    mix_ranks_broadcast(ranks, request->regmix, sizeof request->regmix);
+}
+
+/* Whatever came of it, what is finished goes into the file. */
+static enum mix_status keep(struct request *request, enum mix_status status, struct mix_error *err)
+{
+    struct mix_error reason = {.text = ""};
+    cli_progress_clear(&request->progress);
+    if (status != MIX_OK && status != MIX_EINTERRUPTED)
+        return status;
+    const enum mix_status stored = commit(request, &reason);
+    return stored != MIX_OK ? mix_fail(err, stored, "%s", reason.text) : status;
+}
+
+static enum mix_status compare_in(struct mix_ranks *ranks, struct request *request,
+                                  struct compared *of, const struct mix_campaign_options *options,
+                                  struct mix_error *err)
+{
+    const bool is_root = mix_ranks_rank(ranks) == 0;
+    const double started_s = cli_now_s();
+    struct mix_agent_setting *setting = NULL;
+    enum mix_status status = mix_agent_setting_open(ranks, request->job, of->index,
+                                                    request->campaign, options, &setting, err);
+    if (status == MIX_OK) {
+        struct mix_agent_compare *compare = mix_agent_setting_compare(setting);
+        if (of->index != MIX_AGENT_OWN && isfinite(request->regmix[0]))
+            compare->regmix = request->regmix;
+        if (is_root)
+            status = begin_setting(request, compare, of, err);
+        status = mix_ranks_agree(ranks, status, err);
+        compare->online = request->online;
+        if (status == MIX_OK)
+            status = mix_agent_compare_run(ranks, compare, options, err);
+        if (is_root)
+            status = keep(request, status, err);
+        if (is_root && status == MIX_OK)
+            status = end_setting(request, compare, of, err);
+    } else if (is_root) {
+        status = keep(request, status, err);
+    }
+    mix_agent_setting_close(setting);
+    of->wall_s = cli_now_s() - started_s;
+    return mix_ranks_agree(ranks, status, err);
+}
+
+/* Rank 0: C5, from the agent's data. */
+static enum mix_status find_contrasts(struct request *request, struct mix_error *err)
+{
+    struct mix_agent_data *data = NULL;
+    enum mix_status status = mix_agent_campaign_data(request->campaign, &data, err);
+    if (status != MIX_OK)
+        return status;
+    request->contrasts = calloc(data->space.n_slots, sizeof *request->contrasts);
+    status = request->contrasts != NULL
+                 ? mix_agent_contrasts(data, request->job->seed, request->contrasts, err)
+                 : mix_fail(err, MIX_ENOMEM, "out of memory for %zu slots", data->space.n_slots);
+    mix_agent_data_destroy(data);
+    return status;
+}
+
+/* Collective: trajectories and agents where they are missing, then the settings. */
+static enum mix_status run_all(struct mix_ranks *ranks, struct request *request,
+                               const struct mix_campaign_options *options, struct mix_error *err)
+{
+    const bool is_root = mix_ranks_rank(ranks) == 0;
+    enum mix_status status =
+        mix_agent_collect(ranks, request->job, request->campaign, options, err);
+    if (status == MIX_OK)
+        status = mix_agent_train_all(ranks, request->job, true, request->campaign, options, err);
+    if (is_root)
+        status = keep(request, status, err);
+    status = mix_ranks_agree(ranks, status, err);
+    for (size_t i = 0; status == MIX_OK && i < request->n_settings; i++) {
+        status = compare_in(ranks, request, &request->settings[i], options, err);
+        if (status == MIX_OK && i == 0)
+            share_regmix(ranks, request);
+    }
+    if (status == MIX_OK && is_root)
+        status = find_contrasts(request, err);
+    return mix_ranks_agree(ranks, status, err);
+}
+
+static enum mix_status run_with_options(struct mix_ranks *ranks, struct request *request,
+                                        struct mix_error *err)
+{
+    const bool is_root = mix_ranks_rank(ranks) == 0;
+    struct mix_campaign_options options = {
+        .progress = cli_progress, .progress_context = &request->progress, .stage = begin_stage};
+    char *log_dir = is_root ? strdup(mix_store_log_dir(request->store)) : NULL;
+    enum mix_status status = mix_share_isa(ranks, &options.isa, err);
+    if (status == MIX_OK)
+        status = mix_share_text(ranks, &log_dir, err);
+    options.log_dir = log_dir;
+    if (is_root && !isnan(request->stop_before_s))
+        options.stop_s = mix_stop_from_wall_time(request->stop_before_s);
+    if (status == MIX_OK)
+        status = run_all(ranks, request, &options, err);
+    free(log_dir);
+    return status;
+}
+
+/* ---- what is printed ---- */
+
+static struct comparison_print print_of(const struct request *request, const struct compared *of)
+{
+    const bool is_own = of->index == MIX_AGENT_OWN;
+    return (struct comparison_print){.space = &request->campaign->space,
+                                     .online = of->online,
+                                     .summary = of->summary,
+                                     .own = is_own ? NULL : request->settings[0].summary,
+                                     .contrasts = is_own ? request->contrasts : NULL};
+}
+
+/* Seconds of rank time that the agent's data, RegMix's runs and the agents took. */
+static void count_costs(const struct request *request, double costs[3])
+{
+    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_online *own = request->settings[0].online;
+    costs[0] = costs[1] = costs[2] = 0;
+    for (size_t i = 0; i < campaign->n_rows; i++)
+        costs[0] += campaign->rows[i].train_s + campaign->rows[i].measure_s;
+    for (size_t i = 0; i < own->n_runs; i++)
+        if (own->runs[i].role == MIX_ONLINE_STATIC)
+            costs[1] += own->runs[i].train_s + own->runs[i].measure_s;
+    for (size_t i = 0; i < campaign->n_agents; i++)
+        costs[2] += campaign->agents[i].report.train_s;
+}
+
+static void print_text(const struct mix_ranks *ranks, const struct request *request)
+{
+    const struct mix_job *job = request->job;
+    const int n_ranks = mix_ranks_count(ranks);
+    char text[4][16];
+    double costs[3];
+    printf("mixsweep %s · job %s · %d rank%s · file %s\n", MIX_VERSION, job->name, n_ranks,
+           n_ranks == 1 ? "" : "s", job->file);
+    for (size_t i = 0; i < request->n_settings; i++) {
+        const struct compared *of = &request->settings[i];
+        const struct comparison_print print = print_of(request, of);
+        size_t n_diverged = 0;
+        for (size_t r = 0; r < of->online->n_runs; r++)
+            n_diverged += of->online->runs[r].diverged != 0;
+        printf("\n%-10s %s: %zu runs of %zu decisions, %zu of them from before, %zu diverged    "
+               "%s\n\n",
+               "compare", of->online->name, of->online->n_runs, print.space->n_decisions,
+               of->n_before, n_diverged, cli_duration(of->wall_s, text[0]));
+        cli_print_comparison(stdout, &print);
+    }
+    count_costs(request, costs);
+    printf("\n  one core's time: %s for the agent's %zu trajectories, %s for RegMix's runs, %s to "
+           "train the agents; in all %s went by\n",
+           cli_duration(costs[0], text[0]), request->campaign->n_rows,
+           cli_duration(costs[1], text[1]), cli_duration(costs[2], text[2]),
+           cli_duration(cli_now_s() - request->started_s, text[3]));
+    printf("\nnext: mixsweep report %s\n", job->file);
+}
+
+static enum mix_status print_json(const struct request *request, struct mix_error *err)
+{
+    double costs[3];
+    json_t *settings = json_array();
+    for (size_t i = 0; i < request->n_settings; i++) {
+        const struct comparison_print print = print_of(request, &request->settings[i]);
+        json_t *setting = cli_json_comparison(&print);
+        if (setting != NULL) {
+            json_object_set_new(setting, "runs",
+                                json_integer((json_int_t)request->settings[i].online->n_runs));
+            json_object_set_new(setting, "resumed",
+                                json_integer((json_int_t)request->settings[i].n_before));
+        }
+        json_array_append_new(settings, setting);
+    }
+    count_costs(request, costs);
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "job",
+                             request->job->name, "file", request->job->file, "agent",
+                             request->campaign->name, "trainer", request->campaign->trainer,
+                             "settings", settings, "data_s", cli_json_number(costs[0]), "regmix_s",
+                             cli_json_number(costs[1]), "training_s", cli_json_number(costs[2]),
+                             "wall_s", cli_json_number(cli_now_s() - request->started_s));
+    const bool failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
+    putchar('\n');
+    json_decref(root);
+    return failed ? mix_fail(err, MIX_EIO, "the result could not be printed as JSON.") : MIX_OK;
+}
+
+/* ---- the word ---- */
+
+static enum mix_status run(struct mix_ranks *ranks, struct request *request, struct mix_error *err)
+{
+    const bool is_root = mix_ranks_rank(ranks) == 0;
+    enum mix_status status = read_job(ranks, request, err);
+    if (status == MIX_OK)
+        status = list_settings(request, err);
+    if (status == MIX_OK && is_root)
+        status = open_file(request, err);
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK)
+        status = run_with_options(ranks, request, err);
+    if (status == MIX_OK && is_root && request->json)
+        status = print_json(request, err);
+    else if (status == MIX_OK && is_root)
+        print_text(ranks, request);
+    return mix_ranks_agree(ranks, status, err);
+}
+
+static void clear(struct request *request)
+{
+    for (size_t i = 0; i < request->n_settings; i++) {
+        mix_online_destroy(request->settings[i].online);
+        free(request->settings[i].summary);
+    }
+    free(request->settings);
+    free(request->contrasts);
+    mix_online_destroy(request->online);
+    mix_agent_campaign_destroy(request->campaign);
+    mix_store_close(request->store);
+    mix_job_destroy(request->job);
+}
+
+static const struct cli_verb compare_word = {
+    .name = "agent compare",
+    .summary = "a trained agent against what it has to beat",
+    .synopsis = "JOB.yaml [OPTIONS]",
+    .details =
+        "What is missing is done first: base models, trajectories, agents (as agent collect and\n"
+        "agent train do). Then, for each of agent.compare_seeds base models that the agent has\n"
+        "never seen, with equal text and optimiser:\n\n"
+        "  base          no training\n"
+        "  target-only   the target slots alone\n"
+        "  uniform       equal shares; half: half source, half target\n"
+        "  grid-0.1 ...  static target masses; oracle: the best of them on the text for tuning\n"
+        "  regmix        ridge regression on as many static runs as the agent has trajectories\n"
+        "  loading       dynamic batch loading (arXiv 2310.06694)\n"
+        "  hand          target mass from 0.2 to 0.8, a straight line\n"
+        "  best-of-data  the best trajectory of the agent's data, open loop\n"
+        "  cloned        the agent before reinforcement\n"
+        "  agent         the agent; blind: one that never sees the feedback\n"
+        "  time-mean, shuffled, replayed   the agent's mixtures as their mean, in random order,\n"
+        "                and those of another seed: what of it is ratio, schedule, feedback\n\n"
+        "Measured on text that nothing was chosen on. Finished runs are kept: the same command\n"
+        "resumes. In a transfer (agent.transfers) the agent stays as it is, and so do RegMix's\n"
+        "and the oracle's ratios; the oracle is tuned there too.\n\n"
+        "  mpirun -n 2 mixsweep agent compare jobs/agent.yaml\n",
+    .ranks = true,
+};
+
+enum mix_status cli_agent_compare(struct mix_ranks *ranks, int argc, char **argv,
+                                  struct mix_error *err)
+{
+    struct request request = {.stop_before_s = 60, .started_s = cli_now_s()};
+    const struct cli_option options[] = {
+        {"transfer", 0, "NAME", "compare in this transfer too, may be given again; all",
+         CLI_TEXT_LIST, &request.transfers, 0, 0},
+        {"stop-before", 0, "TIME",
+         "stop so long before the end of Slurm's wall time: 300s, 5m, none (default 60s)", CLI_TEXT,
+         &request.margin, 0, 0},
+        {"replace", 0, NULL, "drop the runs of a comparison of other agents", CLI_FLAG,
+         &request.replace, 0, 0},
+        {"format", 0, "FORMAT", "of the result on stdout: text or json (default text)", CLI_TEXT,
+         &request.format, 0, 0},
+        {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
+         &request.break_lock, 0, 0},
+        {0}};
+    bool help = false;
+    enum mix_status status =
+        cli_parse(&compare_word, options, argc, argv, 1, 1, &request.path, &help, err);
+    if (status != MIX_OK || help)
+        return status;
+    status = cli_parse_format(request.format, &request.json, err);
+    if (status == MIX_OK)
+        status = cli_parse_margin(request.margin, &request.stop_before_s, err);
+    if (status == MIX_OK)
+        status = run(ranks, &request, err);
+    clear(&request);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* domains_impl.h - parts of the verb domains. Private to src/cli/. */
+#ifndef MIXSWEEP_CLI_DOMAINS_IMPL_H
+#define MIXSWEEP_CLI_DOMAINS_IMPL_H
+
+#include "cli.h"
+#include "mixsweep/domains.h"
+
+enum { DOMAINS_STEPS = 2 }; /* a change, and the collapse of what it leaves alone */
+
+/** A change and what came of it. */
+struct domains_step {
+    struct mix_domains_change change;
+    struct mix_domains_outcome outcome;
+    struct mix_domains_bound bound;
+};
+
+/** What is to be explored, and the mixtures for it. */
+struct domains_plan {
+    uint8_t changed[MIX_DOMAINS_MAX];
+    double fixed[MIX_DOMAINS_MAX]; /* proportions of the others */
+    char source[2 * MIX_NAME_MAX]; /* of these: "optimum transfer of old.h5" */
+    size_t n_touched; /* domains that the change made or changed; fewer than are explored where too
+                         few runs are left */
+    size_t n_changed, n_mixtures;
+    size_t n_scales;  /* of the runs that there are */
+    double flops;     /* of the mixtures at all of them */
+    double *mixtures; /* (n_mixtures,K) */
+    double *scale;    /* (n_mixtures,2) parameters and tokens of proposed runs; NULL = any */
+};
+
+/** A line of the history for a step, in front of it those that there are. NULL when memory is out,
+ * or a name is not UTF-8. */
+char *domains_history_add(const char *history, const char *from, const struct domains_step *step);
+
+/** The domains that the last change of a history made or changed, in the table; none after a drop.
+ * MIX_ENOTFOUND where there is no change. */
+enum mix_status domains_history_changed(const char *history, const struct mix_table *table,
+                                        uint8_t *changed, struct mix_error *err);
+
+/**
+ * Shares of a collapsed mixture for the domains that virtual ones stand for.
+ *
+ * @param names   (MIX_DOMAINS_MAX) in and out
+ * @param shares  (MIX_DOMAINS_MAX) in and out
+ * @param n       in and out
+ */
+enum mix_status domains_history_expand(const char *history, char (*names)[MIX_NAME_MAX],
+                                       double *shares, size_t *n, struct mix_error *err);
+
+/** What was done, for people and as JSON. */
+void domains_print(const char *from, const char *to, const struct domains_step *steps,
+                   size_t n_steps, const struct domains_plan *plan, const char *runs);
+enum mix_status domains_print_json(const char *to, const struct domains_step *steps, size_t n_steps,
+                                   const struct domains_plan *plan, const char *runs,
+                                   struct mix_error *err);
+void domains_print_plan(const struct mix_table *table, const struct domains_plan *plan,
+                        const char *runs);
+struct json_t *domains_json_plan(const struct mix_table *table, const struct domains_plan *plan,
+                                 const char *runs);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* bench_domains.c - does it pay to carry runs over? Worlds of known truth live through five updates
+ * of their domains (tests/pipeline/path.h): total runs and true regret of the mixtures recommended,
+ * by reuse and from scratch. Worlds are tasks over the ranks.
+ * Use: mpirun -n 2 bench.domains.bench [WORLDS (40)] [NOISE (0.003)] */
+#include <gsl/gsl_errno.h>
+
+#include "mixsweep/task.h"
+#include "pipeline/path.h"
+
+struct study {
+    size_t n_worlds;
+    double noise;
+};
+
+static enum mix_status walk(void *context, size_t task, void *record, struct mix_poll *poll,
+                            struct mix_error *err)
+{
+    const struct study *study = context;
+    (void)err;
+    if (mix_poll(poll))
+        return MIX_EINTERRUPTED;
+    path_walk(1 + task % study->n_worlds, study->noise, task >= study->n_worlds, record);
+    return MIX_OK;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Worlds in which all arms have an answer count. */
+static bool is_whole(const struct path_outcome *outcome)
+{
+    for (int arm = 0; arm < PATH_ARMS; arm++)
+        if (arm != PATH_FEW && !isfinite(outcome->regret[arm][PATH_UPDATES]))
+            return false;
+    return true;
+}
+
+static void print_arm(const char *name, size_t n, const struct path_outcome *outcome, int arm,
+                      double *last)
+{
+    double runs = 0, sum = 0, square = 0, all = 0;
+    size_t known = 0, n_all = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double *regret = outcome[i].regret[arm], x = regret[PATH_UPDATES];
+        if (!is_whole(&outcome[i]) || !isfinite(x))
+            continue;
+        for (int u = 0; u <= PATH_UPDATES; u++)
+            runs += outcome[i].runs[arm][u];
+        for (int u = 1; u <= PATH_UPDATES; u++)
+            if (isfinite(regret[u])) {
+                all += regret[u];
+                n_all++;
+            }
+        last[known++] = x;
+        sum += x;
+        square += x * x;
+    }
+    qsort(last, known, sizeof *last, compare);
+    const double count = (double)known, mean = sum / count;
+    printf("  %-45s %6.1f   %6.2f ± %4.2f  %6.2f   %6.2f  %5zu\n", name, runs / count, 1e3 * mean,
+           1e3 * sqrt((square / count - mean * mean) / (count - 1)),
+           1e3 * (known > 0 ? last[known / 2] : NAN), 1e3 * all / (double)n_all, known);
+}
+
+/* Mean regret and runs of the arms after each update. */
+static void print_updates(size_t n, const struct path_outcome *outcome)
+{
+    static const char *const updates[PATH_UPDATES + 1] = {"first sweep", "add",   "split",
+                                                          "revise",      "merge", "drop"};
+    printf("  mean regret x 1000 (runs)\n");
+    for (int u = 0; u <= PATH_UPDATES; u++) {
+        printf("    %-12s", updates[u]);
+        for (int arm = 0; arm < PATH_ARMS; arm++) {
+            double sum = 0, runs = 0, known = 0;
+            for (size_t i = 0; i < n; i++)
+                if (isfinite(outcome[i].regret[arm][u])) {
+                    sum += outcome[i].regret[arm][u];
+                    runs += outcome[i].runs[arm][u];
+                    known++;
+                }
+            printf("  %6.2f (%2.0f)", 1e3 * sum / known, runs / known);
+        }
+        printf("\n");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct mix_ranks *ranks = NULL;
+    struct mix_error err = {.text = ""};
+    gsl_set_error_handler_off();
+    if (mix_ranks_create(&argc, &argv, &ranks, &err) != MIX_OK)
+        return 1;
+    const size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 40;
+    struct study study = {.n_worlds = n, .noise = argc > 2 ? strtod(argv[2], NULL) : 0.003};
+    struct path_outcome *outcome = calloc(2 * n + 1, sizeof *outcome);
+    double *last = calloc(n + 1, sizeof *last);
+    const struct mix_stage stage = {.name = "worlds",
+                                    .n_tasks = 2 * n,
+                                    .record_bytes = sizeof *outcome,
+                                    .run = walk,
+                                    .context = &study,
+                                    .records = (uint8_t *)outcome};
+    const enum mix_status status =
+        outcome != NULL && last != NULL ? mix_stage_run(ranks, &stage, &err) : MIX_ENOMEM;
+    if (status != MIX_OK)
+        fprintf(stderr, "%s\n", err.text);
+    static const char *const arms[PATH_ARMS] = {
+        "all runs anew after each update", "old runs that stay valid, and new ones",
+        "untouched domains as one, new runs only", "as many new runs as the second, nothing else",
+        "equal shares"};
+    for (int power = 0; status == MIX_OK && mix_ranks_rank(ranks) == 0 && power < 2; power++) {
+        printf("%zu %s worlds, %d targets, noise %g: add, split, revise, merge, drop from %d "
+               "domains\n  %-45s %6s   %15s  %6s   %6s  %5s\n",
+               n, power ? "power" : "log-linear", PATH_TARGETS, study.noise, PATH_DOMAINS,
+               "true regret x 1000", "runs", "final, mean", "median", "of all 5", "worlds");
+        for (int arm = 0; arm < PATH_ARMS; arm++)
+            print_arm(arms[arm], n, outcome + (power ? n : 0), arm, last);
+        print_updates(n, outcome + (power ? n : 0));
+    }
+    free(last);
+    free(outcome);
+    mix_ranks_destroy(ranks);
+    return status == MIX_OK ? 0 : 1;
+}
