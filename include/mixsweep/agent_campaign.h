@@ -116,8 +116,8 @@ struct mix_agent_trained *mix_agent_add_agent(struct mix_agent_campaign *campaig
 const struct mix_agent_trained *mix_agent_campaign_find(const struct mix_agent_campaign *campaign,
                                                         const char *label);
 /** The agent that `run` takes where none is named: of those trained by reinforcement that see the
- * feedback the one with the greatest value on held-out trajectories, else the supervised one; NULL
- * = none. */
+ * feedback, and on the most trajectories, the one with the greatest value on held-out ones, else
+ * the supervised one; NULL = none. */
 const struct mix_agent_trained *mix_agent_campaign_best(const struct mix_agent_campaign *campaign);
 
 /** Bring everything into its order. */

@@ -258,6 +258,8 @@ struct mix_job {
         strength_max;     /* Dirichlet concentration = strength * prior * K, log-uniform */
     double temperature;   /* prior^(1/temperature), renormalised */
     double minimum_share; /* shares below it become 0 and the rest is renormalised */
+    bool
+        has_design; /* false: a job for online mixing or an agent alone, with the prior as design */
     bool include_prior, include_uniform;
     double corner_share; /* 0 = none; else for each domain a mixture in which it has this share */
     double step;         /* method lattice: shares are multiples of it */
@@ -355,6 +357,7 @@ enum mix_status mix_job_add_scale(struct mix_job *job, double n_params, double n
  * @param scale    of the job
  * @param mixture  (K) as asked for, or as a run of the table realised it
  * @param round    from 1
+ * @return MIX_OK; MIX_EINVAL job and table are not of the same domains and targets; MIX_ENOMEM
  */
 enum mix_status mix_job_choose(const struct mix_job *job, struct mix_table *table, size_t scale,
                                const double *mixture, int round, struct mix_error *err);

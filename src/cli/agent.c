@@ -150,7 +150,11 @@ static enum mix_status find_agent(struct request *request, struct mix_error *err
         return mix_fail(err, MIX_ENOTFOUND,
                         "%s has no agent %s: mixsweep agent train makes one, or give --agent FILE.",
                         request->job->file, request->job->agent.name);
-    return mix_store_import_agent(request->agent, &request->steering, err);
+    const enum mix_status status = mix_store_import_agent(request->agent, &request->steering, err);
+    return status != MIX_ENOTFOUND
+               ? status
+               : mix_fail(err, status, "%s: no such file, nor the label of an agent in %s.",
+                          request->agent, request->job->file);
 }
 
 static enum mix_status choose_agent(struct mix_ranks *ranks, struct request *request,
@@ -405,7 +409,10 @@ static void print_run(const struct request *request, size_t row)
         else
             cli_table_cell(table, "end");
         for (size_t i = 0; i < d; i++)
-            cli_table_cell(table, t < t_end ? "%.3f" : "", t < t_end ? mixture[t * d + i] : 0.0);
+            if (t < t_end)
+                cli_table_cell(table, "%.3f", mixture[t * d + i]);
+            else
+                cli_table_cell(table, "%s", "");
         cli_table_cell(table, "%.4f", -mean_of(feedback + t * d, k));
         cli_table_cell(table, "%.4f", -mean_of(feedback + t * d + k, d - k));
     }
@@ -565,7 +572,10 @@ static enum mix_status run(struct mix_ranks *ranks, struct request *request, str
     enum mix_status status = read_job(ranks, request, err);
     if (status != MIX_OK)
         return status;
-    if (is_root)
+    const char *inputs[] = {request->path, request->job->file};
+    if (is_root && request->output != NULL)
+        status = cli_refuse_output(request->output, request->force, 2, inputs, err);
+    if (is_root && status == MIX_OK)
         status = open_file(request, err);
     status = mix_ranks_agree(ranks, status, err);
     if (status == MIX_OK && request->word == RUN)
@@ -580,21 +590,6 @@ static enum mix_status run(struct mix_ranks *ranks, struct request *request, str
     if (status == MIX_OK && is_root)
         status = print_end(request, err);
     return mix_ranks_agree(ranks, status, err);
-}
-
-/* The file of -o is not overwritten by mistake. */
-static enum mix_status check_output(const struct mix_ranks *ranks, const struct request *request,
-                                    struct mix_error *err)
-{
-    FILE *file = NULL;
-    if (request->output == NULL || mix_ranks_rank(ranks) != 0)
-        return MIX_OK;
-    if (!request->force)
-        file = fopen(request->output, "rb");
-    if (file == NULL)
-        return cli_refuse_folder(request->output, err);
-    fclose(file);
-    return mix_fail(err, MIX_EEXIST, "%s exists already; --force replaces it.", request->output);
 }
 
 #define MARGIN                                                                                     \
@@ -625,8 +620,6 @@ static enum mix_status begin(struct mix_ranks *ranks, const struct cli_verb *ver
     status = cli_parse_format(request->format, &request->json, err);
     if (status == MIX_OK)
         status = cli_parse_margin(request->margin, &request->stop_before_s, err);
-    if (status == MIX_OK)
-        status = mix_ranks_agree(ranks, check_output(ranks, request, err), err);
     if (status == MIX_OK)
         status = run(ranks, request, err);
     mix_store_close(request->store);

@@ -358,11 +358,11 @@ static void count_costs(const struct request *request, double costs[3])
 static void print_text(const struct mix_ranks *ranks, const struct request *request)
 {
     const struct mix_job *job = request->job;
-    const int n_ranks = mix_ranks_count(ranks);
+    const int n_ranks = mix_ranks_count(ranks), n_nodes = mix_ranks_nodes(ranks);
     char text[4][16];
     double costs[3];
-    printf("mixsweep %s · job %s · %d rank%s · file %s\n", MIX_VERSION, job->name, n_ranks,
-           n_ranks == 1 ? "" : "s", job->file);
+    printf("mixsweep %s · job %s · %d rank%s on %d node%s · file %s\n", MIX_VERSION, job->name,
+           n_ranks, n_ranks == 1 ? "" : "s", n_nodes, n_nodes == 1 ? "" : "s", job->file);
     for (size_t i = 0; i < request->n_settings; i++) {
         const struct compared *of = &request->settings[i];
         const struct comparison_print print = print_of(request, of);
@@ -381,7 +381,7 @@ static void print_text(const struct mix_ranks *ranks, const struct request *requ
            cli_duration(costs[0], text[0]), request->campaign->n_rows,
            cli_duration(costs[1], text[1]), cli_duration(costs[2], text[2]),
            cli_duration(cli_now_s() - request->started_s, text[3]));
-    printf("\nnext: mixsweep report %s\n", job->file);
+    printf("\nnext: mixsweep report %s -o report\n", job->file);
 }
 
 static enum mix_status print_json(const struct request *request, struct mix_error *err)

@@ -270,7 +270,7 @@ static enum mix_status verb_bootstrap(struct mix_ranks *ranks, int argc, char **
         {"seed", 0, "SEED", "seed of the draws (default 1)", CLI_SEED, &request.options.seed, 0, 0},
         {"replace", 0, NULL, "where the draws there have other options: drop them and start over",
          CLI_FLAG, &request.replace, 0, 0},
-        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+        {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
          &request.break_lock, 0, 0},
         {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &request.format, 0, 0},
         {0}};

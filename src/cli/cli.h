@@ -246,6 +246,10 @@ enum mix_status cli_output_close(struct cli_output *output, enum mix_status stat
                                  struct mix_error *err);
 /** MIX_EINVAL "PATH is a folder" where it is one. */
 enum mix_status cli_refuse_folder(const char *path, struct mix_error *err);
+/** What -o of an HDF5 file must not name: a folder, a device, one of the `inputs`, and without
+ * `force` what is there. MIX_EINVAL or MIX_EEXIST. */
+enum mix_status cli_refuse_output(const char *path, bool force, size_t n_inputs,
+                                  const char *const *inputs, struct mix_error *err);
 
 /** A JSON value as block YAML; `depth` 0. */
 void cli_print_yaml(FILE *out, struct json_t *value, int depth);

@@ -319,7 +319,7 @@ static enum mix_status verb_compare(struct mix_ranks *ranks, int argc, char **ar
          0, 0},
         {"show", 0, NULL, "print what the file holds; nothing is fitted", CLI_FLAG, &request.show,
          0, 0},
-        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+        {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
          &request.break_lock, 0, 0},
         {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &request.format, 0, 0},
         {0}};

@@ -78,6 +78,20 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
     return status == MIX_OK && !*help ? cli_parse_format(a->format, &a->json, err) : status;
 }
 
+/* An option of another word would have no effect. */
+static enum mix_status refuse_strays(const struct mix_domains_change *c, struct mix_error *err)
+{
+    const bool adds = c->action == MIX_DOMAINS_ADD, revises = c->action == MIX_DOMAINS_REVISE;
+    const char *stray = !adds && !isnan(c->prior)                       ? "prior"
+                        : !adds && !revises && !isnan(c->supply_tokens) ? "supply"
+                        : !adds && !revises && c->content != NULL       ? "content"
+                        : !revises && c->new_validation                 ? "new-validation"
+                                                                        : NULL;
+    return stray == NULL ? MIX_OK
+                         : mix_fail(err, MIX_EUSAGE, "%s takes no --%s.",
+                                    mix_domains_action_names[c->action], stray);
+}
+
 static enum mix_status find_action(struct asked *a, struct mix_error *err)
 {
     const char *word = a->word[0];
@@ -107,7 +121,8 @@ static enum mix_status find_action(struct asked *a, struct mix_error *err)
                                     "%s takes one domain; \"%.80s\" is one word "
                                     "too many.",
                                     word, a->word[3]);
-    return a->output != NULL ? MIX_OK : mix_fail(err, MIX_EUSAGE, "where to? Give -o NEW.h5.");
+    return a->output != NULL ? refuse_strays(&a->change, err)
+                             : mix_fail(err, MIX_EUSAGE, "where to? Give -o NEW.h5.");
 }
 
 /* "news=0.6"; without a share NaN. */

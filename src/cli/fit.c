@@ -431,7 +431,7 @@ static enum mix_status verb_fit(struct mix_ranks *ranks, int argc, char **argv,
         {"replace", 0, NULL,
          "where the fit of this name has other options or runs: drop it and what was made from it",
          CLI_FLAG, &request.replace, 0, 0},
-        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+        {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
          &request.break_lock, 0, 0},
         {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &request.format, 0, 0},
         {0}};

@@ -241,7 +241,7 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
         {"output", 'o', "FILE", "the sweep file to make", CLI_TEXT, &request.output, 0, 0},
         {"append", 0, NULL, "add the rows to a sweep file; equal rows are skipped", CLI_FLAG,
          &request.append, 0, 0},
-        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+        {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
          &request.break_lock, 0, 0},
         {"where", 0, "TERMS", "rows to take, as n_params=122e6,n_tokens<=1e10; may be given again",
          CLI_TEXT_LIST, &request.where, 0, 0},

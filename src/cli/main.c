@@ -154,6 +154,7 @@ int main(int argc, char **argv)
     occupy_standard_descriptors();
     gsl_set_error_handler_off();
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is a write error, not the end of a sweep */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file beyond the limit on its size */
     mix_signals_install();
 
     const bool is_verb = argc >= 2 && argv[1][0] != '-' && strcmp(argv[1], "help") != 0;

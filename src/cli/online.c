@@ -476,6 +476,8 @@ static void print_methods(void)
     printf(line, "method", "law", "A from", "update of p");
     for (size_t i = 0; mix_method_get(i) != NULL; i++) {
         const struct mix_method *method = mix_method_get(i);
+        if (strcmp(method->name, "agent") == 0) /* of the verb agent */
+            continue;
         printf(line, method->name, method->law, method->estimate, method->update);
     }
 }

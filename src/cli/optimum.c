@@ -91,7 +91,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          &a->replace, 0, 0},
         {"force", 0, NULL, "replace the file of -o", CLI_FLAG, &a->force, 0, 0},
         {"no-save", 0, NULL, "print only; the file may be read-only", CLI_FLAG, &a->no_save, 0, 0},
-        {"break-lock", 0, NULL, "take the file from a holder that is no longer alive", CLI_FLAG,
+        {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
          &a->break_lock, 0, 0},
         {"format", 0, "FORMAT", "text, json, yaml or csv (text)", CLI_TEXT, &a->format_text, 0, 0},
         {.name = NULL}};

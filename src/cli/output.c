@@ -42,6 +42,21 @@ static enum mix_status refuse_inputs(const char *path, const struct stat *found,
     return MIX_OK;
 }
 
+enum mix_status cli_refuse_output(const char *path, bool force, size_t n_inputs,
+                                  const char *const *inputs, struct mix_error *err)
+{
+    struct stat found;
+    enum mix_status status = cli_refuse_folder(path, err);
+    if (status != MIX_OK || stat(path, &found) != 0)
+        return status;
+    if (!S_ISREG(found.st_mode))
+        return mix_fail(err, MIX_EINVAL, "%s is not a file; give the name of one.", path);
+    status = refuse_inputs(path, &found, n_inputs, inputs, err);
+    if (status == MIX_OK && !force)
+        status = mix_fail(err, MIX_EEXIST, "%s exists already; --force replaces it.", path);
+    return status;
+}
+
 /* A file under another name, renamed at the end; a link stays, the file that it names is new. */
 static enum mix_status open_beside(struct cli_output *output, const struct stat *found,
                                    struct mix_error *err)

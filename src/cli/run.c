@@ -56,6 +56,16 @@ static void print_resuming(FILE *out, const struct mix_job *job,
     fprintf(out, ", %zu to do\n", runs->n_waiting - runs->n_again);
 }
 
+/* Runs at a scale: those of the design, and those chosen since. */
+static size_t count_runs(const struct mix_job *job, const struct mix_job_scale *scale)
+{
+    size_t n = mix_job_n_runs(job, scale);
+    for (size_t r = 0; job->chosen != NULL && r < job->chosen->n_rows; r++)
+        n += job->chosen->runs[r].n_params == scale->n_params &&
+             job->chosen->runs[r].n_tokens == scale->n_tokens;
+    return n;
+}
+
 static void print_opening(const struct show *show)
 {
     const struct mix_pipeline *pipeline = show->pipeline;
@@ -71,7 +81,7 @@ static void print_opening(const struct show *show)
         fprintf(show->out, "%d rank%s on %d node%s · file %s\n", n_ranks, n_ranks == 1 ? "" : "s",
                 n_nodes, n_nodes == 1 ? "" : "s", job->file);
     for (size_t s = 0; s < job->n_scales; s++)
-        flops += mix_job_flops(&job->scales[s]) * (double)mix_job_n_runs(job, &job->scales[s]);
+        flops += mix_job_flops(&job->scales[s]) * (double)count_runs(job, &job->scales[s]);
     fprintf(show->out, "%-10s %zu mixtures × %zu scales × %zu domains, %zu runs%s, %.2g FLOP\n",
             "design", job->n_mixtures, job->n_scales, job->n_domains, runs->n_planned,
             show->pipeline->options.n_shards > 0 ? " in this shard" : "", flops);

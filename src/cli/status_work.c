@@ -121,6 +121,11 @@ static enum mix_status measure_work(struct overview *o, struct mix_error *err)
     size_t n_keyed = 0;
     if (o->job[0] == '\0' || mix_job_parse(o->path, o->job, &work->job, NULL) != MIX_OK)
         return MIX_OK;
+    if (!work->job->has_design) { /* what it makes are no proxy runs */
+        mix_job_destroy(work->job);
+        work->job = NULL;
+        return MIX_OK;
+    }
     enum mix_status status = mix_job_take_chosen(work->job, o->table, err);
     if (status == MIX_OK)
         status = mix_plan_create(work->job, &plan, err);

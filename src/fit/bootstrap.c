@@ -302,16 +302,20 @@ static enum mix_status refit(struct resampler *s, struct mix_poll *poll, double 
     struct mix_model *model = lsq_model(s->lsq);
     const size_t n_point = lsq_point_doubles(s->lsq);
     const int steps = model->separable ? SEPARABLE_STEPS : DRAW_STEPS;
-    size_t n_good = 0;
+    size_t n_good = 0, n_refined = 0;
     enum mix_status status = screen(s, poll, &n_good, err);
     for (size_t i = 0; status == MIX_OK && i < n_good && i < REFINED; i++) {
         struct lsq_result result;
         double *point = s->screened + s->order[i] * n_point;
         status = lsq_minimise(s->lsq, point, steps, DRAW_TOLERANCE, poll, &result, err);
+        if (status == MIX_ENUMERIC) { /* it has run away */
+            status = MIX_OK;
+            continue;
+        }
         if (status != MIX_OK)
             break;
         lsq_complete_point(s->lsq, point);
-        if (i == 0)
+        if (n_refined++ == 0)
             memcpy(s->best, point, n_point * sizeof *point);
         else
             lsq_keep_better(s->lsq, point, s->best);
@@ -321,7 +325,7 @@ static enum mix_status refit(struct resampler *s, struct mix_poll *poll, double 
     *objective = NAN;
     for (size_t p = 0; p < model->n_params; p++)
         params[p] = NAN;
-    if (n_good > 0) {
+    if (n_refined > 0) {
         *objective = lsq_point_objective(s->lsq, s->best);
         lsq_evaluate(s->lsq, s->best, s->lambda);
         model->law->to_natural(model, s->best, s->lambda, params);

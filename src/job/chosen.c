@@ -100,6 +100,12 @@ enum mix_status mix_job_choose(const struct mix_job *job, struct mix_table *tabl
     const size_t k = job->n_domains;
     double asked[MIX_DOMAINS_MAX];
     struct mix_run run;
+    if (!same_names(job, table))
+        return mix_fail(err, MIX_EINVAL,
+                        "job %s has %zu domains and %zu targets, the runs in %s have %zu and %zu, "
+                        "or other names: no runs can be chosen for it.",
+                        job->name, k, job->n_targets, job->file, table->n_domains,
+                        table->n_targets);
     memcpy(asked, asked_for(table, mixture), k * sizeof *asked);
     const size_t row = mix_table_append(table);
     if (row == SIZE_MAX)

@@ -7,6 +7,7 @@
 #include "reader.h"
 
 enum { BASES_MAX = 1000, DECISIONS_MAX = 256, TRAJECTORIES_MAX = 1 << 20, STEPS_MAX = 1 << 30 };
+enum { TRAINING_MAX = 10 * 1000 * 1000 }; /* steps; as mix_agent_train() has it */
 
 void job_free_agent(struct mix_job_agent *agent)
 {
@@ -252,9 +253,10 @@ static void take_training(struct reader *in, const struct raw_agent_training *ra
     agent->n_seeds = 1;
     if (!raw)
         return;
-    take_count(in, "agent.training.supervised", raw->supervised, 1, 1 << 30, &agent->n_supervised);
-    take_count(in, "agent.training.updates", raw->updates, 1, 1 << 30, &agent->n_updates);
-    take_count(in, "agent.training.width", raw->width, 8, 1024, &agent->width);
+    take_count(in, "agent.training.supervised", raw->supervised, 1, TRAINING_MAX,
+               &agent->n_supervised);
+    take_count(in, "agent.training.updates", raw->updates, 1, TRAINING_MAX, &agent->n_updates);
+    take_count(in, "agent.training.width", raw->width, 8, 512, &agent->width);
     take_count(in, "agent.training.seeds", raw->seeds, 1, 1000, &agent->n_seeds);
     if (in->status == MIX_OK && agent->width % 16 != 0)
         FAIL(in, "agent.training.width", "%zu is no multiple of 16.", agent->width);
@@ -265,7 +267,10 @@ static void take_training(struct reader *in, const struct raw_agent_training *ra
         if (i == MIX_ALPHAS_MAX)
             FAIL(in, "agent.training.alpha", "has more than %d entries.", MIX_ALPHAS_MAX);
         else
-            take_number(in, key, text, 0, 1e6, &agent->alpha[agent->n_alphas++]);
+            take_number(in, key, text, 0, 1e4, &agent->alpha[agent->n_alphas++]);
+        for (size_t j = 0; in->status == MIX_OK && j + 1 < agent->n_alphas; j++)
+            if (agent->alpha[j] == agent->alpha[agent->n_alphas - 1])
+                FAIL(in, key, "%g is in the list already.", agent->alpha[j]);
     }
 }
 

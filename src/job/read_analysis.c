@@ -331,6 +331,9 @@ void take_adaptive(struct reader *in, const struct raw_adaptive *raw)
         FAIL(in, "adaptive",
              "runs are chosen by bootstrap draws: %zu are asked for, %d are needed.",
              in->job->n_draws, MIX_NEXT_DRAWS_MIN);
+    if (in->status == MIX_OK && in->job->n_scales > MIX_NEXT_SCALES_MAX)
+        FAIL(in, "adaptive", "%zu scales are given; runs are chosen among %d at most.",
+             in->job->n_scales, MIX_NEXT_SCALES_MAX);
     adaptive->n_runs = mix_next_defaults().n_runs;
     adaptive->flops = INFINITY;
     take_count(in, "adaptive.runs", raw->runs, 1, MIX_NEXT_RUNS_MAX, &adaptive->n_runs);

@@ -206,6 +206,7 @@ void take_design(struct reader *in, const struct raw_job *raw_job)
         FAIL(in, "", "the key design is missing.");
     if (in->status != MIX_OK)
         return;
+    job->has_design = raw_job->design != NULL;
     take_method(in, raw);
     const bool is_listed = job->method >= MIX_DESIGN_LATTICE;
     job->include_prior = job->include_uniform = !is_listed;

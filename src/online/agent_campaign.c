@@ -590,6 +590,8 @@ static enum mix_status steer_run(void *context, size_t i, void *record, struct m
         status = trainee->kind->test(trainee, test, test + d, poll, err);
     if (status == MIX_ENUMERIC) {
         run.diverged = 1;
+        for (size_t j = 0; j < 2 * d; j++)
+            test[j] = NAN;
         status = MIX_OK;
     }
     run.key = run_key(tour, i);

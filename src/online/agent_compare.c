@@ -20,6 +20,7 @@ struct task {
     uint32_t tune; /* 1: measured on the text for tuning too */
     uint32_t n_decisions;
     uint64_t seed, base, order;
+    uint64_t row; /* of its schedule */
     double cost;
 };
 
@@ -145,7 +146,7 @@ static enum mix_status run_task(void *context, size_t i, void *record, struct mi
     row->law_r2 = row->own_r2 = row->similarity = NAN;
     snprintf(row->setting, sizeof row->setting, "%s", run->is->world->name);
     snprintf(row->method, sizeof row->method, "%s", task->method);
-    enum mix_status status = train(run, task, run->given + i * run->width, room, poll, err);
+    enum mix_status status = train(run, task, run->given + task->row * run->width, room, poll, err);
     if (status == MIX_ENUMERIC) { /* it has diverged: a result */
         row->diverged = 1;
         for (size_t k = 0; k < d; k++)
@@ -220,6 +221,7 @@ static enum mix_status add(struct compare_run *run, const char *method, enum how
     task.order = counts ? seed : (UINT64_C(1) << 32) + seed;
     task.cost = task.n_decisions * (how == OPEN_LOOP ? 1 : 1.5); /* evaluations */
     task.key = key_of(run, &task, given);
+    task.row = run->n;
     double *row = run->given + run->n * run->width;
     if (given != NULL)
         memcpy(row, given, run->width * sizeof *row);
@@ -427,6 +429,15 @@ static enum mix_status plan_second(struct compare_run *run, double *room, struct
 
 typedef enum mix_status (*plan_fn)(struct compare_run *run, double *room, struct mix_error *err);
 
+/* Costs must not rise from task to task. */
+static int compare_tasks(const void *left, const void *right)
+{
+    const struct task *a = left, *b = right;
+    if (a->cost != b->cost)
+        return a->cost > b->cost ? -1 : 1;
+    return a->row < b->row ? -1 : a->row > b->row;
+}
+
 /* Rank 0: a plan, the dearest first. */
 static enum mix_status plan(struct compare_run *run, plan_fn fn, struct mix_error *err)
 {
@@ -435,6 +446,8 @@ static enum mix_status plan(struct compare_run *run, plan_fn fn, struct mix_erro
     enum mix_status status =
         room != NULL ? fn(run, room, err) : mix_fail(err, MIX_ENOMEM, "out of memory for a plan");
     free(room);
+    if (status == MIX_OK && run->n > 1)
+        qsort(run->tasks, run->n, sizeof *run->tasks, compare_tasks);
     return status;
 }
 

@@ -63,6 +63,20 @@ static enum mix_status bring(struct mix_ranks *ranks, const struct mix_agent_tra
     return mix_ranks_agree(ranks, status, err);
 }
 
+/* Of the seed of an agent: what it was before reinforcement, or the one that is blind. */
+static const struct mix_agent_trained *find_beside(const struct mix_agent_campaign *campaign,
+                                                   const struct mix_agent_trained *agent,
+                                                   bool blind)
+{
+    for (size_t i = 0; agent != NULL && i < campaign->n_agents; i++) {
+        const struct mix_agent_trained *other = &campaign->agents[i];
+        if (other->seed == agent->seed && (other->head.blind != 0) == blind &&
+            (isnan(other->alpha) != 0) != blind)
+            return other;
+    }
+    return NULL;
+}
+
 static enum mix_status bring_all(struct mix_ranks *ranks, const struct mix_agent_campaign *campaign,
                                  enum mix_isa isa, struct mix_agent_setting *setting,
                                  struct mix_error *err)
@@ -71,8 +85,8 @@ static enum mix_status bring_all(struct mix_ranks *ranks, const struct mix_agent
     enum mix_status status = MIX_OK;
     if (campaign != NULL) {
         trained[AGENT] = mix_agent_campaign_best(campaign);
-        trained[CLONED] = mix_agent_campaign_find(campaign, "supervised");
-        trained[BLIND] = mix_agent_campaign_find(campaign, "blind");
+        trained[CLONED] = find_beside(campaign, trained[AGENT], false);
+        trained[BLIND] = find_beside(campaign, trained[AGENT], true);
         if (trained[AGENT] == trained[CLONED]) /* none was reinforced */
             trained[AGENT] = NULL;
         if (trained[AGENT] == NULL && trained[CLONED] == NULL)

@@ -164,8 +164,10 @@ const struct mix_agent_trained *mix_agent_campaign_best(const struct mix_agent_c
     const struct mix_agent_trained *best = NULL;
     for (size_t i = 0; i < campaign->n_agents; i++) {
         const struct mix_agent_trained *agent = &campaign->agents[i];
-        if (!isnan(agent->alpha) && agent->head.blind == 0 && !isnan(agent->report.value) &&
-            (best == NULL || agent->report.value > best->report.value))
+        if (isnan(agent->alpha) || agent->head.blind != 0 || isnan(agent->report.value))
+            continue;
+        if (best == NULL || agent->n_data > best->n_data ||
+            (agent->n_data == best->n_data && agent->report.value > best->report.value))
             best = agent;
     }
     return best != NULL ? best : find_agent(campaign, "supervised");
@@ -557,6 +559,23 @@ static enum mix_status take_run(struct mix_agent_campaign *campaign, const uint8
     return MIX_OK;
 }
 
+/* The last base model takes the place of one of its setting and number: a transfer may have become
+ * another one, and in the file they have one name. */
+static void drop_namesake(struct mix_agent_campaign *campaign)
+{
+    const size_t last = campaign->n_bases - 1;
+    struct mix_agent_base *base = &campaign->bases[last];
+    for (size_t i = 0; i < last; i++) {
+        struct mix_agent_base *old = &campaign->bases[i];
+        if (old->number != base->number || strcmp(old->setting, base->setting) != 0)
+            continue;
+        free(old->params);
+        *old = *base;
+        campaign->n_bases--;
+        return;
+    }
+}
+
 static enum mix_status take_base(struct mix_agent_campaign *campaign, const uint8_t *from,
                                  size_t n_bytes, struct mix_error *err)
 {
@@ -574,8 +593,10 @@ static enum mix_status take_base(struct mix_agent_campaign *campaign, const uint
     plain.params = base->params;
     *base = plain;
     get(from, base->params, n_params * sizeof *base->params);
-    if (mix_agent_base_is_sound(base))
+    if (mix_agent_base_is_sound(base)) {
+        drop_namesake(campaign);
         return MIX_OK;
+    }
     free(base->params);
     campaign->n_bases--;
     return fail_damaged(campaign, err);

@@ -23,7 +23,8 @@ struct path {
 
 static size_t affordable(const struct mix_proposing *p, size_t s, double flops)
 {
-    return (size_t)fmin(floor(flops * (1 + 1e-12) / mix_next_cost(&p->ask.scale[s])), 1e9);
+    const double n = floor(flops * (1 + 1e-12) / mix_next_cost(&p->ask.scale[s]));
+    return (size_t)fmin(fmax(n, 0), 1e9); /* a budget may be spent but for rounding */
 }
 
 static bool has_candidates(const struct mix_proposing *p, size_t s)

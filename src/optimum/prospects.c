@@ -145,13 +145,13 @@ static void bar_scales(struct mix_proposing *p)
                 if (pass == 0) {
                     n_all += record[0] != 0;
                     n_silent += record[0] != 0 && !speaks;
-                } else if (n_silent > SILENT * (double)n_all) {
+                } else if ((double)n_silent > SILENT * (double)n_all) {
                     memset(record + 1 + first * m, 0, (last - first) * m * sizeof *record);
                 } else if (!speaks) {
                     record[0] = 0;
                 }
             }
-        memset(p->barred + first, n_silent > SILENT * (double)n_all, last - first);
+        memset(p->barred + first, (double)n_silent > SILENT * (double)n_all, last - first);
     }
 }
 

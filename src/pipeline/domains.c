@@ -113,6 +113,10 @@ static enum mix_status find_domains(struct build *b, struct mix_error *err)
     }
     if (status == MIX_OK && (c->action == MIX_DOMAINS_SPLIT || c->action == MIX_DOMAINS_DROP))
         b->leaves[b->domain] = 1;
+    if (status == MIX_OK && c->action == MIX_DOMAINS_REVISE && c->content != NULL &&
+        c->content[0] != '\0' && strcmp(c->content, b->old->domains[b->domain].content) == 0)
+        return mix_fail(err, MIX_EINVAL, "the content of %s is %s already; give another label",
+                        c->domain, c->content);
     if (status == MIX_OK && !(c->tolerance >= MIX_DOMAINS_EXACT && c->tolerance < 1))
         return mix_fail(err, MIX_EINVAL, "a tolerance of %g is not from %g to below 1",
                         c->tolerance, MIX_DOMAINS_EXACT);
@@ -446,7 +450,7 @@ static void make_void(const struct build *b, size_t to, const char *step)
 {
     struct mix_run *run = &b->new->runs[to];
     const char *const old = run->recipe[0] != '\0' ? run->recipe : NULL;
-    char recipe[2 * MIX_NAME_MAX + 8];
+    char recipe[2 * MIX_NAME_MAX + 8] = ""; /* zeros behind: the run is stored as it is */
     (void)snprintf(recipe, sizeof recipe, "%s%s%s", step, old ? "; " : "", old ? old : "");
     memcpy(run->recipe, recipe, sizeof run->recipe - 1);
     run->recipe[sizeof run->recipe - 1] = '\0';

@@ -71,6 +71,10 @@ with h5py.File("ranks1/s.h5") as f:
 PY
 run status ranks1/s.h5
 says '^rounds     2: [2-6] runs were chosen by those before them'
+flops=$("$python" -c 'import h5py
+runs = h5py.File("ranks1/s.h5")["runs"]
+print("%.2g" % runs["flops"][:][runs["is_final"][:] == 1].sum())')
+(cd ranks1 && run run job.yaml && says "^design .* runs, $flops FLOP") || die "the opening counts other runs"
 run export ranks1/s.h5 runs -o runs.csv
 head -1 runs.csv | grep -q ',round,' || die "the CSV has no rounds"
 run import runs.csv -o again.h5
@@ -157,5 +161,7 @@ job e.h5 2 | sed 's/flops: 2e18/flops: 2e10/' >e.yaml
 refuses 'key adaptive.flops: 2e+10: the cheapest run takes 1.2e+17' e.yaml
 job e.h5 0 >e.yaml
 refuses 'key adaptive.rounds: 0' e.yaml
+job e.h5 2 | sed "s/^sweep:/$(printf '  - {n_params: %de6, n_tokens: 3e9}\\n' $(seq 15))sweep:/" >e.yaml
+refuses 'key adaptive: 17 scales are given; runs are chosen among 16 at most' e.yaml
 job e.h5 2 | sed 's/worth: 0/criterion: luck/' >e.yaml
 refuses 'key adaptive.criterion: .*luck.*regret, variance' e.yaml

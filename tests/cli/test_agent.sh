@@ -143,6 +143,12 @@ in_folder killed mpirun -n 2 "$MIXSWEEP" agent train ../real.yaml --blind >out 2
 says 'rl *'
 equal once/real.h5 killed/real.h5
 (cd once && refuses 1 'frozen.h5 exists already; --force replaces it.' agent train ../real.yaml -o frozen.h5)
+cp once/real.h5 before.h5
+(cd once && refuses 1 'real.h5 is real.h5, which is read' agent train ../real.yaml -o real.h5 --force)
+(cd once && refuses 1 'real.yaml, which is read' agent train ../real.yaml -o ../real.yaml --force)
+mkfifo pipe
+(cd once && refuses 1 'pipe is not a file; give the name of one.' agent train ../real.yaml -o ../pipe --force)
+cmp once/real.h5 before.h5 || die "a refused command has written the file"
 "$python" - <<'END' || die "the frozen agent is not what it should be"
 import h5py
 
@@ -188,7 +194,7 @@ wrong() { # SED SENTENCE
 wrong 's/source: \[web, code\]/source: [web]/' 'frozen.h5 is an agent of 4 domains; the job has 3'
 wrong 's/, code\]$/]/; s/\[math, talk\]/[math, talk, code]/' 'is an agent of 2 source and 2 target domains; the job has 1 and 3'
 wrong 's/decisions: 4/decisions: 5/' 'frozen.h5 is an agent of 4 decisions in a run; the job has 5'
-refuses 1 'none.h5: no such file' agent run outside.yaml --agent none.h5
+refuses 1 'none.h5: no such file, nor the label of an agent in outside.h5' agent run outside.yaml --agent none.h5
 refuses 1 'but not a frozen agent; mixsweep agent train JOB.yaml -o FILE writes one' agent run outside.yaml --agent once/real.h5
 head -c 3000 frozen.h5 >torn.h5
 refuses 1 'torn.h5' agent run outside.yaml --agent torn.h5
@@ -213,6 +219,8 @@ bad 's/tokens: 2560/steps: 20/' 'key agent.steps: is for the trainers simulate a
 bad 's/trajectories: 20/trajectories: 20\n  trainer: simulate/' 'is for the trainer embedded; a run of the others has steps.'
 bad 's/feedback_bytes: 256/test_share: 0.45/' 'key agent.test_share: twice 0.45'
 bad 's/width: 16}/width: 12}/' 'key agent.training.width: 12 is no multiple of 16.'
+bad 's/width: 16}/alpha: [2e4]}/' 'key agent.training.alpha[0]: 2e4 is not in 0'
+bad 's/width: 16}/alpha: [0.1, 0.3, 0.1]}/' 'key agent.training.alpha[2]: 0.1 is in the list already.'
 bad 's/training: .*/transfers: [{name: x, target: [b, c]}]/' 'key agent.transfers[0]: b would be in two slots.'
 bad 's/training: .*/transfers: [{name: x, target: [c]}]/' 'key agent.transfers[0].target: 1 domains for 2 slots.'
 bad 's/training: .*/transfers: [{name: x, scale: 1}]/' 'key agent.transfers[0].scale: 1 is not in 0'

@@ -121,6 +121,10 @@ says '86 runs of 6 decisions, 0 of them from before'
 refuses 2 '--transfer larger: agent.transfers of the job has no such name' \
     agent compare ../other.yaml --transfer larger
 cd ..
+# several agents of each kind: the one that steers and its like of the same seed
+sed 's/width: 16}/width: 16, alpha: [0.01, 3], seeds: 2}/; s/compare_seeds: 3/compare_seeds: 1/' job.yaml >many.yaml
+in_folder many "$MIXSWEEP" agent compare ../many.yaml --format json >out 2>err || die "many agents fail"
+holds '{"cloned", "agent", "blind"} <= set(own)'
 sed '/^agent:/,$d' job.yaml >none.yaml
 cat >>none.yaml <<'END'
 design: {mixtures: 3}

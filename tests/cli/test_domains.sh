@@ -44,6 +44,10 @@ expect 2 'split web: give its parts as NAME=SHARE' domains split s.h5 web -o n.h
 expect 2 '"a=x" is not NAME=SHARE' domains split s.h5 web a=x b=0.5 -o n.h5
 expect 2 'give each part of web its share, as NAME=SHARE' domains split s.h5 web a b=0.5 -o n.h5
 expect 2 'the supply of wiki is not known: give proportions as wiki=0.5' domains merge s.h5 x web wiki -o n.h5
+expect 2 'split takes no --prior' domains split s.h5 web a=0.5 b=0.5 -o n.h5 --prior 0.1
+expect 2 'drop takes no --supply' domains drop s.h5 wiki -o n.h5 --supply 1e9
+expect 2 'add takes no --new-validation' domains add s.h5 math -o n.h5 --new-validation
+expect 1 's.h5: the content of code is v1 already; give another label' domains revise s.h5 code --content v1 -o n.h5
 expect 1 's.h5: there is no domain "x"; there are web, code, wiki' domains drop s.h5 x -o n.h5
 expect 1 's.h5: the proportions in web sum to 0.9; they must sum to 1' domains split s.h5 web a=0.5 b=0.4 -o n.h5
 expect 1 's.h5: there is a domain "wiki" already' domains split s.h5 web a=0.5 wiki=0.5 -o n.h5

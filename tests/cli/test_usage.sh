@@ -43,6 +43,9 @@ done
 expect 1 'cannot write to standard output: No space left on device' \
     bash -c "'$MIXSWEEP' --help >/dev/full"
 expect 1 'cannot write to standard output' bash -c "'$MIXSWEEP' --help >&-"
+# Nor is a file beyond the limit on its size the end of the program.
+expect 1 'File too large' \
+    bash -c "set -o pipefail; (ulimit -f 0; '$MIXSWEEP' --help 2>&1 >big) | cat"
 # A reader that has seen enough (`| head`) needs no word about it.
 expect 1 '^silent$' \
     bash -c "exec 3> >(exit); wait \$!; '$MIXSWEEP' --help >&3 2>err && exit; [ -s err ] || echo silent; exit 1"

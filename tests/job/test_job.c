@@ -360,6 +360,34 @@ static void test_job_files(void **state)
     unlink("test_job.yaml");
 }
 
+/* Runs are chosen among runs of the job's own domains. */
+static void test_job_of_other_domains_chooses_nothing(void **state)
+{
+    (void)state;
+    const double mixture[3] = {0.25, 0.25, 0.5};
+    struct mix_error err = {.text = ""};
+    struct mix_table *table = mix_table_create(3, 1), *other = mix_table_create(2, 1);
+    struct mix_job *job = NULL;
+    size_t scale = 9;
+    assert_non_null(table);
+    assert_non_null(other);
+    for (size_t k = 0; k < 3; k++)
+        snprintf(table->domains[k].name, MIX_NAME_MAX, "%c", (int)('a' + k));
+    memcpy(other->domains, table->domains, 2 * sizeof *other->domains);
+    assert_int_equal(mix_job_of_table(table, "S.h5", &job, &err), MIX_OK);
+    assert_int_equal(mix_job_add_scale(job, 1e6, 1e8, &scale, &err), MIX_OK);
+    assert_int_equal(mix_job_choose(job, table, scale, mixture, 1, &err), MIX_OK);
+    assert_int_equal(mix_job_take_chosen(job, table, &err), MIX_OK);
+    assert_non_null(job->chosen);
+    assert_int_equal(job->chosen->n_rows, 1);
+    assert_int_equal(mix_job_choose(job, other, scale, mixture, 1, &err), MIX_EINVAL);
+    assert_non_null(strstr(err.text, "has 3 domains and 1 targets, the runs in S.h5 have 2 and 1"));
+    assert_int_equal(other->n_rows, 0);
+    mix_job_destroy(job);
+    mix_table_destroy(table);
+    mix_table_destroy(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_job_no_document),
         cmocka_unit_test(test_job_long_and_deep_texts_are_refused_at_once),
         cmocka_unit_test(test_job_files),
+        cmocka_unit_test(test_job_of_other_domains_chooses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

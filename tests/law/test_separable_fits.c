@@ -7,12 +7,13 @@
 #include "fit/least_squares.h"
 #include "mixsweep/csv.h"
 
-/* Under a sanitizer fewer starts do. */
+/* Under a sanitizer fewer starts do, and figures on published tables are left out. */
 #ifdef __SANITIZE_ADDRESS__
-enum { STARTS = 6, PUBLISHED_STARTS = 3, RECOVERY_STARTS = 24 };
+enum { STARTS = 6, RECOVERY_STARTS = 12, FIGURES = 0 };
 #else
-enum { STARTS = 24, PUBLISHED_STARTS = 8, RECOVERY_STARTS = 24 };
+enum { STARTS = 24, RECOVERY_STARTS = 24, FIGURES = 1 };
 #endif
+enum { PUBLISHED_STARTS = 8 };
 
 static const struct world_plan plans[] = {
     {"additive", 3, 4, 24, {20, 80, 300}, {2, 8, 30}, 0.0, 1},
@@ -200,7 +201,7 @@ static void test_slimpajama_from_680M_to_937M(void **state)
 {
     (void)state;
     char path[512];
-    if (shared_file("data/slimpajama7.csv", path) == NULL)
+    if (!FIGURES || shared_file("data/slimpajama7.csv", path) == NULL)
         skip();
     struct mix_table *table = import(path);
     struct mix_metrics m = at_937(table, "additive");
@@ -230,7 +231,7 @@ static void test_regmix_held_out_mixtures(void **state)
 {
     (void)state;
     char path[512];
-    if (shared_file("data/regmix17.csv", path) == NULL)
+    if (!FIGURES || shared_file("data/regmix17.csv", path) == NULL)
         skip();
     struct mix_table *table = import(path);
     expect_holdout(table, "loglinear", 0.038, 0.93);

@@ -202,6 +202,7 @@ wait $job || status=$?
 [ $status = 75 ] || [ $status = 0 ] || die "told to stop it ends with $status: $(cat killed/err)"
 "$MIXSWEEP" status killed/real.h5 >out 2>err || die "no status"
 says "online     real: "
+if grep -q missing out; then die "it misses proxy runs that nobody asked for"; fi
 in_folder killed "$MIXSWEEP" online ../real.yaml --format json >out 2>err || die "it does not resume"
 equal once/real.h5 killed/real.h5
 "$MIXSWEEP" export once/real.h5 online >out 2>err || die "no export"

@@ -214,6 +214,9 @@ static void test_the_agent_that_steers_is_not_the_blind_one(void **state)
     assert_string_equal(mix_agent_campaign_best(campaign)->label, "rl-a1");
     add_agent(campaign, "rl-a2", 2.0, 0.7, 0);
     assert_string_equal(mix_agent_campaign_best(campaign)->label, "rl-a2");
+    add_agent(campaign, "rl-a3", 3.0, 0.1, 0); /* values on other data do not compare */
+    campaign->agents[campaign->n_agents - 1].n_data = ROWS + 1;
+    assert_string_equal(mix_agent_campaign_best(campaign)->label, "rl-a3");
     assert_null(mix_agent_campaign_find(campaign, "rl"));
     mix_agent_campaign_destroy(campaign);
     campaign = mix_agent_campaign_create("own", &space);
@@ -244,6 +247,38 @@ static void test_a_frozen_agent_travels_alone(void **state)
     assert_non_null(strstr(err.text, "but not a frozen agent"));
     assert_int_equal(mix_store_import_agent("none.h5", &read, &err), MIX_ENOTFOUND);
     assert_null(read);
+    mix_agent_campaign_destroy(campaign);
+}
+
+/* A transfer of the job that became another one: bases have one name in the file. */
+static void test_a_base_model_takes_the_place_of_one_of_its_name(void **state)
+{
+    (void)state;
+    struct mix_agent_campaign *campaign = sample(), *read = NULL;
+    struct mix_agent_base base = campaign->bases[1];
+    const struct mix_agent_log_head head = mix_agent_log_head(campaign);
+    const size_t n = mix_agent_base_bytes(P);
+    uint8_t *record = malloc(n);
+    float params[P];
+    struct mix_error err = {""};
+    assert_non_null(record);
+    for (size_t i = 0; i < P; i++)
+        params[i] = (float)number(i + 77);
+    base.key = (struct mix_key){5, 6};
+    base.params = params;
+    base.hash = mix_agent_hash(params, P);
+    mix_agent_pack_base(&base, record);
+    assert_int_equal(mix_agent_campaign_take(campaign, &head, sizeof head, record, n, &err),
+                     MIX_OK);
+    assert_int_equal(campaign->n_bases, 2);
+    assert_int_equal(mix_agent_campaign_sort(campaign, &err), MIX_OK);
+    write_sample(campaign);
+    assert_int_equal(read_file(&read, &err), MIX_OK);
+    assert_int_equal(read->n_bases, 2);
+    assert_memory_equal(&read->bases[1].key, &base.key, sizeof base.key);
+    assert_memory_equal(read->bases[1].params, params, sizeof params);
+    free(record);
+    mix_agent_campaign_destroy(read);
     mix_agent_campaign_destroy(campaign);
 }
 
@@ -538,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_rows_are_in_the_order_of_the_plan_and_diverged_ones_teach_nothing),
         cmocka_unit_test(test_the_agent_that_steers_is_not_the_blind_one),
         cmocka_unit_test(test_a_frozen_agent_travels_alone),
+        cmocka_unit_test(test_a_base_model_takes_the_place_of_one_of_its_name),
         cmocka_unit_test(test_other_sizes_are_refused_by_a_sentence),
         cmocka_unit_test(test_other_feedback_and_other_weights_are_refused),
         cmocka_unit_test(test_no_damage_of_a_file_crashes_us),
