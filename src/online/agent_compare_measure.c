@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* agent_compare_measure.c - what the arms of a comparison came to, and who won; see
  * mixsweep/agent_compare.h. */
+#include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
 #include <math.h>
 #include <stdlib.h>
@@ -91,77 +92,71 @@ enum mix_agent_verdict mix_agent_judge_source(struct mix_online_figure tokens,
 
 enum { SHUFFLES = 199 };
 
-/* Steps of the data: mixtures (n,D), how a slot's feedback changed (n). */
+/* Decisions of the data: mixtures (n,T,D), and whether a slot's feedback rose behind them (n,T): 1,
+ * 0, or -1 where that is not known. Trajectory r has the labels of trajectory order[r]: decisions
+ * of one trajectory are alike, so chance is what whole trajectories give that change places. */
 struct steps {
-    size_t n, d;
-    const double **mixture;
-    double *change;
-    double total[MIX_GROUPS_MAX]; /* of the mixtures */
+    size_t n, t_max, d, n_source;
+    const double *mixture;
+    int8_t *rose;
+    size_t *order;
+    size_t n_up, n_down;
 };
 
-/* L1 distance between the mean mixtures of the first n_up steps and of the others; their target
- * masses' difference. */
-static double distance_of(const struct steps *steps, size_t n_up, size_t n_source, double *target)
+/* L1 distance between the mean mixtures of decisions that a slot rose behind and of the others;
+ * their target masses' difference. */
+static double distance_of(const struct steps *steps, double *target)
 {
-    double sum[MIX_GROUPS_MAX] = {0}, distance = 0;
-    for (size_t s = 0; s < n_up; s++)
-        for (size_t i = 0; i < steps->d; i++)
-            sum[i] += steps->mixture[s][i];
+    double sum[2][MIX_GROUPS_MAX] = {{0}, {0}}, distance = 0;
+    for (size_t r = 0; r < steps->n; r++)
+        for (size_t t = 0; t < steps->t_max; t++) {
+            const int8_t rose = steps->rose[steps->order[r] * steps->t_max + t];
+            const double *mixture = steps->mixture + (r * steps->t_max + t) * steps->d;
+            for (size_t i = 0; rose >= 0 && i < steps->d; i++)
+                sum[rose][i] += mixture[i];
+        }
     *target = 0;
     for (size_t i = 0; i < steps->d; i++) {
-        const double gap =
-            sum[i] / (double)n_up - (steps->total[i] - sum[i]) / (double)(steps->n - n_up);
+        const double gap = sum[1][i] / (double)steps->n_up - sum[0][i] / (double)steps->n_down;
         distance += fabs(gap);
-        *target += i >= n_source ? gap : 0;
+        *target += i >= steps->n_source ? gap : 0;
     }
     return distance;
 }
 
-static void swap_steps(struct steps *steps, size_t a, size_t b)
+/* The labels of a slot: all decisions with feedback at both ends. */
+static void label_steps(const struct mix_agent_data *data, size_t slot, struct steps *steps)
 {
-    const double *mixture = steps->mixture[a];
-    const double change = steps->change[a];
-    steps->mixture[a] = steps->mixture[b];
-    steps->change[a] = steps->change[b];
-    steps->mixture[b] = mixture;
-    steps->change[b] = change;
-}
-
-/* All steps whose slot was measured at both ends. */
-static void take_steps(const struct mix_agent_data *data, size_t slot, struct steps *steps)
-{
-    const size_t d = data->space.n_slots, t_max = data->space.n_decisions;
-    steps->n = 0;
-    memset(steps->total, 0, sizeof steps->total);
-    for (size_t r = 0; r < data->n; r++)
+    const size_t d = steps->d, t_max = steps->t_max;
+    steps->n_up = steps->n_down = 0;
+    for (size_t r = 0; r < steps->n; r++) {
+        steps->order[r] = r;
         for (size_t t = 0; t < t_max; t++) {
             const double *seen = data->feedback + (r * (t_max + 1) + t) * d;
-            if (!isfinite(seen[slot]) || !isfinite(seen[d + slot]))
-                continue;
-            steps->mixture[steps->n] = data->mixture + (r * t_max + t) * d;
-            steps->change[steps->n] = seen[d + slot] - seen[slot];
-            for (size_t i = 0; i < d; i++)
-                steps->total[i] += steps->mixture[steps->n][i];
-            steps->n++;
+            const bool known = isfinite(seen[slot]) && isfinite(seen[d + slot]);
+            const bool rose = known && seen[d + slot] > seen[slot];
+            steps->rose[r * t_max + t] = (int8_t)(known ? rose : -1);
+            steps->n_up += rose;
+            steps->n_down += known && !rose;
         }
+    }
 }
 
-static struct mix_agent_contrast contrast(struct steps *steps, size_t n_source, gsl_rng *rng)
+static struct mix_agent_contrast contrast(struct steps *steps, gsl_rng *rng)
 {
-    struct mix_agent_contrast c = {.distance = NAN, .p_value = NAN, .target = NAN};
+    struct mix_agent_contrast c = {.n_up = steps->n_up,
+                                   .n_down = steps->n_down,
+                                   .distance = NAN,
+                                   .p_value = NAN,
+                                   .target = NAN};
     size_t n_as_large = 0;
     double target;
-    for (size_t s = 0; s < steps->n; s++)
-        if (steps->change[s] > 0)
-            swap_steps(steps, s, c.n_up++);
-    c.n_down = steps->n - c.n_up;
     if (c.n_up == 0 || c.n_down == 0)
         return c;
-    c.distance = distance_of(steps, c.n_up, n_source, &c.target);
+    c.distance = distance_of(steps, &c.target);
     for (int k = 0; k < SHUFFLES; k++) {
-        for (size_t s = 0; s < c.n_up; s++)
-            swap_steps(steps, s, s + (size_t)gsl_rng_uniform_int(rng, steps->n - s));
-        n_as_large += distance_of(steps, c.n_up, n_source, &target) >= c.distance;
+        gsl_ran_shuffle(rng, steps->order, steps->n, sizeof *steps->order);
+        n_as_large += distance_of(steps, &target) >= c.distance;
     }
     c.p_value = (double)(n_as_large + 1) / (SHUFFLES + 1);
     return c;
@@ -171,19 +166,23 @@ enum mix_status mix_agent_contrasts(const struct mix_agent_data *data, uint64_t 
                                     struct mix_agent_contrast *out, struct mix_error *err)
 {
     const size_t n = data->n * data->space.n_decisions;
-    struct steps steps = {.d = data->space.n_slots,
-                          .mixture = calloc(n + 1, sizeof *steps.mixture),
-                          .change = calloc(n + 1, sizeof *steps.change)};
+    struct steps steps = {.n = data->n,
+                          .t_max = data->space.n_decisions,
+                          .d = data->space.n_slots,
+                          .n_source = data->space.n_source,
+                          .mixture = data->mixture,
+                          .rose = calloc(n + 1, sizeof *steps.rose),
+                          .order = calloc(data->n + 1, sizeof *steps.order)};
     gsl_rng *rng = mix_rng_create(mix_key_make(seed, "agent contrasts", NULL, 0));
     enum mix_status status = MIX_OK;
-    if (steps.mixture == NULL || steps.change == NULL || rng == NULL)
+    if (steps.rose == NULL || steps.order == NULL || rng == NULL)
         status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu decisions", n);
     for (size_t i = 0; status == MIX_OK && i < steps.d; i++) {
-        take_steps(data, i, &steps);
-        out[i] = contrast(&steps, data->space.n_source, rng);
+        label_steps(data, i, &steps);
+        out[i] = contrast(&steps, rng);
     }
-    free(steps.mixture);
-    free(steps.change);
+    free(steps.rose);
+    free(steps.order);
     if (rng != NULL)
         gsl_rng_free(rng);
     return status;

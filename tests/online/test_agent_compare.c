@@ -294,7 +294,7 @@ static void test_contrasts_tell_cause_from_chance(void **state)
         double *a = data->mixture + r * T * 4, *o = data->feedback + r * (T + 1) * 4;
         memset(o, 0, 4 * sizeof *o);
         for (size_t t = 0; t < T; t++, a += 4, o += 4) {
-            const size_t turn = (3 * r + t) % 3;
+            const size_t turn = (r + t) % 3;
             for (size_t i = 0; i < 4; i++) {
                 a[i] = i == turn ? .7 : .1;
                 o[4 + i] = o[i] + (i == turn ? 1 : -1);
