@@ -124,23 +124,6 @@ static enum mix_status recall_online(struct request *request, size_t *n_before,
                     request->job->file, n_runs, request->online->name);
 }
 
-static enum mix_status read_job(struct mix_ranks *ranks, struct request *request,
-                                struct mix_error *err)
-{
-    char *text = NULL;
-    enum mix_status status =
-        mix_ranks_rank(ranks) == 0 ? mix_job_text(request->path, &text, err) : MIX_OK;
-    status = mix_ranks_agree(ranks, status, err);
-    if (status == MIX_OK)
-        status = mix_share_text(ranks, &text, err);
-    if (status == MIX_OK)
-        status = mix_job_parse(request->path, text, &request->job, err);
-    free(text);
-    if (status == MIX_OK && request->job->agent.name[0] == '\0')
-        status = mix_fail(err, MIX_EINVAL, "%s: the section agent is missing.", request->path);
-    return mix_ranks_agree(ranks, status, err);
-}
-
 static enum mix_status open_file(struct request *request, struct mix_error *err)
 {
     enum mix_status status = mix_agent_campaign_plan(request->job, &request->campaign, err);
@@ -417,7 +400,7 @@ static enum mix_status print_json(const struct request *request, struct mix_erro
 static enum mix_status run(struct mix_ranks *ranks, struct request *request, struct mix_error *err)
 {
     const bool is_root = mix_ranks_rank(ranks) == 0;
-    enum mix_status status = read_job(ranks, request, err);
+    enum mix_status status = cli_read_job(ranks, request->path, "agent", &request->job, err);
     if (status == MIX_OK)
         status = list_settings(request, err);
     if (status == MIX_OK && is_root)

@@ -244,6 +244,11 @@ enum mix_status cli_output_open(struct cli_output *output, const char *path, boo
  */
 enum mix_status cli_output_close(struct cli_output *output, enum mix_status status,
                                  struct mix_error *err);
+/** Collective. Read a job file on rank 0, parse it on all. MIX_EINVAL without its section, "online"
+ * or "agent". The job is the caller's, also after a failure, where it may be NULL. */
+enum mix_status cli_read_job(struct mix_ranks *ranks, const char *path, const char *section,
+                             struct mix_job **out, struct mix_error *err);
+
 /** MIX_EINVAL "PATH is a folder" where it is one. */
 enum mix_status cli_refuse_folder(const char *path, struct mix_error *err);
 /** What -o of an HDF5 file must not name: a folder, a device, one of the `inputs`, and without
