@@ -56,6 +56,9 @@ check() {
     need "h5py and SciPy for Python" "python3-h5py python3-scipy" py-h5py \
         python -c 'import h5py, scipy'
     need "HDF5's tools" hdf5-tools hdf5 command -v h5dump
+    if command -v dpkg >/dev/null; then # what CPack makes a Debian package with
+        need "Debian's packaging tools" "dpkg-dev file" "" eval 'command -v dpkg-shlibdeps && command -v file'
+    fi
     # The tests of slurm/ start a cluster of their own, with a script that is not part of this tree.
     if [ -x "${MIXSWEEP_SHARED:-$root/../shared}/slurm-sandbox" ] && command -v apt-get >/dev/null; then
         need Slurm "slurm-wlm munge" slurm test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged

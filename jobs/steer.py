@@ -15,7 +15,7 @@ slots = {}
 for line in sys.stdin:
     ask, answer = json.loads(line), {}
     if ask["do"] == "hello":
-        groups, seed, answer = ask["groups"], ask["seed"], {"protocol": 1, "can": ["fork"]}
+        groups, seed, answer = ask["groups"], ask["seed"], {"protocol": 1, "can": ["fork", "select"]}
     if ask["do"] in ("hello", "restart"):
         model = {"counts": [1] * 8, "draw": random.Random(seed)}
     if ask["do"] == "train":  # 8 letters a step
@@ -23,7 +23,7 @@ for line in sys.stdin:
             for a in text(group, model["draw"], int(8 * ask["n_steps"] * share + model["draw"].random())):
                 model["counts"][a] += 1
     if ask["do"] in ("measure", "test"):
-        answer = {"loss": {group: loss(group, ask["do"]) for group in groups}}
+        answer = {"loss": {group: loss(group, ask.get("part", ask["do"])) for group in groups}}
     if ask["do"] == "snapshot":
         slots[ask["slot"]] = copy.deepcopy(model)
     if ask["do"] == "restore":

@@ -53,7 +53,8 @@ struct mix_agent_row {
     double train_s, measure_s;
 };
 
-/** A trained agent; plain bytes but for its weights. */
+/** A trained agent; plain bytes but for its weights. Of one whose training has diverged there are
+ * no weights, its report is NaN, and it never steers. */
 struct mix_agent_trained {
     char label[MIX_UNIT_MAX]; /* "supervised", "rl", "blind", ... */
     struct mix_key key;       /* of data and options */
@@ -115,6 +116,10 @@ struct mix_agent_trained *mix_agent_add_agent(struct mix_agent_campaign *campaig
 /** The agent of a label, NULL = none. */
 const struct mix_agent_trained *mix_agent_campaign_find(const struct mix_agent_campaign *campaign,
                                                         const char *label);
+static inline bool mix_agent_has_diverged(const struct mix_agent_trained *agent)
+{
+    return agent->head.n_weights == 0;
+}
 /** The agent that `run` takes where none is named: of those trained by reinforcement that see the
  * feedback, and on the most trajectories, the one with the greatest value on held-out ones, else
  * the supervised one; NULL = none. */

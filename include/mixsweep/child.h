@@ -54,6 +54,9 @@ struct mix_child_spec {
     const char *stderr_path;
     bool pipes;      /* stdin and stdout are pipes instead, see mix_child_stdin() */
     bool own_stderr; /* stderr is ours, whatever stderr_path says */
+    /* The file of stderr_path is locked (flock) as long as the child, or what it started, has it:
+     * one that outlives its parent is not joined by another. */
+    bool claims_stderr;
 };
 
 struct mix_child;
@@ -62,11 +65,15 @@ struct mix_child;
  * Start a child. Local. It gets nothing of this process but its limits, user and CPUs: no other
  * descriptor, no signal blocked or ignored, and /dev/null where no file is named.
  *
- * @return MIX_OK; MIX_ENOTFOUND no such program, or not executable (sentence names it); MIX_EIO no
- * process, no folder, no file; MIX_ENOMEM
+ * @return MIX_OK; MIX_ENOTFOUND no such program, or not executable (sentence names it); MIX_ELOCKED
+ * another child has claimed the file (see mix_child_claimed()); MIX_EIO no process, no folder, no
+ * file; MIX_ENOMEM
  */
 enum mix_status mix_child_start(const struct mix_child_spec *spec, struct mix_child **out,
                                 struct mix_error *err);
+
+/** Whether a child that is alive claims the file. False also where the file system has no locks. */
+bool mix_child_claimed(const char *path);
 
 /** How a child ended. */
 struct mix_child_end {

@@ -71,8 +71,9 @@ struct mix_corpus_synthetic {
     uint64_t seed;
     size_t n_sources; /* K */
     size_t n_bytes;   /* of each source, training part */
-    size_t n_validation_bytes, n_test_bytes;
+    size_t n_validation_bytes, n_test_bytes, n_select_bytes;
     double shared; /* 0 … 1: chance that what follows two bytes is the same in all sources */
+    const size_t *numbers; /* (K) which of the endless row each source is; NULL = 0, 1, ... */
 };
 
 /** The text. Opaque, immutable once made: several trainers may read it. */

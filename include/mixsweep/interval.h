@@ -126,7 +126,8 @@ struct mix_error_budget {
  *
  * Scale: with d = sqrt(ln(N/N0)^2 + ln(D/D0)^2), where a factor below 1 counts as 1, the relative
  * error is k d, with k^2 the mean over the steps of the rolling origin of (rms^2 - residual^2 -
- * spread^2) / d^2, none below 0. Law: standard deviation over `fit` and those of `others` that are
+ * spread^2) / d^2, none below 0; without a rolling origin k is that of the fit's held-out size,
+ * scale_error / ln(scale_factor). Law: standard deviation over `fit` and those of `others` that are
  * other laws on the same runs and targets and can predict there, weighted by 1 / mse of their first
  * hold-out where all were held out the same way, else of the runs.
  *
@@ -143,7 +144,8 @@ enum mix_status mix_error_budget_compute(const struct mix_table *table, const st
                                          struct mix_error_budget *out, struct mix_error *err);
 
 /** Widen an interval over draws by the other sources: each half becomes sqrt(half^2 + (z s)^2), s^2
- * the sum of their known squares; where the interval has no ends, z s alone. */
+ * the sum of their known squares; where the interval has no ends, z s alone. NaN ends where no
+ * other source is known. */
 struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget,
                                            struct mix_interval over_draws, double level);
 

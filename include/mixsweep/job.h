@@ -239,6 +239,12 @@ enum mix_design_method {
     MIX_DESIGN_FILE = 3     /* a list of mixtures */
 };
 
+/** A run of a list that says at which scale each is. */
+struct mix_job_listed {
+    size_t mixture, scale, replicate;
+    int round; /* 0 = the design */
+};
+
 /** A job. Owns its arrays; free with mix_job_destroy(). */
 struct mix_job {
     char name[MIX_NAME_MAX];
@@ -265,8 +271,11 @@ struct mix_job {
     double step;         /* method lattice: shares are multiples of it */
     size_t n_listed;     /* method file */
     double *listed;      /* (n_listed,K) */
-    double min_distance; /* between two mixtures: half the sum of |differences| */
-    double max_epochs;   /* passes over a domain at any scale; INFINITY = no limit */
+    size_t n_listed_runs;
+    struct mix_job_listed *listed_runs; /* (n_listed_runs) take the place of every mixture at every
+                                           scale; NULL = none */
+    double min_distance;                /* between two mixtures: half the sum of |differences| */
+    double max_epochs;                  /* passes over a domain at any scale; INFINITY = no limit */
     double match_tokens; /* tokens of the run whose passes the proxies are to have; NaN = none */
     size_t n_scales;
     struct mix_job_scale *scales;

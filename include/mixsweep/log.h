@@ -87,6 +87,28 @@ size_t mix_logs_count(const struct mix_logs *logs); /* files */
 enum mix_status mix_logs_read(const struct mix_logs *logs, mix_log_fn fn, void *context,
                               size_t *n_bad, struct mix_error *err);
 
+/**
+ * The same, for those who come back to single records.
+ *
+ * @param at  out: set before each call of `fn` to where its record is
+ */
+enum mix_status mix_logs_survey(const struct mix_logs *logs, mix_log_fn fn, void *context,
+                                uint64_t *at, struct mix_error *err);
+
+/** Reads single records of logs, which it borrows, in any order. Memory: the longest record. */
+struct mix_log_reader;
+enum mix_status mix_log_reader_open(const struct mix_logs *logs, struct mix_log_reader **out,
+                                    struct mix_error *err);
+void mix_log_reader_close(struct mix_log_reader *reader);
+
+/**
+ * @param at    where the record is, as mix_logs_survey() said
+ * @param body  out: borrowed until the next call
+ * @return MIX_OK; MIX_EIO it is not there any more, or damaged; MIX_ENOMEM
+ */
+enum mix_status mix_log_reader_read(struct mix_log_reader *reader, uint64_t at, const void **body,
+                                    size_t *n_body, struct mix_error *err);
+
 /** Remove them and their folder, once their records are safe elsewhere. A log that has grown since
  * stays. */
 enum mix_status mix_logs_remove(const struct mix_logs *logs, struct mix_error *err);

@@ -53,6 +53,9 @@ struct mix_next_options {
     const struct mix_table *among; /* choose among these runs, each once, instead; borrowed; NULL =
                                       any mixture at the scales */
     double max_epochs;             /* passes over a domain's supply in a run; INFINITY = no limit */
+    /** Tokens of the run whose passes smaller ones have, as a job's match_epochs says: they see
+     * that part of the supply. NaN = all of it. */
+    double match_tokens;
     double worth;      /* a lower regret pays where it is lower by more than this; NaN = by a tenth
                           of the noise */
     size_t n_mixtures; /* candidates at each scale; 64 */
@@ -82,13 +85,23 @@ struct mix_next {
     size_t n_draws, n_candidates, n_decisions;
     struct mix_estimate before, after; /* expected regret, units of the mean loss */
     struct mix_estimate reduction;     /* by pairs of draws */
-    double worth;                      /* what the reduction has to be more than */
-    bool pays;                         /* it is, and more than twice its standard error */
-    double noise; /* standard deviation of a measured mean loss around the fit */
+    double *lower;                     /* (n_draws) the reduction in each draw's world */
+    double noise;  /* standard deviation of a measured mean loss around the fit */
+    double worth;  /* what the reduction has to be more than */
+    double chance; /* part of the draws in which it is */
+    bool pays;     /* on average it is */
+    bool is_sure;  /* at most MIX_NEXT_DOUBT of the draws say the contrary; where it pays, by more
+                      than twice its standard error */
     char
         advice[MIX_TEXT_MAX]; /* a sentence: what the runs are expected to bring, or why none pay */
 };
 void mix_next_destroy(struct mix_next *next);
+
+#define MIX_NEXT_DOUBT 0.1
+
+/** Weigh the runs against what they have to bring: sets worth, chance, pays, is_sure and advice.
+ * @param worth  as in the options */
+void mix_next_weigh(struct mix_next *next, double worth);
 
 /**
  * Collective. Propose runs; candidates are scored as tasks over the ranks.

@@ -36,6 +36,7 @@ enum mix_ability {
     MIX_CAN_WEIGHT = 2,    /* loss weights by group */
     MIX_CAN_REFERENCE = 4, /* freeze a reference model and give its losses */
     MIX_CAN_GRADIENT = 8,  /* gradients by group */
+    MIX_CAN_SELECT = 16,   /* a test on other text, to choose by */
 };
 
 /** What is measured at the end of a segment. */
@@ -102,6 +103,7 @@ struct mix_trainee {
     size_t n_groups;  /* m */
     unsigned can;     /* enum mix_ability, or-ed */
     uint64_t n_steps; /* S, planned: what the learning-rate schedule is made for */
+    bool on_select;   /* where it is tested; see mix_trainee_test_on() */
 };
 
 /** NULL is fine. */
@@ -171,8 +173,8 @@ enum mix_status mix_trainee_from_base(const struct mix_trainer_options *options,
                                       size_t test_bytes, const float *params,
                                       struct mix_trainee **out, struct mix_error *err);
 
-/** From now on an embedded trainee is tested on this part: MIX_PART_TEST unless said otherwise.
- * Trainees of other kinds have one test and stay with it. */
+/** From now on a trainee that can (MIX_CAN_SELECT) is tested on this part: MIX_PART_TEST, as at
+ * first, or MIX_PART_SELECT. The others have one test and stay with it. */
 void mix_trainee_test_on(struct mix_trainee *trainee, enum mix_corpus_part part);
 
 /** An external trainer. */

@@ -77,6 +77,9 @@ struct mix_optimum_options {
     double radius;              /* its largest value */
     size_t lattice;             /* Q: give the nearest mixture of shares n/Q too; 0 = no */
     bool path;                  /* give the optimum at smaller scales too */
+    size_t n_others;
+    const struct mix_fit *const *others; /* (n_others) fits of the same file, on rank 0, for the
+                                            choice of law in objective_wide */
 };
 
 enum { MIX_LATTICE_MAX = 1000000000, MIX_PATH_STEPS = 4 };
@@ -118,11 +121,11 @@ struct mix_optimum {
     double *mixture_lo, *mixture_hi; /* (K) quantiles of the draws' own optima */
     double *
         tied; /* (K) the mixture nearest the baseline that the draws cannot tell from the optimum */
-    uint8_t *binding;              /* (K) enum mix_bound */
-    struct mix_interval objective; /* resampling only */
-    struct mix_interval
-        objective_wide;        /* widened by the fit's scale_error; NaN where that is unknown */
-    struct mix_interval *loss; /* (M) */
+    uint8_t *binding;                    /* (K) enum mix_bound */
+    struct mix_interval objective;       /* resampling only */
+    struct mix_interval objective_wide;  /* widened by the error budget at `mixture` (interval.h);
+                                            NaN where none of  its other sources is known */
+    struct mix_interval *loss;           /* (M) */
     struct mix_interval gain[MIX_GAINS]; /* loss of the other mixture minus loss of the optimum */
     double p_better[MIX_GAINS];          /* share of draws in which the gain is positive */
     double tied_loss;                    /* predicted objective at `tied` */
@@ -204,23 +207,25 @@ bool mix_lattice_round(size_t n, size_t lattice, const double *h, const double *
                        const double *upper, size_t *counts);
 
 /**
- * Interval of a figure over draws: quantiles of type 7 at (1 - level)/2 and (1 + level)/2 of the
- * finite ones; NaN where there are none.
+ * Interval of a figure over draws: quantiles at (1 - level)/2 and (1 + level)/2 of the finite ones;
+ * NaN where there are none.
  *
  * @param draws  (n) is sorted
  */
 struct mix_interval mix_interval_over_draws(double value, size_t n, double *draws, double level);
 
 /**
- * Widen an interval of a mean loss by what the law missed at the held-out size: with
- * s = scale_error * max(1, ln(N* / N_max) / ln(scale_factor)) of the fit and z the normal quantile
- * of (1 + level)/2, each half of the interval becomes sqrt(half^2 + (z s value)^2).
- * NaN where the fit knows no scale_error; where `draws` has no ends, the held-out part alone.
- *
- * @param n_params  N* in parameters
+ * The same for losses and their differences: moved so that the median of the draws comes to lie on
+ * the figure. Where a law bends, draws are off the fit in the direction in which the fit is off the
+ * truth, and bare percentiles would be off twice.
  */
-struct mix_interval mix_interval_widen(const struct mix_fit *fit, double n_params, double level,
-                                       struct mix_interval draws);
+struct mix_interval mix_interval_about(double value, size_t n, double *draws, double level);
+
+/**
+ * Quantile of n > 0 sorted draws, type 6: the k-th of them is that of k / (n + 1), so that one more
+ * draw would lie between two of them with the probability that they say, however few they are.
+ */
+double mix_quantile_of_draws(size_t n, const double *sorted, double p);
 
 /**
  * Least squared distance of a mixture to the convex hull of (R,K) mixtures, as the largest share

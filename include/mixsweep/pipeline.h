@@ -24,7 +24,7 @@ struct mix_pipeline {
     struct mix_ranks *ranks;     /* borrowed */
     struct mix_job *job;         /* on all ranks */
     struct mix_store *store;     /* rank 0 only */
-    struct mix_table *table;     /* rank 0; all ranks after the sweep */
+    struct mix_table *table;     /* rank 0; all ranks after the fit */
     struct mix_fit *fit;         /* all ranks after the fit, or NULL */
     struct mix_draws *draws;     /* all ranks after the bootstrap, or NULL */
     struct mix_optimum *optimum; /* rank 0, or NULL */

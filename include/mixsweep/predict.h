@@ -65,10 +65,9 @@ void mix_prediction_intervals_clear(struct mix_prediction_intervals *intervals);
 
 /** Losses of one mixture at one scale. Owns its array. */
 struct mix_forecast {
-    struct mix_interval objective;      /* weighted mean loss; ends over the draws */
-    struct mix_interval objective_wide; /* see mix_interval_widen() */
-    struct mix_interval *loss;          /* (M) */
-    size_t n_draws;                     /* draws behind the intervals; 0: their ends are NaN */
+    struct mix_interval objective; /* weighted mean loss; ends over the draws */
+    struct mix_interval *loss;     /* (M) */
+    size_t n_draws;                /* draws behind the intervals; 0: their ends are NaN */
 };
 
 /**

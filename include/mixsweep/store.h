@@ -2,7 +2,7 @@
 /* store.h - the HDF5 file of a sweep: one file, one writer, never half written.
  *
  * The file is never changed in place: a commit writes a new file beside it (unchanged groups are
- * copied by H5Ocopy), syncs it, renames it over the old one and syncs the folder. While a stage
+ * copied), syncs it, renames it over the old one and syncs the folder. While a stage
  * runs the truth is in the record logs (log.h); opening for writing folds what a dead job left
  * there, opening for reading overlays it in memory. This is the only module that knows HDF5.
  */
@@ -219,7 +219,8 @@ const char *mix_store_warning(const struct mix_store *store);
 /**
  * Write the file anew with the runs that the logs hold by now, while ranks go on appending to them:
  * the logs stay, and what is in the file already is skipped by the next fold. What is staged is
- * written too and stays staged. Costs reading and writing the whole file: seconds for 10^5 rows.
+ * written too and stays staged. Costs reading and writing the whole file, seconds for 10^5 rows,
+ * and some 30 bytes of memory a row where no table is staged.
  *
  * @return as mix_store_commit()
  */

@@ -91,6 +91,22 @@ const struct mix_evaluator *mix_evaluator_find(const char *name);
 enum mix_status mix_simulate_truth(const struct mix_job *job, const struct mix_model *model,
                                    double *params, struct mix_error *err);
 
+/**
+ * Local. Seconds until all planned runs are over where each lasts as declared (resources.wall) and
+ * they start as a sweep starts them, on equal nodes with the CPUs, GPUs and memory that the job
+ * says a node has (GPUs, where it does not: as many as the run that takes most).
+ *
+ * @param slots  runs at once on all nodes; 0 = what fits
+ * @return MIX_OK; MIX_EINVAL the runs of a scale fit nowhere (sentence says which), or without
+ * limit; MIX_ENOMEM
+ */
+enum mix_status mix_sweep_makespan(const struct mix_job *job, const struct mix_plan *plan,
+                                   int n_nodes, int slots, double *out_s, struct mix_error *err);
+
+/** The runs of a job at once on a rank, with a launcher in all; 0 = what fits. Where the job says
+ * nothing and a run takes nothing that is counted: 1. */
+int mix_sweep_slots(const struct mix_job *job);
+
 /** How far a sweep is. */
 struct mix_sweep_progress {
     size_t n_planned;            /* runs of this job (of this shard) */

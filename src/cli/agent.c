@@ -7,31 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "mixsweep/agent_campaign.h"
-#include "mixsweep/share.h"
+#include "campaign.h"
 #include "mixsweep/version.h"
 
 enum word { COLLECT, TRAIN, RUN };
 
 struct request {
     enum word word;
-    const char *path, *format, *margin, *agent, *output;
-    bool json, break_lock, replace, blind, force;
-    double stop_before_s;
+    const char *path, *format, *agent, *output;
+    bool json, blind, force;
     size_t n_seeds;
-    struct mix_store *store;
-    struct mix_agent_campaign *campaign;
+    struct cli_campaign of;
     struct mix_agent_trained *steering; /* of `run`, on every rank */
-    struct mix_job *job;
-    struct cli_progress progress;
-    size_t n_before; /* trajectories, agents or runs */
+    size_t n_before;                    /* trajectories, agents or runs */
     double started_s;
 };
 
 static size_t n_entries(const struct request *request)
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     return request->word == COLLECT ? campaign->n_rows
            : request->word == TRAIN ? campaign->n_agents
                                     : campaign->n_runs;
@@ -39,65 +33,15 @@ static size_t n_entries(const struct request *request)
 
 /* ---- the file */
 
-static enum mix_status commit(struct request *request, struct mix_error *err)
-{
-    enum mix_status status = mix_agent_campaign_sort(request->campaign, err);
-    if (status == MIX_OK)
-        status = mix_store_set_job(request->store, request->job->text, request->job->seed);
-    if (status == MIX_OK)
-        status = mix_store_put_agent(request->store, request->campaign, err);
-    return status == MIX_OK ? mix_store_commit(request->store, err) : status;
-}
-
-/* Before a stage: what is done is in the file, the bar begins anew. */
-static enum mix_status begin_stage(void *context, const char *stage, struct mix_error *err)
-{
-    struct cli_progress *progress = context;
-    struct request *request =
-        (struct request *)(void *)((char *)context - offsetof(struct request, progress));
-    cli_progress_clear(progress);
-    *progress = (struct cli_progress){.stage = stage, .unit = "tasks", .store = request->store};
-    return commit(request, err);
-}
-
-/* What is there, where it is of the same question. */
-static enum mix_status recall(struct request *request, struct mix_error *err)
-{
-    struct mix_agent_campaign *old = NULL;
-    struct mix_error reason = {.text = ""};
-    const enum mix_status status =
-        mix_store_read_agent(request->store, request->campaign->name, &old, &reason);
-    if (status == MIX_ENOTFOUND)
-        return MIX_OK;
-    if (status != MIX_OK)
-        return mix_fail(err, status, "%s", reason.text);
-    const struct mix_agent_log_head ours = mix_agent_log_head(request->campaign),
-                                    theirs = mix_agent_log_head(old);
-    if (!request->replace && memcmp(&ours, &theirs, sizeof ours) == 0) {
-        mix_agent_campaign_destroy(request->campaign);
-        request->campaign = old;
-        request->n_before = n_entries(request);
-        return MIX_OK;
-    }
-    const size_t n_rows = old->n_rows;
-    mix_agent_campaign_destroy(old);
-    if (request->replace)
-        return MIX_OK;
-    return mix_fail(
-        err, MIX_EEXIST,
-        "%s has %zu trajectories under the name %s that were made with another trainer, "
-        "other domains or options; give another agent.name, or collect with --replace",
-        request->job->file, n_rows, request->campaign->name);
-}
-
 static enum mix_status open_file(struct request *request, struct mix_error *err)
 {
-    enum mix_status status = mix_agent_campaign_plan(request->job, &request->campaign, err);
+    enum mix_status status = mix_agent_campaign_plan(request->of.job, &request->of.agent, err);
     if (status == MIX_OK)
-        status = mix_store_open(request->job->file, MIX_STORE_OPEN, request->break_lock,
-                                &request->store, err);
+        status = cli_campaign_open(&request->of, err);
     if (status == MIX_OK)
-        status = recall(request, err);
+        status = cli_campaign_recall_agent(&request->of, request->of.replace, err);
+    if (status == MIX_OK)
+        request->n_before = n_entries(request);
     return status;
 }
 
@@ -122,8 +66,12 @@ static struct mix_agent_trained *copy_of(const struct mix_agent_trained *agent)
 static enum mix_status find_agent(struct request *request, struct mix_error *err)
 {
     const struct mix_agent_trained *found =
-        request->agent != NULL ? mix_agent_campaign_find(request->campaign, request->agent)
-                               : mix_agent_campaign_best(request->campaign);
+        request->agent != NULL ? mix_agent_campaign_find(request->of.agent, request->agent)
+                               : mix_agent_campaign_best(request->of.agent);
+    if (found != NULL && mix_agent_has_diverged(found))
+        return mix_fail(err, MIX_EINVAL,
+                        "the training of the agent %s in %s has diverged; name another, or none.",
+                        found->label, request->of.job->file);
     if (found != NULL) {
         request->steering = copy_of(found);
         return request->steering != NULL ? MIX_OK
@@ -132,18 +80,18 @@ static enum mix_status find_agent(struct request *request, struct mix_error *err
     if (request->agent == NULL)
         return mix_fail(err, MIX_ENOTFOUND,
                         "%s has no agent %s: mixsweep agent train makes one, or give --agent FILE.",
-                        request->job->file, request->job->agent.name);
+                        request->of.job->file, request->of.job->agent.name);
     const enum mix_status status = mix_store_import_agent(request->agent, &request->steering, err);
     return status != MIX_ENOTFOUND
                ? status
                : mix_fail(err, status, "%s: no such file, nor the label of an agent in %s.",
-                          request->agent, request->job->file);
+                          request->agent, request->of.job->file);
 }
 
 static enum mix_status choose_agent(struct mix_ranks *ranks, struct request *request,
                                     struct mix_error *err)
 {
-    const struct mix_agent_space space = mix_agent_space_of(request->job);
+    const struct mix_agent_space space = mix_agent_space_of(request->of.job);
     enum mix_status status = mix_ranks_rank(ranks) == 0 ? find_agent(request, err) : MIX_OK;
     if (status == MIX_OK && request->steering != NULL)
         status = mix_agent_check_space(
@@ -160,40 +108,26 @@ static enum mix_status do_word(struct mix_ranks *ranks, struct request *request,
 {
     switch (request->word) {
     case COLLECT:
-        return mix_agent_collect(ranks, request->job, request->campaign, options, err);
+        return mix_agent_collect(ranks, request->of.job, request->of.agent, options, err);
     case TRAIN:
-        return mix_agent_train_all(ranks, request->job, request->blind, request->campaign, options,
-                                   err);
+        return mix_agent_train_all(ranks, request->of.job, request->blind, request->of.agent,
+                                   options, err);
     case RUN:
         break;
     }
-    return mix_agent_run_all(ranks, request->job, request->steering, request->n_seeds,
-                             request->campaign, options, err);
+    return mix_agent_run_all(ranks, request->of.job, request->steering, request->n_seeds,
+                             request->of.agent, options, err);
 }
 
 static enum mix_status work(struct mix_ranks *ranks, struct request *request, struct mix_error *err)
 {
-    const bool is_root = mix_ranks_rank(ranks) == 0;
-    struct mix_campaign_options options = {
-        .progress = cli_progress, .progress_context = &request->progress, .stage = begin_stage};
-    char *log_dir = is_root ? strdup(mix_store_log_dir(request->store)) : NULL;
-    enum mix_status status = mix_share_isa(ranks, &options.isa, err);
-    if (status == MIX_OK)
-        status = mix_share_text(ranks, &log_dir, err);
-    options.log_dir = log_dir;
-    if (is_root && !isnan(request->stop_before_s))
-        options.stop_s = mix_stop_from_wall_time(request->stop_before_s);
+    struct mix_campaign_options options;
+    char *log_dir = NULL;
+    enum mix_status status = cli_campaign_options(ranks, &request->of, &options, &log_dir, err);
     if (status == MIX_OK)
         status = do_word(ranks, request, &options, err);
-    if (is_root) {
-        cli_progress_clear(&request->progress);
-        if (status == MIX_OK || status == MIX_EINTERRUPTED) {
-            struct mix_error reason = {.text = ""};
-            const enum mix_status stored = commit(request, &reason);
-            if (stored != MIX_OK)
-                status = mix_fail(err, stored, "%s", reason.text);
-        }
-    }
+    if (mix_ranks_rank(ranks) == 0)
+        status = cli_campaign_keep(&request->of, status, err);
     free(log_dir);
     return mix_ranks_agree(ranks, status, err);
 }
@@ -222,7 +156,7 @@ static void print_trainer(FILE *out, const struct mix_job_agent *agent)
 
 static void print_opening(const struct mix_ranks *ranks, const struct request *request, FILE *out)
 {
-    const struct mix_job *job = request->job;
+    const struct mix_job *job = request->of.job;
     const struct mix_job_agent *agent = &job->agent;
     const int n_ranks = mix_ranks_count(ranks), n_nodes = mix_ranks_nodes(ranks);
     fprintf(out, "mixsweep %s · job %s · %d rank%s on %d node%s · file %s\n", MIX_VERSION,
@@ -283,7 +217,7 @@ static void print_bases(const struct mix_agent_campaign *campaign)
 
 static enum mix_status print_collection(const struct request *request, struct mix_error *err)
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     struct stratum strata[MIX_AGENT_STRATA];
     char duration[16];
     size_t n_diverged = 0;
@@ -321,7 +255,7 @@ static enum mix_status print_collection(const struct request *request, struct mi
 
 static void print_agents(const struct request *request)
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     const struct mix_agent_trained *best = mix_agent_campaign_best(campaign);
     char duration[16];
     printf("train      %zu agents on %zu trajectories    %s\n\n", campaign->n_agents,
@@ -337,6 +271,12 @@ static void print_agents(const struct request *request)
         const struct mix_agent_report *report = &agent->report;
         cli_table_cell(table, "%s%s", agent->label, agent == best ? " *" : "");
         cli_table_cell(table, isnan(agent->alpha) ? "-" : "%.3g", agent->alpha);
+        if (mix_agent_has_diverged(agent)) {
+            cli_table_cell(table, "diverged");
+            for (int c = 3; c < COLUMNS; c++)
+                cli_table_cell(table, "-");
+            continue;
+        }
         cli_table_cell(table, "%zu", report->n_params);
         cli_table_cell(table, "%zu", report->n_supervised);
         cli_table_cell(table, "%.3f", report->supervised_loss);
@@ -371,7 +311,7 @@ static bool is_steered(const struct request *request, const struct mix_agent_run
 
 static void print_run(const struct request *request, size_t row)
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     const struct mix_agent_space *space = &campaign->space;
     const size_t d = space->n_slots, k = space->n_source, t_end = space->n_decisions;
     const double *mixture = campaign->run_mixture + row * t_end * d;
@@ -411,7 +351,7 @@ static void print_run(const struct request *request, size_t row)
 
 static void print_runs(const struct request *request)
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     char duration[16];
     printf("run        agent %s, %zu weights    %s\n\n", request->steering->label,
            (size_t)request->steering->head.n_weights,
@@ -460,23 +400,24 @@ static json_t *json_agents(const struct mix_agent_campaign *campaign)
     for (size_t i = 0; i < campaign->n_agents; i++) {
         const struct mix_agent_trained *agent = &campaign->agents[i];
         json_array_append_new(
-            list, json_pack("{s:s, s:o, s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "label",
-                            agent->label, "alpha", cli_json_number(agent->alpha), "seed",
-                            (json_int_t)agent->seed, "blind", agent->head.blind != 0, "n_weights",
-                            (json_int_t)agent->head.n_weights, "n_trajectories",
-                            (json_int_t)agent->n_data, "n_supervised",
-                            (json_int_t)agent->report.n_supervised, "supervised_loss",
-                            cli_json_number(agent->report.supervised_loss), "value",
-                            cli_json_number(agent->report.value), "behaviour_value",
-                            cli_json_number(agent->report.behaviour_value), "train_s",
-                            cli_json_number(agent->report.train_s)));
+            list,
+            json_pack("{s:s, s:o, s:I, s:b, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "label",
+                      agent->label, "alpha", cli_json_number(agent->alpha), "seed",
+                      (json_int_t)agent->seed, "blind", agent->head.blind != 0, "diverged",
+                      mix_agent_has_diverged(agent), "n_weights", (json_int_t)agent->head.n_weights,
+                      "n_trajectories", (json_int_t)agent->n_data, "n_supervised",
+                      (json_int_t)agent->report.n_supervised, "supervised_loss",
+                      cli_json_number(agent->report.supervised_loss), "value",
+                      cli_json_number(agent->report.value), "behaviour_value",
+                      cli_json_number(agent->report.behaviour_value), "train_s",
+                      cli_json_number(agent->report.train_s)));
     }
     return list;
 }
 
 static json_t *json_runs(const struct request *request)
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     const size_t d = campaign->space.n_slots, t = campaign->space.n_decisions;
     json_t *list = json_array();
     for (size_t i = 0; i < campaign->n_runs; i++) {
@@ -496,8 +437,8 @@ static json_t *json_runs(const struct request *request)
 
 static enum mix_status print_json(const struct request *request, struct mix_error *err)
 {
-    const struct mix_job *job = request->job;
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_job *job = request->of.job;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     const struct mix_agent_trained *best = mix_agent_campaign_best(campaign);
     json_t *slots = json_array();
     for (size_t i = 0; i < campaign->space.n_slots; i++)
@@ -539,7 +480,7 @@ static enum mix_status print_end(const struct request *request, struct mix_error
 /* Rank 0: the frozen agent alone, for another machine. */
 static enum mix_status export_best(const struct request *request, struct mix_error *err)
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     const struct mix_agent_trained *best = mix_agent_campaign_best(campaign);
     if (request->output == NULL)
         return MIX_OK;
@@ -552,10 +493,10 @@ static enum mix_status export_best(const struct request *request, struct mix_err
 static enum mix_status run(struct mix_ranks *ranks, struct request *request, struct mix_error *err)
 {
     const bool is_root = mix_ranks_rank(ranks) == 0;
-    enum mix_status status = cli_read_job(ranks, request->path, "agent", &request->job, err);
+    enum mix_status status = cli_read_job(ranks, request->path, "agent", &request->of.job, err);
     if (status != MIX_OK)
         return status;
-    const char *inputs[] = {request->path, request->job->file};
+    const char *inputs[] = {request->path, request->of.job->file};
     if (is_root && request->output != NULL)
         status = cli_refuse_output(request->output, request->force, 2, inputs, err);
     if (is_root && status == MIX_OK)
@@ -579,7 +520,7 @@ static enum mix_status run(struct mix_ranks *ranks, struct request *request, str
     {                                                                                              \
         "stop-before", 0, "TIME",                                                                  \
             "stop so long before the end of Slurm's wall time: 300s, 5m, none (default 60s)",      \
-            CLI_TEXT, &request.margin, 0, 0                                                        \
+            CLI_TEXT, &request.of.margin, 0, 0                                                     \
     }
 #define FORMAT                                                                                     \
     {                                                                                              \
@@ -589,7 +530,7 @@ static enum mix_status run(struct mix_ranks *ranks, struct request *request, str
 #define BREAK_LOCK                                                                                 \
     {                                                                                              \
         "break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,    \
-            &request.break_lock, 0, 0                                                              \
+            &request.of.break_lock, 0, 0                                                           \
     }
 
 static enum mix_status begin(struct mix_ranks *ranks, const struct cli_verb *verb,
@@ -602,13 +543,11 @@ static enum mix_status begin(struct mix_ranks *ranks, const struct cli_verb *ver
         return status;
     status = cli_parse_format(request->format, &request->json, err);
     if (status == MIX_OK)
-        status = cli_parse_margin(request->margin, &request->stop_before_s, err);
+        status = cli_parse_margin(request->of.margin, &request->of.stop_before_s, err);
     if (status == MIX_OK)
         status = run(ranks, request, err);
-    mix_store_close(request->store);
-    mix_agent_campaign_destroy(request->campaign);
     mix_agent_trained_destroy(request->steering);
-    mix_job_destroy(request->job);
+    cli_campaign_close(&request->of);
     return status;
 }
 
@@ -626,11 +565,11 @@ static enum mix_status collect(struct mix_ranks *ranks, int argc, char **argv,
             "only\n"
             "what is missing.\n\n"
             "  mpirun -n 2 mixsweep agent collect jobs/agent.yaml\n"};
-    struct request request = {.word = COLLECT, .stop_before_s = 60, .started_s = cli_now_s()};
+    struct request request = {.word = COLLECT, .of.stop_before_s = 60, .started_s = cli_now_s()};
     const struct cli_option options[] = {MARGIN,
                                          {"replace", 0, NULL,
                                           "drop everything of that name in the file", CLI_FLAG,
-                                          &request.replace, 0, 0},
+                                          &request.of.replace, 0, 0},
                                          FORMAT,
                                          BREAK_LOCK,
                                          {0}};
@@ -648,8 +587,8 @@ static enum mix_status train(struct mix_ranks *ranks, int argc, char **argv, str
             "for\n"
             "every alpha and seed of agent.training. Agents are kept in the file; the one of the\n"
             "greatest value on held-out trajectories steers, and is what -o writes.\n\n"
-            "  mixsweep agent train jobs/agent.yaml -o agent.h5\n"};
-    struct request request = {.word = TRAIN, .stop_before_s = 60, .started_s = cli_now_s()};
+            "  mixsweep agent train jobs/agent.yaml -o frozen.h5\n"};
+    struct request request = {.word = TRAIN, .of.stop_before_s = 60, .started_s = cli_now_s()};
     const struct cli_option options[] = {
         {"output", 'o', "FILE", "write the frozen agent alone, to be used elsewhere", CLI_TEXT,
          &request.output, 0, 0},
@@ -673,9 +612,9 @@ static enum mix_status steer(struct mix_ranks *ranks, int argc, char **argv, str
             "The trainer is that of the job: the embedded one, a simulated world, or a program of\n"
             "your own. Decisions, feedback and the test losses at the end are printed and kept in\n"
             "the job's file.\n\n"
-            "  mixsweep agent run jobs/agent.yaml --agent agent.h5\n"};
+            "  mixsweep agent run jobs/agent.yaml --agent frozen.h5\n"};
     struct request request = {
-        .word = RUN, .stop_before_s = 60, .started_s = cli_now_s(), .n_seeds = 1};
+        .word = RUN, .of.stop_before_s = 60, .started_s = cli_now_s(), .n_seeds = 1};
     const struct cli_option options[] = {
         {"agent", 0, "AGENT",
          "a file of agent train -o, or the label of an agent in the job's file", CLI_TEXT,

@@ -9,8 +9,7 @@
 #include <string.h>
 
 #include "agent_compare_print.h"
-#include "cli.h"
-#include "mixsweep/share.h"
+#include "campaign.h"
 #include "mixsweep/version.h"
 
 /* A setting that was compared; on rank 0. */
@@ -23,115 +22,27 @@ struct compared {
 };
 
 struct request {
-    const char *path, *format, *margin;
+    const char *path, *format;
     struct cli_list transfers;
-    bool json, break_lock, replace;
-    double stop_before_s;
-    struct mix_job *job;
+    bool json;
+    struct cli_campaign of; /* its online runs: of the setting under way */
     size_t n_settings;
     struct compared *settings; /* (n_settings) the agent's own first */
     double regmix[MIX_GROUPS_MAX];
     /* rank 0 */
-    struct mix_store *store;
-    struct mix_agent_campaign *campaign;
-    struct mix_online *online; /* under way; NULL = none yet */
     struct mix_agent_contrast *contrasts;
-    struct cli_progress progress;
     double started_s;
 };
 
 /* ---- the file ---- */
 
-static enum mix_status commit(struct request *request, struct mix_error *err)
-{
-    enum mix_status status = mix_agent_campaign_sort(request->campaign, err);
-    if (status == MIX_OK)
-        status = mix_store_set_job(request->store, request->job->text, request->job->seed);
-    if (status == MIX_OK)
-        status = mix_store_put_agent(request->store, request->campaign, err);
-    if (status == MIX_OK && request->online != NULL)
-        status = mix_online_sort(request->online, err);
-    if (status == MIX_OK && request->online != NULL)
-        status = mix_store_put_online(request->store, request->online, err);
-    return status == MIX_OK ? mix_store_commit(request->store, err) : status;
-}
-
-/* Before a stage: what is done is in the file, the bar begins anew. */
-static enum mix_status begin_stage(void *context, const char *stage, struct mix_error *err)
-{
-    struct cli_progress *progress = context;
-    struct request *request =
-        (struct request *)(void *)((char *)context - offsetof(struct request, progress));
-    cli_progress_clear(progress);
-    *progress = (struct cli_progress){.stage = stage, .unit = "runs", .store = request->store};
-    return commit(request, err);
-}
-
-static enum mix_status recall_campaign(struct request *request, struct mix_error *err)
-{
-    struct mix_agent_campaign *old = NULL;
-    struct mix_error reason = {.text = ""};
-    enum mix_status status =
-        mix_store_read_agent(request->store, request->campaign->name, &old, &reason);
-    if (status == MIX_ENOTFOUND)
-        return MIX_OK;
-    if (status != MIX_OK)
-        return mix_fail(err, status, "%s", reason.text);
-    const struct mix_agent_log_head ours = mix_agent_log_head(request->campaign),
-                                    theirs = mix_agent_log_head(old);
-    if (memcmp(&ours, &theirs, sizeof ours) == 0) {
-        mix_agent_campaign_destroy(request->campaign);
-        request->campaign = old;
-        return MIX_OK;
-    }
-    mix_agent_campaign_destroy(old);
-    return mix_fail(err, MIX_EEXIST,
-                    "%s has an agent %s that was made with another trainer, other slots or "
-                    "options; give another agent.name",
-                    request->job->file, request->campaign->name);
-}
-
-/* The runs of a comparison that are there, where they are of the same agents and world. */
-static enum mix_status recall_online(struct request *request, size_t *n_before,
-                                     struct mix_error *err)
-{
-    struct mix_online *old = NULL;
-    struct mix_error reason = {.text = ""};
-    enum mix_status status =
-        mix_store_read_online(request->store, request->online->name, &old, &reason);
-    if (status == MIX_ENOTFOUND)
-        return MIX_OK;
-    if (status != MIX_OK)
-        return mix_fail(err, status, "%s", reason.text);
-    const struct mix_online_head ours = mix_online_head(request->online),
-                                 theirs = mix_online_head(old);
-    const bool same = ours.options.hi == theirs.options.hi &&
-                      ours.options.lo == theirs.options.lo && ours.groups.hi == theirs.groups.hi &&
-                      ours.groups.lo == theirs.groups.lo && ours.n_points == theirs.n_points;
-    const size_t n_runs = old->n_runs;
-    if (same) {
-        mix_online_destroy(request->online);
-        request->online = old;
-        *n_before = n_runs;
-        return MIX_OK;
-    }
-    mix_online_destroy(old);
-    if (request->replace || n_runs == 0)
-        return MIX_OK;
-    return mix_fail(err, MIX_EEXIST,
-                    "%s has %zu runs of the comparison %s that were made with other agents or "
-                    "options; --replace them, or give another agent.name",
-                    request->job->file, n_runs, request->online->name);
-}
-
 static enum mix_status open_file(struct request *request, struct mix_error *err)
 {
-    enum mix_status status = mix_agent_campaign_plan(request->job, &request->campaign, err);
+    enum mix_status status = mix_agent_campaign_plan(request->of.job, &request->of.agent, err);
     if (status == MIX_OK)
-        status = mix_store_open(request->job->file, MIX_STORE_OPEN, request->break_lock,
-                                &request->store, err);
+        status = cli_campaign_open(&request->of, err);
     if (status == MIX_OK)
-        status = recall_campaign(request, err);
+        status = cli_campaign_recall_agent(&request->of, false, err);
     return status;
 }
 
@@ -154,7 +65,7 @@ static enum mix_status find_transfer(const struct mix_job *job, const char *name
 /* The agent's own setting, then those of --transfer. */
 static enum mix_status list_settings(struct request *request, struct mix_error *err)
 {
-    const struct mix_job *job = request->job;
+    const struct mix_job *job = request->of.job;
     const struct cli_list *names = &request->transfers;
     const bool all = names->n == 1 && strcmp(names->item[0], "all") == 0;
     const size_t n = all ? job->agent.n_transfers : names->n;
@@ -178,26 +89,27 @@ static enum mix_status begin_setting(struct request *request, struct mix_agent_c
 {
     char slots[MIX_GROUPS_MAX][MIX_NAME_MAX];
     for (size_t i = 0; i < compare->space->n_slots; i++)
-        snprintf(slots[i], MIX_NAME_MAX, "%s", mix_agent_setting_slot(request->job, of->index, i));
-    request->online =
-        mix_agent_comparison_create(request->campaign->name, compare, request->campaign->trainer,
+        snprintf(slots[i], MIX_NAME_MAX, "%s",
+                 mix_agent_setting_slot(request->of.job, of->index, i));
+    request->of.online =
+        mix_agent_comparison_create(request->of.agent->name, compare, request->of.agent->trainer,
                                     (const char(*)[MIX_NAME_MAX])slots);
-    if (request->online == NULL)
+    if (request->of.online == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a comparison");
-    return recall_online(request, &of->n_before, err);
+    return cli_campaign_recall_online(&request->of, "comparison", "agent.name", &of->n_before, err);
 }
 
 /* Rank 0: what came out. */
 static enum mix_status end_setting(struct request *request, const struct mix_agent_compare *compare,
                                    struct compared *of, struct mix_error *err)
 {
-    of->online = request->online;
+    of->online = request->of.online;
     of->summary = calloc(1, sizeof *of->summary);
-    request->online = NULL;
+    request->of.online = NULL;
     if (of->summary == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a table");
     mix_agent_summarise(compare->space, compare->scale, of->online, compare->world->name,
-                        mix_agent_setting_tokens(request->job, of->index), of->summary);
+                        mix_agent_setting_tokens(request->of.job, of->index), of->summary);
     return MIX_OK;
 }
 
@@ -207,21 +119,10 @@ static void share_regmix(struct mix_ranks *ranks, struct request *request)
     const struct mix_online *o = request->settings[0].online;
     const char *name = mix_agent_arm_names[MIX_ARM_REGMIX];
     const size_t row = o != NULL ? mix_agent_find(o, "own", name, 0) : SIZE_MAX;
-    const size_t d = request->job->agent.n_slots;
+    const size_t d = request->of.job->agent.n_slots;
     for (size_t i = 0; i < d; i++)
         request->regmix[i] = row != SIZE_MAX ? o->mixture[row * d + i] : (double)NAN;
     mix_ranks_broadcast(ranks, request->regmix, sizeof request->regmix);
-}
-
-/* Whatever came of it, what is finished goes into the file. */
-static enum mix_status keep(struct request *request, enum mix_status status, struct mix_error *err)
-{
-    struct mix_error reason = {.text = ""};
-    cli_progress_clear(&request->progress);
-    if (status != MIX_OK && status != MIX_EINTERRUPTED)
-        return status;
-    const enum mix_status stored = commit(request, &reason);
-    return stored != MIX_OK ? mix_fail(err, stored, "%s", reason.text) : status;
 }
 
 static enum mix_status compare_in(struct mix_ranks *ranks, struct request *request,
@@ -231,8 +132,8 @@ static enum mix_status compare_in(struct mix_ranks *ranks, struct request *reque
     const bool is_root = mix_ranks_rank(ranks) == 0;
     const double started_s = cli_now_s();
     struct mix_agent_setting *setting = NULL;
-    enum mix_status status = mix_agent_setting_open(ranks, request->job, of->index,
-                                                    request->campaign, options, &setting, err);
+    enum mix_status status = mix_agent_setting_open(ranks, request->of.job, of->index,
+                                                    request->of.agent, options, &setting, err);
     if (status == MIX_OK) {
         struct mix_agent_compare *compare = mix_agent_setting_compare(setting);
         if (of->index != MIX_AGENT_OWN && isfinite(request->regmix[0]))
@@ -240,15 +141,15 @@ static enum mix_status compare_in(struct mix_ranks *ranks, struct request *reque
         if (is_root)
             status = begin_setting(request, compare, of, err);
         status = mix_ranks_agree(ranks, status, err);
-        compare->online = request->online;
+        compare->online = request->of.online;
         if (status == MIX_OK)
             status = mix_agent_compare_run(ranks, compare, options, err);
         if (is_root)
-            status = keep(request, status, err);
+            status = cli_campaign_keep(&request->of, status, err);
         if (is_root && status == MIX_OK)
             status = end_setting(request, compare, of, err);
     } else if (is_root) {
-        status = keep(request, status, err);
+        status = cli_campaign_keep(&request->of, status, err);
     }
     mix_agent_setting_close(setting);
     of->wall_s = cli_now_s() - started_s;
@@ -259,12 +160,12 @@ static enum mix_status compare_in(struct mix_ranks *ranks, struct request *reque
 static enum mix_status find_contrasts(struct request *request, struct mix_error *err)
 {
     struct mix_agent_data *data = NULL;
-    enum mix_status status = mix_agent_campaign_data(request->campaign, &data, err);
+    enum mix_status status = mix_agent_campaign_data(request->of.agent, &data, err);
     if (status != MIX_OK)
         return status;
     request->contrasts = calloc(data->space.n_slots, sizeof *request->contrasts);
     status = request->contrasts != NULL
-                 ? mix_agent_contrasts(data, request->job->seed, request->contrasts, err)
+                 ? mix_agent_contrasts(data, request->of.job->seed, request->contrasts, err)
                  : mix_fail(err, MIX_ENOMEM, "out of memory for %zu slots", data->space.n_slots);
     mix_agent_data_destroy(data);
     return status;
@@ -276,11 +177,11 @@ static enum mix_status run_all(struct mix_ranks *ranks, struct request *request,
 {
     const bool is_root = mix_ranks_rank(ranks) == 0;
     enum mix_status status =
-        mix_agent_collect(ranks, request->job, request->campaign, options, err);
+        mix_agent_collect(ranks, request->of.job, request->of.agent, options, err);
     if (status == MIX_OK)
-        status = mix_agent_train_all(ranks, request->job, true, request->campaign, options, err);
+        status = mix_agent_train_all(ranks, request->of.job, true, request->of.agent, options, err);
     if (is_root)
-        status = keep(request, status, err);
+        status = cli_campaign_keep(&request->of, status, err);
     status = mix_ranks_agree(ranks, status, err);
     for (size_t i = 0; status == MIX_OK && i < request->n_settings; i++) {
         status = compare_in(ranks, request, &request->settings[i], options, err);
@@ -295,16 +196,9 @@ static enum mix_status run_all(struct mix_ranks *ranks, struct request *request,
 static enum mix_status run_with_options(struct mix_ranks *ranks, struct request *request,
                                         struct mix_error *err)
 {
-    const bool is_root = mix_ranks_rank(ranks) == 0;
-    struct mix_campaign_options options = {
-        .progress = cli_progress, .progress_context = &request->progress, .stage = begin_stage};
-    char *log_dir = is_root ? strdup(mix_store_log_dir(request->store)) : NULL;
-    enum mix_status status = mix_share_isa(ranks, &options.isa, err);
-    if (status == MIX_OK)
-        status = mix_share_text(ranks, &log_dir, err);
-    options.log_dir = log_dir;
-    if (is_root && !isnan(request->stop_before_s))
-        options.stop_s = mix_stop_from_wall_time(request->stop_before_s);
+    struct mix_campaign_options options;
+    char *log_dir = NULL;
+    enum mix_status status = cli_campaign_options(ranks, &request->of, &options, &log_dir, err);
     if (status == MIX_OK)
         status = run_all(ranks, request, &options, err);
     free(log_dir);
@@ -316,7 +210,7 @@ static enum mix_status run_with_options(struct mix_ranks *ranks, struct request 
 static struct comparison_print print_of(const struct request *request, const struct compared *of)
 {
     const bool is_own = of->index == MIX_AGENT_OWN;
-    return (struct comparison_print){.space = &request->campaign->space,
+    return (struct comparison_print){.space = &request->of.agent->space,
                                      .online = of->online,
                                      .summary = of->summary,
                                      .own = is_own ? NULL : request->settings[0].summary,
@@ -326,7 +220,7 @@ static struct comparison_print print_of(const struct request *request, const str
 /* Seconds of rank time that the agent's data, RegMix's runs and the agents took. */
 static void count_costs(const struct request *request, double costs[3])
 {
-    const struct mix_agent_campaign *campaign = request->campaign;
+    const struct mix_agent_campaign *campaign = request->of.agent;
     const struct mix_online *own = request->settings[0].online;
     costs[0] = costs[1] = costs[2] = 0;
     for (size_t i = 0; i < campaign->n_rows; i++)
@@ -340,7 +234,7 @@ static void count_costs(const struct request *request, double costs[3])
 
 static void print_text(const struct mix_ranks *ranks, const struct request *request)
 {
-    const struct mix_job *job = request->job;
+    const struct mix_job *job = request->of.job;
     const int n_ranks = mix_ranks_count(ranks), n_nodes = mix_ranks_nodes(ranks);
     char text[4][16];
     double costs[3];
@@ -361,7 +255,7 @@ static void print_text(const struct mix_ranks *ranks, const struct request *requ
     count_costs(request, costs);
     printf("\n  one core's time: %s for the agent's %zu trajectories, %s for RegMix's runs, %s to "
            "train the agents; in all %s went by\n",
-           cli_duration(costs[0], text[0]), request->campaign->n_rows,
+           cli_duration(costs[0], text[0]), request->of.agent->n_rows,
            cli_duration(costs[1], text[1]), cli_duration(costs[2], text[2]),
            cli_duration(cli_now_s() - request->started_s, text[3]));
     printf("\nnext: mixsweep report %s -o report\n", job->file);
@@ -384,8 +278,8 @@ static enum mix_status print_json(const struct request *request, struct mix_erro
     }
     count_costs(request, costs);
     json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "job",
-                             request->job->name, "file", request->job->file, "agent",
-                             request->campaign->name, "trainer", request->campaign->trainer,
+                             request->of.job->name, "file", request->of.job->file, "agent",
+                             request->of.agent->name, "trainer", request->of.agent->trainer,
                              "settings", settings, "data_s", cli_json_number(costs[0]), "regmix_s",
                              cli_json_number(costs[1]), "training_s", cli_json_number(costs[2]),
                              "wall_s", cli_json_number(cli_now_s() - request->started_s));
@@ -400,7 +294,7 @@ static enum mix_status print_json(const struct request *request, struct mix_erro
 static enum mix_status run(struct mix_ranks *ranks, struct request *request, struct mix_error *err)
 {
     const bool is_root = mix_ranks_rank(ranks) == 0;
-    enum mix_status status = cli_read_job(ranks, request->path, "agent", &request->job, err);
+    enum mix_status status = cli_read_job(ranks, request->path, "agent", &request->of.job, err);
     if (status == MIX_OK)
         status = list_settings(request, err);
     if (status == MIX_OK && is_root)
@@ -423,10 +317,7 @@ static void clear(struct request *request)
     }
     free(request->settings);
     free(request->contrasts);
-    mix_online_destroy(request->online);
-    mix_agent_campaign_destroy(request->campaign);
-    mix_store_close(request->store);
-    mix_job_destroy(request->job);
+    cli_campaign_close(&request->of);
 }
 
 static const struct cli_verb compare_word = {
@@ -459,19 +350,19 @@ static const struct cli_verb compare_word = {
 enum mix_status cli_agent_compare(struct mix_ranks *ranks, int argc, char **argv,
                                   struct mix_error *err)
 {
-    struct request request = {.stop_before_s = 60, .started_s = cli_now_s()};
+    struct request request = {.of.stop_before_s = 60, .started_s = cli_now_s()};
     const struct cli_option options[] = {
         {"transfer", 0, "NAME", "compare in this transfer too, may be given again; all",
          CLI_TEXT_LIST, &request.transfers, 0, 0},
         {"stop-before", 0, "TIME",
          "stop so long before the end of Slurm's wall time: 300s, 5m, none (default 60s)", CLI_TEXT,
-         &request.margin, 0, 0},
+         &request.of.margin, 0, 0},
         {"replace", 0, NULL, "drop the runs of a comparison of other agents", CLI_FLAG,
-         &request.replace, 0, 0},
+         &request.of.replace, 0, 0},
         {"format", 0, "FORMAT", "of the result on stdout: text or json (default text)", CLI_TEXT,
          &request.format, 0, 0},
         {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
-         &request.break_lock, 0, 0},
+         &request.of.break_lock, 0, 0},
         {0}};
     bool help = false;
     enum mix_status status =
@@ -480,7 +371,7 @@ enum mix_status cli_agent_compare(struct mix_ranks *ranks, int argc, char **argv
         return status;
     status = cli_parse_format(request.format, &request.json, err);
     if (status == MIX_OK)
-        status = cli_parse_margin(request.margin, &request.stop_before_s, err);
+        status = cli_parse_margin(request.of.margin, &request.of.stop_before_s, err);
     if (status == MIX_OK)
         status = run(ranks, &request, err);
     clear(&request);

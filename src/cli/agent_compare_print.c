@@ -2,6 +2,7 @@
 /* agent_compare_print.c - a comparison of agents as the verb agent prints it. */
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
 
 #include "agent_compare_print.h"
 
@@ -60,10 +61,14 @@ static void put_figure(struct cli_table *table, struct mix_online_figure of, int
                        of.se / unit);
 }
 
+/* Of an arm that has lost a seed the number of those left stands beside its name. */
 static void put_line(struct cli_table *table, const char *name, const struct mix_agent_line *line,
-                     double unit)
+                     size_t n_seeds, double unit)
 {
-    cli_table_cell(table, "%s", name);
+    if (line->gain.n < n_seeds)
+        cli_table_cell(table, "%s (n = %zu)", name, line->gain.n);
+    else
+        cli_table_cell(table, "%s", name);
     put_figure(table, line->gain, 4, 1, false);
     put_figure(table, line->forgetting, 4, 1, false);
     put_figure(table, line->adaptation, 2, 1, false);
@@ -83,8 +88,15 @@ static double unit_of(const struct mix_agent_summary *summary)
     return most >= 1e9 ? 1e9 : most >= 1e6 ? 1e6 : most >= 1e4 ? 1e3 : 1;
 }
 
-static void print_arms(FILE *out, const struct mix_agent_summary *summary)
+/* What the trainer counts: only the embedded one knows its tokens. */
+static const char *counted(const struct comparison_print *of)
 {
+    return strcmp(of->online->trainer, "embedded") == 0 ? "tokens" : "steps";
+}
+
+static void print_arms(FILE *out, const struct comparison_print *of)
+{
+    const struct mix_agent_summary *summary = of->summary;
     static const char *const heads[] = {"arm",    "gain G",   "forgetting F", "A",
                                         "R",      "balanced", "utility u",    "source",
                                         "target", "train s"};
@@ -95,17 +107,17 @@ static void print_arms(FILE *out, const struct mix_agent_summary *summary)
         cli_table_cell(table, "%s", heads[c]);
     for (int a = 0; a < MIX_ARMS; a++)
         if (summary->arms[a].gain.n > 0)
-            put_line(table, mix_agent_arm_names[a], &summary->arms[a], unit);
+            put_line(table, mix_agent_arm_names[a], &summary->arms[a], summary->n_seeds, unit);
     for (size_t g = 0; g < MIX_AGENT_GRID; g++) {
         char grid[MIX_UNIT_MAX];
         mix_agent_grid_name(g, grid);
         if (summary->grid[g].gain.n > 0)
-            put_line(table, grid, &summary->grid[g], unit);
+            put_line(table, grid, &summary->grid[g], summary->n_seeds, unit);
     }
     fprintf(out,
             "  on the text for reports, mean ± standard error over %zu seeds; G, F in bits per "
-            "token; source, target in %stokens\n",
-            summary->n_seeds, name);
+            "token; source, target in %s%s\n",
+            summary->n_seeds, name, counted(of));
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
     if (summary->oracle != SIZE_MAX)
@@ -122,9 +134,13 @@ static void put_verdict(struct cli_table *table, struct mix_online_figure differ
 }
 
 static void put_question(struct cli_table *table, const char *rule, const char *text,
-                         const struct mix_agent_line *line)
+                         const struct mix_agent_line *line, size_t n_seeds)
 {
-    cli_table_cell(table, "%-9s %s", rule, text);
+    const size_t n = line->behind[1].n;
+    if (n < n_seeds)
+        cli_table_cell(table, "%-9s %s (n = %zu)", rule, text, n);
+    else
+        cli_table_cell(table, "%-9s %s", rule, text);
     put_verdict(table, line->behind[0]);
     put_verdict(table, line->behind[1]);
     if (line->source_tokens.mean > 0)
@@ -136,7 +152,7 @@ static void put_question(struct cli_table *table, const char *rule, const char *
 static void print_questions(FILE *out, const struct comparison_print *of)
 {
     static const char *const heads[] = {"the agent against", "balanced", "",
-                                        "utility u",         "",         "source text"};
+                                        "utility u",         "",         "source"};
     const struct question *questions = of->own == NULL ? own_questions : transfer_questions;
     const size_t n = of->own == NULL ? N_OWN : N_TRANSFER;
     struct cli_table *table = cli_table_create(sizeof heads / sizeof heads[0]);
@@ -145,10 +161,10 @@ static void print_questions(FILE *out, const struct comparison_print *of)
     for (size_t q = 0; q < n; q++)
         if (of->summary->arms[questions[q].against].behind[1].n > 0)
             put_question(table, questions[q].rule, questions[q].text,
-                         &of->summary->arms[questions[q].against]);
+                         &of->summary->arms[questions[q].against], of->summary->n_seeds);
     if (of->own != NULL && of->own->oracle != SIZE_MAX)
         put_question(table, "transfer", "the static oracle of the agent's own setting",
-                     &of->summary->grid[of->own->oracle]);
+                     &of->summary->grid[of->own->oracle], of->summary->n_seeds);
     fprintf(out, "\n  differences paired by seed; won or lost: by more than two standard errors\n");
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
@@ -226,7 +242,7 @@ static void print_contrasts(FILE *out, const struct comparison_print *of)
 
 void cli_print_comparison(FILE *out, const struct comparison_print *of)
 {
-    print_arms(out, of->summary);
+    print_arms(out, of);
     if (of->summary->arms[MIX_ARM_AGENT].gain.n == 0) {
         fprintf(out, "  no reinforced agent has run here: nothing to decide\n");
         return;
@@ -300,8 +316,8 @@ json_t *cli_json_comparison(const struct comparison_print *of)
         if (summary->grid[g].gain.n > 0)
             json_array_append_new(arms, json_line(name, &summary->grid[g]));
     }
-    return json_pack("{s:s, s:I, s:o, s:o, s:s, s:o}", "result", of->online->name, "seeds",
-                     (json_int_t)summary->n_seeds, "oracle",
+    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:s, s:o}", "result", of->online->name, "seeds",
+                     (json_int_t)summary->n_seeds, "counted", counted(of), "oracle",
                      cli_json_number(summary->oracle != SIZE_MAX
                                          ? (double)(summary->oracle + 1) / 10
                                          : (double)NAN),

@@ -11,15 +11,15 @@
 #include "mixsweep/interval.h"
 #include "mixsweep/store.h"
 
-static void destroy_fits(size_t n, struct mix_fit **fits)
+void cli_destroy_fits(size_t n, struct mix_fit **fits)
 {
     for (size_t i = 0; fits != NULL && i < n; i++)
         mix_fit_destroy(fits[i]);
     free(fits);
 }
 
-static enum mix_status read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
-                                 struct mix_error *err)
+enum mix_status cli_read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
+                              struct mix_error *err)
 {
     struct mix_names names = {0};
     enum mix_status status = mix_store_list(store, "fits", &names, err);
@@ -53,11 +53,11 @@ enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
     size_t n = 0;
     enum mix_status status = mix_store_read_table(store, &table, err);
     if (status == MIX_OK)
-        status = read_fits(store, &n, &fits, err);
+        status = cli_read_fits(store, &n, &fits, err);
     if (status == MIX_OK)
         status = mix_error_budget_compute(table, fit, draws, n, (const struct mix_fit *const *)fits,
                                           weight, mixture, n_params, n_tokens, out, err);
-    destroy_fits(n, fits);
+    cli_destroy_fits(n, fits);
     mix_table_destroy(table);
     return status;
 }
@@ -76,7 +76,8 @@ void cli_print_budget(FILE *out, const struct mix_error_budget *b)
     print_part(out, "resampled mixtures", b->resampling, "not known: no bootstrap");
     print_part(out, "seed noise", b->seed, "not measured: no mixture was run twice at one scale");
     print_part(out, "choice of law", b->law, "not known: one fit");
-    print_part(out, "extrapolation", b->scale, "not known: no rolling origin (bootstrap makes it)");
+    print_part(out, "extrapolation", b->scale,
+               "not known: bootstrap measures it, from three sizes on");
     fprintf(out, "    %-22s %.4f\n", "all that is known", b->total);
     if (isfinite(b->reach) && b->reach > 1.5)
         fprintf(

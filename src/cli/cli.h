@@ -210,6 +210,10 @@ enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
                            const struct mix_draws *draws, const double *weight,
                            const double *mixture, double n_params, double n_tokens,
                            struct mix_error_budget *out, struct mix_error *err);
+/** All readable fits of a file; *n is set with an error too. Free with cli_destroy_fits(). */
+enum mix_status cli_read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
+                              struct mix_error *err);
+void cli_destroy_fits(size_t n, struct mix_fit **fits);
 void cli_print_budget(FILE *out, const struct mix_error_budget *budget);
 struct json_t *cli_json_budget(const struct mix_error_budget *budget);
 void cli_print_warnings(FILE *out, const char *warnings);

@@ -181,17 +181,7 @@ static enum mix_status take_parts(struct asked *a, const struct mix_table *table
 
 static enum mix_status check_output(const struct asked *a, struct mix_error *err)
 {
-    struct stat output, input;
-    const enum mix_status status = cli_refuse_folder(a->output, err);
-    if (status != MIX_OK || stat(a->output, &output) != 0)
-        return status;
-    if (stat(a->word[1], &input) == 0 && input.st_dev == output.st_dev &&
-        input.st_ino == output.st_ino)
-        return mix_fail(err, MIX_EEXIST, "%s is the file that is read: give -o another name.",
-                        a->output);
-    return a->force
-               ? MIX_OK
-               : mix_fail(err, MIX_EEXIST, "%s exists already; --force replaces it.", a->output);
+    return cli_refuse_output(a->output, a->force, 1, &a->word[1], err);
 }
 
 /* ---- reading */

@@ -33,6 +33,16 @@ struct domains_plan {
  * or a name is not UTF-8. */
 char *domains_history_add(const char *history, const char *from, const struct domains_step *step);
 
+/**
+ * The changes of two histories: those of `mine`, then those that only `other` has.
+ *
+ * @param path    where the other one is from
+ * @param joined  out: free with free()
+ * @return MIX_OK; MIX_EINVAL one domain was changed in two ways; MIX_EFORMAT; MIX_ENOMEM
+ */
+enum mix_status domains_history_join(const char *mine, const char *other, const char *path,
+                                     char **joined, struct mix_error *err);
+
 /** The domains that the last change of a history made or changed, in the table; none after a drop.
  * MIX_ENOTFOUND where there is no change. */
 enum mix_status domains_history_changed(const char *history, const struct mix_table *table,

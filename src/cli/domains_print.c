@@ -81,6 +81,73 @@ static json_t *read_history(const char *history, struct mix_error *err)
     return list;
 }
 
+static bool same_member(const json_t *a, const json_t *b, const char *name)
+{
+    const json_t *left = json_object_get(a, name), *right = json_object_get(b, name);
+    return left == right || json_equal(left, right);
+}
+
+/* Whether the first n of a list have a step: 1 yes, -1 only another one of that kind to that
+ * domain, 0 no. */
+static int find_step(const json_t *list, size_t n, const json_t *step)
+{
+    int found = 0;
+    for (size_t i = 0; i < n && found != 1; i++) {
+        const json_t *known = json_array_get(list, i);
+        if (same_member(known, step, "action") && same_member(known, step, "domain"))
+            found =
+                same_member(known, step, "parts") && same_member(known, step, "content") ? 1 : -1;
+    }
+    return found;
+}
+
+/* JSON lines; NULL when memory is out. */
+static char *print_history(const json_t *list)
+{
+    char *all = calloc(1, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(list) && all != NULL; i++) {
+        char *line = json_dumps(json_array_get(list, i), JSON_COMPACT | JSON_REAL_PRECISION(17));
+        char *larger = line != NULL ? realloc(all, n + strlen(line) + 2) : NULL;
+        if (larger == NULL) {
+            free(line);
+            free(all);
+            return NULL;
+        }
+        all = larger;
+        n += (size_t)sprintf(all + n, "%s%s", n > 0 ? "\n" : "", line);
+        free(line);
+    }
+    return all;
+}
+
+enum mix_status domains_history_join(const char *mine, const char *other, const char *path,
+                                     char **joined, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    json_t *list = read_history(mine, err), *more = read_history(other, err);
+    const size_t n_mine = json_array_size(list);
+    if (list == NULL || more == NULL)
+        status = MIX_EFORMAT;
+    for (size_t i = 0; i < json_array_size(more) && status == MIX_OK; i++) {
+        json_t *step = json_array_get(more, i);
+        const int found = find_step(list, n_mine, step);
+        if (found < 0)
+            status = mix_fail(err, MIX_EINVAL,
+                              "%s: %s %s was done otherwise in it than in the files before it; "
+                              "`mixsweep domains` makes files of one kind",
+                              path, json_string_value(json_object_get(step, "action")),
+                              json_string_value(json_object_get(step, "domain")));
+        else if (found == 0 && json_array_append(list, step) != 0)
+            status = mix_fail(err, MIX_ENOMEM, "%s: no memory for its history", path);
+    }
+    if (status == MIX_OK && (*joined = print_history(list)) == NULL)
+        status = mix_fail(err, MIX_ENOMEM, "%s: no memory for its history", path);
+    json_decref(list);
+    json_decref(more);
+    return status;
+}
+
 static void mark(const struct mix_table *table, const char *name, uint8_t *changed)
 {
     const int k = name != NULL ? mix_table_domain(table, name) : -1;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "mixsweep/agent_campaign.h"
 #include "mixsweep/csv.h"
 #include "mixsweep/store.h"
 
@@ -229,28 +230,130 @@ static void put_online_head(FILE *out, const struct mix_online *online)
     fputc('\n', out);
 }
 
+/* The name that --name gives, or the only one of a kind. */
+static enum mix_status name_one(struct mix_store *store, const struct request *request,
+                                const char *kind, const char *what, char name[MIX_NAME_MAX],
+                                struct mix_error *err)
+{
+    struct mix_names names = {0};
+    enum mix_status status = mix_store_list(store, kind, &names, err);
+    if (status == MIX_OK && names.n == 0)
+        status = mix_fail(err, MIX_ENOTFOUND, "%s has no %s.", request->words[0], what);
+    else if (status == MIX_OK && names.n > 1 && request->fit == NULL)
+        status = mix_fail(err, MIX_EUSAGE, "%s has %zu %s (%s, %s%s); say --name NAME.",
+                          request->words[0], names.n, what, names.name[0], names.name[1],
+                          names.n > 2 ? ", ..." : "");
+    if (status == MIX_OK)
+        snprintf(name, MIX_NAME_MAX, "%.63s", request->fit != NULL ? request->fit : names.name[0]);
+    mix_names_destroy(&names);
+    return status;
+}
+
 /* Groups differ from one to the next, so a table holds one. */
 static enum mix_status write_online(struct mix_store *store, const struct request *request,
                                     FILE *out, struct mix_error *err)
 {
-    struct mix_names names = {0};
     struct mix_online *online = NULL;
-    enum mix_status status = mix_store_list(store, "online", &names, err);
-    if (status == MIX_OK && names.n == 0)
-        status = mix_fail(err, MIX_ENOTFOUND, "%s has no online runs.", request->words[0]);
-    else if (status == MIX_OK && names.n > 1 && request->fit == NULL)
-        status = mix_fail(err, MIX_EUSAGE, "%s has %zu sets of online runs (%s, %s%s); say --name.",
-                          request->words[0], names.n, names.name[0], names.name[1],
-                          names.n > 2 ? ", ..." : "");
+    char name[MIX_NAME_MAX];
+    enum mix_status status = name_one(store, request, "online", "sets of online runs", name, err);
     if (status == MIX_OK)
-        status = mix_store_read_online(store, request->fit != NULL ? request->fit : names.name[0],
-                                       &online, err);
+        status = mix_store_read_online(store, name, &online, err);
     if (status == MIX_OK) {
         put_online_head(out, online);
         put_online(out, online);
     }
     mix_online_destroy(online);
-    mix_names_destroy(&names);
+    return status;
+}
+
+/* ---- the agent: a row per decision */
+
+/* What a trajectory or a run that was steered has in common for its decisions. */
+struct steered {
+    const char *agent; /* "" = recorded for agents to learn from */
+    uint64_t number;   /* in the plan, or of the seed */
+    int32_t base, stratum, held_out, diverged;
+    const double *mixture, *feedback; /* (T,D), (T+1,D) */
+};
+
+static void put_numbers(FILE *out, const double *numbers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fputc(',', out);
+        if (numbers != NULL)
+            mix_csv_put_number(out, numbers[i]);
+    }
+}
+
+/* Decision T has no mixture any more: its feedback is that of the end. */
+static void put_steered(FILE *out, const struct mix_agent_campaign *campaign,
+                        const struct steered *steered)
+{
+    const size_t n_slots = campaign->space.n_slots, n_decisions = campaign->space.n_decisions;
+    const unsigned long long n_steps = campaign->n_steps / n_decisions; /* of a decision */
+    for (size_t t = 0; t <= n_decisions; t++) {
+        mix_csv_put_text(out, campaign->name);
+        fputc(',', out);
+        mix_csv_put_text(out, steered->agent);
+        fprintf(out, ",%llu,%d,", (unsigned long long)steered->number, steered->base);
+        if (steered->agent[0] == '\0')
+            fprintf(out, "%d,%d", steered->stratum, steered->held_out);
+        else
+            fputc(',', out);
+        fprintf(out, ",%d,%zu,%llu", steered->diverged, t, t * n_steps);
+        put_numbers(out, t < n_decisions ? steered->mixture + t * n_slots : NULL, n_slots);
+        put_numbers(out, steered->feedback + t * n_slots, n_slots);
+        fputc('\n', out);
+    }
+}
+
+static void put_agent_head(FILE *out, const struct mix_agent_campaign *campaign)
+{
+    static const char *const columns[] = {"h", "feedback"};
+    fputs("campaign,agent,number,base,stratum,held_out,diverged,decision,step", out);
+    for (size_t c = 0; c < sizeof columns / sizeof columns[0]; c++)
+        for (size_t d = 0; d < campaign->space.n_slots; d++) {
+            char name[2 * MIX_NAME_MAX];
+            snprintf(name, sizeof name, "%s_%s", columns[c], campaign->slots[d]);
+            fputc(',', out);
+            mix_csv_put_text(out, name);
+        }
+    fputc('\n', out);
+}
+
+static void put_agent(FILE *out, const struct mix_agent_campaign *campaign)
+{
+    const size_t a = campaign->space.n_decisions * campaign->space.n_slots;
+    const size_t f = a + campaign->space.n_slots;
+    put_agent_head(out, campaign);
+    for (size_t i = 0; i < campaign->n_rows; i++) {
+        const struct mix_agent_row *row = &campaign->rows[i];
+        put_steered(out, campaign,
+                    &(struct steered){"", row->number, row->base, row->stratum, row->held_out,
+                                      row->diverged, campaign->mixture + i * a,
+                                      campaign->feedback + i * f});
+    }
+    for (size_t i = 0; i < campaign->n_runs; i++) {
+        const struct mix_agent_run *run = &campaign->runs[i];
+        put_steered(out, campaign,
+                    &(struct steered){run->agent, run->seed, run->base, 0, 0, run->diverged,
+                                      campaign->run_mixture + i * a,
+                                      campaign->run_feedback + i * f});
+    }
+}
+
+/* Slots differ from one to the next, so a table holds one. */
+static enum mix_status write_agent(struct mix_store *store, const struct request *request,
+                                   FILE *out, struct mix_error *err)
+{
+    struct mix_agent_campaign *campaign = NULL;
+    char name[MIX_NAME_MAX];
+    enum mix_status status = name_one(store, request, "agent", "campaigns of the agent", name, err);
+    if (status == MIX_OK)
+        status = mix_store_read_agent(store, name, &campaign, err);
+    if (status == MIX_OK)
+        put_agent(out, campaign);
+    mix_agent_campaign_destroy(campaign);
     return status;
 }
 
@@ -260,7 +363,7 @@ static const struct {
                              struct mix_error *err);
 } tables[] = {
     {"runs", write_runs},       {"fits", write_fits},     {"bootstrap", write_bootstrap},
-    {"optimum", write_optimum}, {"online", write_online},
+    {"optimum", write_optimum}, {"online", write_online}, {"agent", write_agent},
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
@@ -275,11 +378,11 @@ static enum mix_status find_table(const char *name, size_t *index, struct mix_er
         }
     }
     const char *nearest = cli_nearest(name, names, N_TABLES);
-    return mix_fail(
-        err, MIX_EUSAGE,
-        "there is no table \"%s\"; allowed are runs, fits, bootstrap, optimum and online%s%s%s.",
-        name, nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "",
-        nearest != NULL ? "?)" : "");
+    return mix_fail(err, MIX_EUSAGE,
+                    "there is no table \"%s\"; allowed are runs, fits, bootstrap, optimum, online "
+                    "and agent%s%s%s.",
+                    name, nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "",
+                    nearest != NULL ? "?)" : "");
 }
 
 static enum mix_status write_output(struct mix_store *store, const struct request *request,
@@ -301,7 +404,7 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
         {"output", 'o', "FILE", "the CSV to write (default: standard output)", CLI_TEXT,
          &request.output, 0, 0},
         {"fit", 0, "NAME", "only what belongs to this fit", CLI_TEXT, &request.fit, 0, 0},
-        {"name", 0, "NAME", "of online runs: these", CLI_TEXT, &request.fit, 0, 0},
+        {"name", 0, "NAME", "of online runs, or of the agent: these", CLI_TEXT, &request.fit, 0, 0},
         {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &request.force, 0, 0},
         {0},
     };
@@ -335,6 +438,9 @@ const struct cli_verb cli_verb_export = {
         "  bootstrap  fit,draw,objective and a column per parameter; one fit at a time\n"
         "  optimum    a row per domain: share, its interval, baseline, bounds\n"
         "  online     a row per training of the verb online; --name where there are several\n"
+        "  agent      a row per decision of each recorded trajectory and of each run that an "
+        "agent\n"
+        "             steered: mixture from there on, feedback; the last row is the end\n"
         "Numbers have 17 significant digits, so that nothing is lost; an empty cell is unknown.\n"
         "Units and directions of targets are not in a CSV: give them again by import --map.\n"
         "\n"

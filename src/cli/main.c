@@ -103,9 +103,14 @@ static bool reader_has_gone(void)
 static enum mix_status close_output(const char *verb, enum mix_status status, struct mix_error *err)
 {
     errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == MIX_OK)
-        status = mix_fail(err, MIX_EIO, "cannot write to standard output: %s.",
-                          errno != 0 ? strerror(errno) : "an earlier write failed");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && (status == MIX_OK || status == MIX_EIO)) {
+        const struct mix_error first = *err;
+        /* An earlier write has failed: the next one tells why. */
+        if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1)
+            errno = EIO;
+        status = mix_fail(err, MIX_EIO, "cannot write to standard output: %s%s%.500s",
+                          strerror(errno), first.text[0] != '\0' ? "; " : ".", first.text);
+    }
     if (status != MIX_OK && !(status == MIX_EIO && reader_has_gone()))
         print_error(verb, status, err);
     return status;

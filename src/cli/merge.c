@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "cli/domains_impl.h"
 #include "mixsweep/store.h"
 
 enum { INPUTS_MAX = 256 };
@@ -18,25 +18,41 @@ struct request {
     const char *output;
     bool force, json;
     struct mix_table *table;
-    char *job, *history; /* of the first file */
+    char *job; /* of the first file */
     uint64_t seed;
+    char *history; /* of all */
     size_t n_same;
 };
 
-static enum mix_status read_input(const char *path, struct mix_table **table, struct request *first,
-                                  struct mix_error *err)
+/* What was done to the domains of a file belongs to the history of all. */
+static enum mix_status join_history(struct request *request, const char *path, const char *history,
+                                    struct mix_error *err)
+{
+    char *joined = NULL;
+    const enum mix_status status = domains_history_join(
+        request->history != NULL ? request->history : "", history, path, &joined, err);
+    if (status == MIX_OK) {
+        free(request->history);
+        request->history = joined;
+    }
+    return status;
+}
+
+static enum mix_status read_input(struct request *request, const char *path,
+                                  struct mix_table **table, struct mix_error *err)
 {
     struct mix_store *store = NULL;
     enum mix_status status = mix_store_open(path, MIX_STORE_READ, false, &store, err);
     if (status == MIX_OK)
         status = mix_store_read_table(store, table, err);
-    if (status == MIX_OK && first != NULL) {
-        first->seed = mix_store_seed(store);
-        first->job = strdup(mix_store_job(store));
-        first->history = strdup(mix_store_history(store));
-        if (first->job == NULL || first->history == NULL)
+    if (status == MIX_OK && request->job == NULL) {
+        request->seed = mix_store_seed(store);
+        request->job = strdup(mix_store_job(store));
+        if (request->job == NULL)
             status = mix_fail(err, MIX_ENOMEM, "not enough memory for the job of %s.", path);
     }
+    if (status == MIX_OK)
+        status = join_history(request, path, mix_store_history(store), err);
     if (status == MIX_OK && mix_store_warning(store)[0] != '\0')
         fprintf(stderr, "warning: %s\n", mix_store_warning(store));
     mix_store_close(store);
@@ -66,14 +82,16 @@ static void note_priors(const struct mix_table *first, const struct mix_table *o
 
 static enum mix_status join(struct request *request, struct mix_error *err)
 {
-    enum mix_status status = read_input(request->input[0], &request->table, request, err);
+    enum mix_status status = read_input(request, request->input[0], &request->table, err);
     for (size_t i = 1; status == MIX_OK && i < request->n_inputs; i++) {
         struct mix_table *add = NULL;
         struct mix_error reason = {.text = ""};
         size_t n_same = 0;
-        status = read_input(request->input[i], &add, NULL, err);
-        if (status != MIX_OK)
+        status = read_input(request, request->input[i], &add, err);
+        if (status != MIX_OK) {
+            mix_table_destroy(add);
             return status;
+        }
         status = mix_table_merge(request->table, add, &n_same, &reason);
         if (status == MIX_OK)
             note_priors(request->table, add, request->input[i]);
@@ -87,21 +105,10 @@ static enum mix_status join(struct request *request, struct mix_error *err)
 
 static enum mix_status check_output(const struct request *request, struct mix_error *err)
 {
-    struct stat output, input;
     if (request->output == NULL)
         return mix_fail(err, MIX_EUSAGE, "where to? Give -o S.h5.");
-    const enum mix_status status = cli_refuse_folder(request->output, err);
-    if (status != MIX_OK || stat(request->output, &output) != 0)
-        return status;
-    for (size_t i = 0; i < request->n_inputs; i++)
-        if (stat(request->input[i], &input) == 0 && input.st_dev == output.st_dev &&
-            input.st_ino == output.st_ino)
-            return mix_fail(err, MIX_EEXIST, "%s is %s, which is read: give -o another name.",
-                            request->output, request->input[i]);
-    if (!request->force)
-        return mix_fail(err, MIX_EEXIST, "%s exists already; --force replaces it.",
-                        request->output);
-    return MIX_OK;
+    return cli_refuse_output(request->output, request->force, request->n_inputs, request->input,
+                             err);
 }
 
 static enum mix_status write_output(const struct request *request, struct mix_error *err)
@@ -193,7 +200,10 @@ const struct cli_verb cli_verb_merge = {
         "The files have the same domains and targets, in any order. A run that is in several of\n"
         "them counts once: where its losses differ, nothing is written and the run is named; a\n"
         "failed one gives way to a done one; what one file excludes is excluded. Job, priors and\n"
-        "weights are those of the first file. Fits, draws and optima are not taken over.\n\n"
+        "weights are those of the first file; what `mixsweep domains` changed in any of them is "
+        "kept\n"
+        "of all, and they may not contradict each other. Fits, draws and optima are not taken "
+        "over.\n\n"
         "  mixsweep merge cluster1.h5 cluster2.h5 -o all.h5\n",
     .run = run_merge,
 };

@@ -54,7 +54,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"mixtures", 0, "N", "candidate mixtures at each scale (64)", CLI_COUNT,
          &a->next.n_mixtures, 4, 512},
         {"seed", 0, "S", "seed of the candidates (1)", CLI_SEED, &a->next.seed, 0, 0},
-        {"output", 'o', "FILE", "write the runs as CSV: n_params, n_tokens, round and the shares",
+        {"output", 'o', "FILE", "write the runs as CSV, which design: {file: FILE} of a job makes",
          CLI_TEXT, &a->output, 0, 0},
         {"emit", 0, "DIR", "write a task file and a batch script for each run, as plan --emit does",
          CLI_TEXT, &a->folder, 0, 0},
@@ -162,6 +162,20 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
     return status;
 }
 
+/* Runs see the part of the supply that the job in the file gives them. */
+static enum mix_status match_epochs(struct asked *a, struct mix_store *store, struct mix_error *err)
+{
+    struct mix_job *job = NULL;
+    const char *text = mix_store_job(store);
+    if (isinf(a->next.max_epochs) || text[0] == '\0')
+        return MIX_OK;
+    const enum mix_status status = mix_job_parse(a->path, text, &job, err);
+    if (status == MIX_OK)
+        a->next.match_tokens = job->match_tokens;
+    mix_job_destroy(job);
+    return status;
+}
+
 /* ---- what is said */
 
 static void print_shares(char *text, size_t n_text, const struct mix_next *next, size_t run)
@@ -194,7 +208,8 @@ static void print_text(const struct asked *a, const struct session *s, const str
     print_head(a, s, &next->before, next->n_draws);
     if (next->n_runs > 0) {
         struct cli_table *table = cli_table_create(6);
-        static const char *const heads[] = {"run", "size", "tokens", "FLOP", "regret after", ""};
+        static const char *const heads[] = {"run",  "size",         "tokens",
+                                            "FLOP", "regret after", "mixture"};
         for (size_t h = 0; h < 6; h++)
             cli_table_cell(table, "%s", heads[h]);
         for (size_t i = 0; i < next->n_runs; i++) {
@@ -204,7 +219,7 @@ static void print_text(const struct asked *a, const struct session *s, const str
             cli_table_cell(table, "%s", cli_size(run->n_tokens, tokens));
             cli_table_cell(table, "%.3g", run->flops);
             cli_table_cell(table, "%.2g ± %.1g", run->regret.value, run->regret.se);
-            cli_table_cell(table, "%s", run->n_seen > 0 ? "another seed" : "new mixture");
+            cli_table_cell(table, "%s", run->n_seen > 0 ? "another seed" : "new");
         }
         cli_table_print(table, stdout, "  ");
         cli_table_destroy(table);
@@ -218,8 +233,8 @@ static void print_text(const struct asked *a, const struct session *s, const str
     if (next->n_runs == a->next.n_runs && next->flops < a->next.flops / 2)
         printf("%.0f%% of the budget is left: a larger --batch would use it\n",
                100 - 100 * next->flops / a->next.flops);
-    if (!next->pays)
-        printf("more proxy runs do not pay: %s\n", next->advice);
+    printf("more proxy runs %s%s: %s\n", next->is_sure ? "" : "probably ",
+           next->pays ? "pay" : "do not pay", next->advice);
     printf("%s", CAVEAT);
 }
 
@@ -244,14 +259,14 @@ static enum mix_status print_json(const struct asked *a, const struct session *s
                             run->n_tokens, "flops", run->flops, "n_seen", (json_int_t)run->n_seen,
                             "regret", json_estimate(run->regret), "mixture", mixture));
     }
-    json_t *root =
-        json_pack("{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:s, s:f, s:o}",
-                  "optimum", s->optimum->name, "fit", s->fit->name, "n_params",
-                  s->optimum->n_params, "n_tokens", s->optimum->n_tokens, "n_draws",
-                  (json_int_t)next->n_draws, "n_candidates", (json_int_t)next->n_candidates,
-                  "regret", json_estimate(next->before), "regret_after", json_estimate(next->after),
-                  "reduction", json_estimate(next->reduction), "flops", next->flops, "pays",
-                  next->pays, "advice", next->advice, "worth", next->worth, "runs", runs);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:b, s:f, s:s, s:f, s:o}",
+        "optimum", s->optimum->name, "fit", s->fit->name, "n_params", s->optimum->n_params,
+        "n_tokens", s->optimum->n_tokens, "n_draws", (json_int_t)next->n_draws, "n_candidates",
+        (json_int_t)next->n_candidates, "regret", json_estimate(next->before), "regret_after",
+        json_estimate(next->after), "reduction", json_estimate(next->reduction), "flops",
+        next->flops, "pays", next->pays, "sure", next->is_sure, "chance", next->chance, "advice",
+        next->advice, "worth", next->worth, "runs", runs);
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
@@ -301,6 +316,18 @@ static enum mix_status emit(const struct asked *a, struct session *s, const stru
     return status;
 }
 
+/* Which seed of its mixture and scale a proposed run is, the first being 1. */
+static size_t replicate_of(const struct mix_next *next, size_t run)
+{
+    const size_t k = next->n_domains;
+    const struct mix_next_run *is = &next->runs[run];
+    size_t n = is->n_seen + 1;
+    for (size_t i = 0; i < run; i++)
+        n += next->runs[i].n_params == is->n_params && next->runs[i].n_tokens == is->n_tokens &&
+             memcmp(next->mixture + i * k, next->mixture + run * k, k * sizeof(double)) == 0;
+    return n;
+}
+
 static enum mix_status write_csv(const struct asked *a, const struct session *s,
                                  const struct mix_next *next, struct mix_error *err)
 {
@@ -308,12 +335,12 @@ static enum mix_status write_csv(const struct asked *a, const struct session *s,
     enum mix_status status = cli_output_open(&output, a->output, a->force, 1, &a->path, err);
     if (status != MIX_OK)
         return status;
-    fprintf(output.file, "n_params,n_tokens,round");
+    fprintf(output.file, "n_params,n_tokens,round,replicate");
     for (size_t j = 0; j < next->n_domains; j++)
         fprintf(output.file, ",h_%s", next->domains[j]);
     for (size_t i = 0; i < next->n_runs; i++) {
-        fprintf(output.file, "\n%.17g,%.17g,%d", next->runs[i].n_params, next->runs[i].n_tokens,
-                next_round(s->table));
+        fprintf(output.file, "\n%.17g,%.17g,%d,%zu", next->runs[i].n_params, next->runs[i].n_tokens,
+                next_round(s->table), replicate_of(next, i));
         for (size_t j = 0; j < next->n_domains; j++)
             fprintf(output.file, ",%.17g", next->mixture[i * next->n_domains + j]);
     }
@@ -381,11 +408,14 @@ static enum mix_status propose(struct mix_ranks *ranks, const struct asked *a, s
     return mix_ranks_agree(ranks, status, err);
 }
 
-static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, struct session *s,
+static enum mix_status answer(struct mix_ranks *ranks, struct asked *a, struct session *s,
                               struct mix_error *err)
 {
     const bool is_first = mix_ranks_rank(ranks) == 0;
-    enum mix_status status = mix_ranks_agree(ranks, is_first ? read_file(a, s, err) : MIX_OK, err);
+    enum mix_status status = is_first ? read_file(a, s, err) : MIX_OK;
+    if (status == MIX_OK && is_first)
+        status = match_epochs(a, s->store, err);
+    status = mix_ranks_agree(ranks, status, err);
     if (status == MIX_OK)
         status = mix_share_table(ranks, &s->table, err);
     if (status == MIX_OK)

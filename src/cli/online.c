@@ -7,113 +7,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "mixsweep/online_campaign.h"
-#include "mixsweep/share.h"
+#include "campaign.h"
 #include "mixsweep/version.h"
 
 struct request {
-    const char *path, *format, *margin;
-    bool json, break_lock, replace;
-    double stop_before_s;
-    struct mix_store *store;
-    struct mix_online *online;
-    struct mix_job *job;
-    struct cli_progress progress;
+    const char *path, *format;
+    bool json;
+    struct cli_campaign of;
     size_t n_before;
     double started_s;
 };
 
 /* ---- the run */
 
-static enum mix_status commit(struct request *request, struct mix_error *err)
-{
-    enum mix_status status = mix_online_sort(request->online, err);
-    if (status == MIX_OK)
-        status = mix_store_set_job(request->store, request->job->text, request->job->seed);
-    if (status == MIX_OK)
-        status = mix_store_put_online(request->store, request->online, err);
-    return status == MIX_OK ? mix_store_commit(request->store, err) : status;
-}
-
-/* Before a stage: what is done is in the file, the bar begins anew. */
-static enum mix_status begin_stage(void *context, const char *stage, struct mix_error *err)
-{
-    struct cli_progress *progress = context;
-    struct request *request =
-        (struct request *)(void *)((char *)context - offsetof(struct request, progress));
-    cli_progress_clear(progress);
-    *progress = (struct cli_progress){.stage = stage, .unit = "runs", .store = request->store};
-    return commit(request, err);
-}
-
-/* The runs that are there, where they are of the same question. */
-static enum mix_status recall(struct request *request, struct mix_error *err)
-{
-    struct mix_online *old = NULL;
-    struct mix_error reason = {.text = ""};
-    const enum mix_status status =
-        mix_store_read_online(request->store, request->online->name, &old, &reason);
-    if (status == MIX_ENOTFOUND)
-        return MIX_OK;
-    if (status != MIX_OK)
-        return mix_fail(err, status, "%s", reason.text);
-    const struct mix_online_head ours = mix_online_head(request->online),
-                                 theirs = mix_online_head(old);
-    const bool same = ours.options.hi == theirs.options.hi &&
-                      ours.options.lo == theirs.options.lo && ours.groups.hi == theirs.groups.hi &&
-                      ours.groups.lo == theirs.groups.lo && ours.n_groups == theirs.n_groups;
-    if (same) {
-        mix_online_destroy(request->online);
-        request->online = old;
-        request->n_before = old->n_runs;
-        return MIX_OK;
-    }
-    const size_t n_runs = old->n_runs;
-    mix_online_destroy(old);
-    if (request->replace || n_runs == 0)
-        return MIX_OK;
-    return mix_fail(err, MIX_EEXIST,
-                    "%s has %zu online runs under the name %s that were made with another trainer, "
-                    "other domains or options; give another online.name, or --replace them",
-                    request->job->file, n_runs, request->online->name);
-}
-
 static enum mix_status open_file(struct request *request, struct mix_error *err)
 {
-    enum mix_status status = mix_campaign_plan(request->job, &request->online, err);
+    enum mix_status status = mix_campaign_plan(request->of.job, &request->of.online, err);
     if (status == MIX_OK)
-        status = mix_store_open(request->job->file, MIX_STORE_OPEN, request->break_lock,
-                                &request->store, err);
+        status = cli_campaign_open(&request->of, err);
     if (status == MIX_OK)
-        status = recall(request, err);
+        status = cli_campaign_recall_online(&request->of, "campaign", "online.name",
+                                            &request->n_before, err);
     return status;
 }
 
 static enum mix_status run_campaign(struct mix_ranks *ranks, struct request *request,
                                     struct mix_error *err)
 {
-    const bool is_root = mix_ranks_rank(ranks) == 0;
-    struct mix_campaign_options options = {
-        .progress = cli_progress, .progress_context = &request->progress, .stage = begin_stage};
-    char *log_dir = is_root ? strdup(mix_store_log_dir(request->store)) : NULL;
-    enum mix_status status = mix_share_isa(ranks, &options.isa, err);
+    struct mix_campaign_options options;
+    char *log_dir = NULL;
+    enum mix_status status = cli_campaign_options(ranks, &request->of, &options, &log_dir, err);
     if (status == MIX_OK)
-        status = mix_share_text(ranks, &log_dir, err);
-    options.log_dir = log_dir;
-    if (is_root && !isnan(request->stop_before_s))
-        options.stop_s = mix_stop_from_wall_time(request->stop_before_s);
-    if (status == MIX_OK)
-        status = mix_campaign_run(ranks, request->job, request->online, &options, err);
-    if (is_root) {
-        cli_progress_clear(&request->progress);
-        if (status == MIX_OK || status == MIX_EINTERRUPTED) {
-            struct mix_error reason = {.text = ""};
-            const enum mix_status stored = commit(request, &reason);
-            if (stored != MIX_OK)
-                status = mix_fail(err, stored, "%s", reason.text);
-        }
-    }
+        status = mix_campaign_run(ranks, request->of.job, request->of.online, &options, err);
+    if (mix_ranks_rank(ranks) == 0)
+        status = cli_campaign_keep(&request->of, status, err);
     free(log_dir);
     return mix_ranks_agree(ranks, status, err);
 }
@@ -139,7 +66,7 @@ static void print_trainer(FILE *out, const struct mix_job_online *online)
 
 static void print_opening(const struct mix_ranks *ranks, const struct request *request, FILE *out)
 {
-    const struct mix_job *job = request->job;
+    const struct mix_job *job = request->of.job;
     const struct mix_job_online *online = &job->online;
     const int n_ranks = mix_ranks_count(ranks), n_nodes = mix_ranks_nodes(ranks);
     fprintf(out, "mixsweep %s · job %s · %d rank%s on %d node%s · file %s\n", MIX_VERSION,
@@ -298,16 +225,16 @@ static void print_result(const struct request *request, const struct mix_online_
 {
     char duration[16];
     size_t n_diverged = 0;
-    for (size_t i = 0; i < request->online->n_runs; i++)
-        n_diverged += request->online->runs[i].diverged != 0;
+    for (size_t i = 0; i < request->of.online->n_runs; i++)
+        n_diverged += request->of.online->runs[i].diverged != 0;
     printf("online     %zu runs, %zu of them from before, %zu diverged    %s\n\n",
-           request->online->n_runs, request->n_before, n_diverged,
+           request->of.online->n_runs, request->n_before, n_diverged,
            cli_duration(cli_now_s() - request->started_s, duration));
-    print_by_setting(stdout, request->job, summary);
-    print_totals(stdout, request->job->online.trainer == MIX_ONLINE_SIMULATE, summary);
+    print_by_setting(stdout, request->of.job, summary);
+    print_totals(stdout, request->of.job->online.trainer == MIX_ONLINE_SIMULATE, summary);
     if (summary->has_laws)
         print_laws(stdout, summary);
-    printf("\nnext: mixsweep export %s online -o online.csv\n", request->job->file);
+    printf("\nnext: mixsweep export %s online -o online.csv\n", request->of.job->file);
 }
 
 static json_t *json_metrics(const struct mix_online_score *score)
@@ -399,16 +326,16 @@ static json_t *json_pairs(const struct mix_online_summary *summary)
 static enum mix_status print_json(const struct request *request,
                                   const struct mix_online_summary *summary, struct mix_error *err)
 {
-    const struct mix_job *job = request->job;
+    const struct mix_job *job = request->of.job;
     json_t *methods = json_array();
     for (size_t e = 0; e < summary->n_entries; e++)
         json_array_append_new(methods, json_entry(job, summary, e));
     json_t *root = json_pack(
         "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "job", job->name,
-        "file", job->file, "name", job->online.name, "trainer", request->online->trainer, "n_steps",
-        (json_int_t)job->online.n_steps, "n_seeds", (json_int_t)job->online.n_seeds, "n_runs",
-        (json_int_t)request->online->n_runs, "resumed", (json_int_t)request->n_before, "wall_s",
-        cli_json_number(cli_now_s() - request->started_s), "settings", json_settings(job),
+        "file", job->file, "name", job->online.name, "trainer", request->of.online->trainer,
+        "n_steps", (json_int_t)job->online.n_steps, "n_seeds", (json_int_t)job->online.n_seeds,
+        "n_runs", (json_int_t)request->of.online->n_runs, "resumed", (json_int_t)request->n_before,
+        "wall_s", cli_json_number(cli_now_s() - request->started_s), "settings", json_settings(job),
         "methods", methods, "restricted_pairs", json_pairs(summary), "loglinear_r2",
         json_figure(&summary->total_laws[0].law_r2));
     const bool failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
@@ -420,7 +347,8 @@ static enum mix_status print_json(const struct request *request,
 static enum mix_status print_end(const struct request *request, struct mix_error *err)
 {
     struct mix_online_summary *summary = NULL;
-    enum mix_status status = mix_online_summarise(request->job, request->online, &summary, err);
+    enum mix_status status =
+        mix_online_summarise(request->of.job, request->of.online, &summary, err);
     if (status == MIX_OK && request->json)
         status = print_json(request, summary, err);
     else if (status == MIX_OK)
@@ -434,7 +362,7 @@ static enum mix_status print_end(const struct request *request, struct mix_error
 static enum mix_status run(struct mix_ranks *ranks, struct request *request, struct mix_error *err)
 {
     const bool is_root = mix_ranks_rank(ranks) == 0;
-    enum mix_status status = cli_read_job(ranks, request->path, "online", &request->job, err);
+    enum mix_status status = cli_read_job(ranks, request->path, "online", &request->of.job, err);
     if (status != MIX_OK)
         return status;
     if (is_root)
@@ -468,17 +396,17 @@ static void print_methods(void)
 static enum mix_status verb_online(struct mix_ranks *ranks, int argc, char **argv,
                                    struct mix_error *err)
 {
-    struct request request = {.stop_before_s = 60, .started_s = cli_now_s()};
+    struct request request = {.of.stop_before_s = 60, .started_s = cli_now_s()};
     const struct cli_option options[] = {
         {"stop-before", 0, "TIME",
          "stop so long before the end of Slurm's wall time: 300s, 5m, none (default 60s)", CLI_TEXT,
-         &request.margin, 0, 0},
+         &request.of.margin, 0, 0},
         {"replace", 0, NULL, "drop runs of that name that were made with other options", CLI_FLAG,
-         &request.replace, 0, 0},
+         &request.of.replace, 0, 0},
         {"format", 0, "FORMAT", "of the result on stdout: text or json (default text)", CLI_TEXT,
          &request.format, 0, 0},
         {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
-         &request.break_lock, 0, 0},
+         &request.of.break_lock, 0, 0},
         {0}};
     bool help = false;
     enum mix_status status =
@@ -489,12 +417,10 @@ static enum mix_status verb_online(struct mix_ranks *ranks, int argc, char **arg
         return status;
     status = cli_parse_format(request.format, &request.json, err);
     if (status == MIX_OK)
-        status = cli_parse_margin(request.margin, &request.stop_before_s, err);
+        status = cli_parse_margin(request.of.margin, &request.of.stop_before_s, err);
     if (status == MIX_OK)
         status = run(ranks, &request, err);
-    mix_store_close(request.store);
-    mix_online_destroy(request.online);
-    mix_job_destroy(request.job);
+    cli_campaign_close(&request.of);
     return status;
 }
 

@@ -36,7 +36,9 @@ struct session {
     struct mix_table *table;
     struct mix_fit *fit;
     struct mix_draws *draws;
-    double *numbers; /* (M + 4K): weight, lower, upper, baseline, supply */
+    size_t n_others;
+    struct mix_fit **others; /* all fits of the file; rank 0 */
+    double *numbers;         /* (M + 4K): weight, lower, upper, baseline, supply */
     size_t n_numbers;
     double *weight, *lower, *upper, *baseline, *supply;
 };
@@ -362,7 +364,9 @@ static struct mix_optimum_options make_options(const struct asked *a, const stru
                                         .distance = a->distance,
                                         .radius = a->radius,
                                         .lattice = a->lattice,
-                                        .path = a->show_path};
+                                        .path = a->show_path,
+                                        .n_others = s->n_others,
+                                        .others = (const struct mix_fit *const *)s->others};
 }
 
 /* An answer of this name to another question is not overwritten unasked. */
@@ -442,6 +446,8 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
         status = mix_store_read_table(s->store, &s->table, err);
     if (status == MIX_OK)
         status = cli_read_fit(s->store, a->fit, &s->fit, &s->draws, err);
+    if (status == MIX_OK)
+        status = cli_read_fits(s->store, &s->n_others, &s->others, err);
     return status;
 }
 
@@ -486,8 +492,9 @@ static enum mix_status share(struct mix_ranks *ranks, const struct asked *a, str
 static enum mix_status find_budget(const struct session *s, const struct mix_optimum *optimum,
                                    struct mix_error_budget *out, struct mix_error *err)
 {
-    return cli_budget(s->store, s->fit, s->draws, optimum->weight, optimum->mixture,
-                      optimum->n_params, optimum->n_tokens, out, err);
+    return mix_error_budget_compute(
+        s->table, s->fit, s->draws, s->n_others, (const struct mix_fit *const *)s->others,
+        optimum->weight, optimum->mixture, optimum->n_params, optimum->n_tokens, out, err);
 }
 
 static enum mix_status print(const struct asked *a, const struct session *s,
@@ -612,6 +619,7 @@ static enum mix_status run_optimum(struct mix_ranks *ranks, int argc, char **arg
     mix_table_destroy(session.table);
     mix_fit_destroy(session.fit);
     mix_draws_destroy(session.draws);
+    cli_destroy_fits(session.n_others, session.others);
     free(session.numbers);
     return status;
 }

@@ -99,10 +99,10 @@ static void print_figure(FILE *out, const char *name, struct mix_interval resamp
     fprintf(out, "  %s  %.4f predicted\n", name, resampling.value);
     if (isfinite(resampling.lo))
         fprintf(out, "%*s%s  resampling only\n", indent, "", loss_range(resampling, text));
-    if (isfinite(wide.lo))
+    if (isfinite(wide.lo) && (wide.lo != resampling.lo || wide.hi != resampling.hi))
         fprintf(out, "%*s%s  %s\n", indent, "", loss_range(wide, text),
-                isfinite(resampling.lo) ? "with held-out-scale error"
-                                        : "held-out-scale error only");
+                isfinite(resampling.lo) ? "with all known errors"
+                                        : "known errors, but no bootstrap");
 }
 
 void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
@@ -311,7 +311,8 @@ void cli_print_warnings(FILE *out, const char *warnings)
 {
     for (const char *line = warnings; *line != '\0';) {
         const size_t length = strcspn(line, "\n");
-        fprintf(out, "  warning: %.*s\n", (int)length, line);
+        const bool is_named = strncmp(line, "caution: ", 9) == 0;
+        fprintf(out, "  %s%.*s\n", is_named ? "" : "warning: ", (int)length, line);
         line += length + (line[length] == '\n');
     }
 }

@@ -37,8 +37,11 @@ static enum mix_status refuse_inputs(const char *path, const struct stat *found,
     struct stat input;
     for (size_t i = 0; i < n_inputs; i++)
         if (stat(inputs[i], &input) == 0 && S_ISREG(input.st_mode) && same_file(found, &input))
-            return mix_fail(err, MIX_EEXIST, "%s is %s, which is read: give -o another name.", path,
-                            inputs[i]);
+            return strcmp(path, inputs[i]) == 0
+                       ? mix_fail(err, MIX_EEXIST,
+                                  "%s is the file that is read: give -o another name.", path)
+                       : mix_fail(err, MIX_EEXIST, "%s is %s, which is read: give -o another name.",
+                                  path, inputs[i]);
     return MIX_OK;
 }
 

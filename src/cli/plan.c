@@ -124,9 +124,14 @@ static void print_cost(const struct plan_summary *s)
         printf("%.*f GPU-hours at %.2g FLOP/s\n", s->gpu_hours < 10 ? 2 : 0, s->gpu_hours,
                s->options.flops_rate);
     if (!isnan(s->wall_s))
-        printf("%s of wall time as declared, %s with %zu run%s at once\n",
-               cli_duration(s->wall_s, a), cli_duration(s->makespan_s, b), s->slots,
-               plural(s->slots));
+        printf("%s of wall time as declared", cli_duration(s->wall_s, a));
+    if (!isnan(s->makespan_s))
+        printf(", %s on %zu node%s", cli_duration(s->makespan_s, b), s->n_nodes,
+               plural(s->n_nodes));
+    if (!isnan(s->makespan_s) && s->slots > 0)
+        printf(", %zu run%s at once", s->slots, plural(s->slots));
+    if (!isnan(s->wall_s))
+        printf("\n");
     if (strcmp(job->evaluator, "command") == 0)
         printf("folders of %s in %s", kept[job->command.keep], job->command.run_dir);
     if (s->n_inodes > 0)
@@ -203,14 +208,14 @@ static enum mix_status print_json(const struct plan_summary *s, struct mix_error
         json_array_append_new(scales, json_scale(s, i));
     for (size_t k = 0; k < job->n_domains; k++)
         json_array_append_new(domains, json_domain(s, k));
-    json_t *root =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:I, s:f, s:o, s:o, s:o, s:o}",
-                  "job", job->name, "file", job->file, "evaluator", job->evaluator, "n_mixtures",
-                  (json_int_t)job->n_mixtures, "n_runs", (json_int_t)mix_plan_n_runs(s->plan),
-                  "flops", s->flops, "gpu_hours", cli_json_number(s->gpu_hours), "wall_s",
-                  cli_json_number(s->wall_s), "makespan_s", cli_json_number(s->makespan_s), "slots",
-                  (json_int_t)s->slots, "inodes", s->n_inodes, "scales", scales, "domains", domains,
-                  "coverage", json_coverage(s), "warnings", warnings);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "job",
+        job->name, "file", job->file, "evaluator", job->evaluator, "n_mixtures",
+        (json_int_t)job->n_mixtures, "n_runs", (json_int_t)mix_plan_n_runs(s->plan), "flops",
+        s->flops, "gpu_hours", cli_json_number(s->gpu_hours), "wall_s", cli_json_number(s->wall_s),
+        "makespan_s", cli_json_number(s->makespan_s), "slots", (json_int_t)s->slots, "nodes",
+        (json_int_t)s->n_nodes, "inodes", s->n_inodes, "scales", scales, "domains", domains,
+        "coverage", json_coverage(s), "warnings", warnings);
     const bool failed = !root || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
     putchar('\n');
     json_decref(root);
@@ -238,7 +243,14 @@ static enum mix_status run_plan(struct mix_ranks *ranks, int argc, char **argv,
          .kind = CLI_COUNT,
          .target = &plan.slots,
          .min = 1,
-         .max = 1e6},
+         .max = 65536},
+        {.name = "nodes",
+         .value = "N",
+         .help = "nodes, for the time it takes (default those of the largest run)",
+         .kind = CLI_COUNT,
+         .target = &plan.n_nodes,
+         .min = 1,
+         .max = 10000},
         {.name = "emit",
          .value = "DIR",
          .help = "write a task file and a batch script for each run that the file lacks",

@@ -11,6 +11,7 @@ enum { PLAN_WARNINGS_MAX = 24 };
 struct plan_options {
     double flops_rate; /* FLOP/s of a GPU; NaN = 4e14, or not asked for where runs train here */
     size_t slots;      /* runs at once; 0 = those of sweep.command, else 1 */
+    size_t n_nodes;    /* 0 = those of the run that takes most */
 };
 
 /** The numbers that text and JSON both show. K domains, S scales. */
@@ -31,9 +32,9 @@ struct plan_summary {
     size_t rank, n_free; /* parameters of the law that the runs tell apart, of how many; n_free 0 =
                             no section fit */
     double flops, gpu_hours; /* NaN = not asked for */
-    size_t slots;
+    size_t slots, n_nodes;   /* slots 0 = what fits on the nodes */
     double wall_s; /* of all runs one after the other, as declared; NaN = not declared for all */
-    double makespan_s; /* on the slots */
+    double makespan_s; /* on the slots and nodes; NaN also where a run does not fit */
     double n_inodes;   /* of run folders when all is done without a failure; 0 = none */
     size_t n_warnings;
     char warnings[PLAN_WARNINGS_MAX][MIX_TEXT_MAX];

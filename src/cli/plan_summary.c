@@ -124,50 +124,30 @@ static void measure_epochs(struct plan_summary *s)
     }
 }
 
-/* Let the root of a heap of times, the earliest on top, sink to its place. */
-static void sink(double *heap, size_t n)
-{
-    size_t at = 0;
-    for (;;) {
-        size_t least = at;
-        for (size_t child = 2 * at + 1; child < n && child <= 2 * at + 2; child++)
-            if (heap[child] < heap[least])
-                least = child;
-        if (least == at)
-            return;
-        const double time = heap[at];
-        heap[at] = heap[least];
-        heap[least] = time;
-        at = least;
-    }
-}
-
-/* Runs start in the order of the plan, each on the slot that is free first. */
+/* What fits nowhere is a warning: the cluster may be another. */
 static enum mix_status measure_time(struct plan_summary *s, struct mix_error *err)
 {
-    const size_t n = mix_plan_n_runs(s->plan);
-    s->wall_s = s->makespan_s = 0;
-    for (size_t c = 0; c < s->job->n_scales; c++)
-        s->wall_s +=
-            s->job->scales[c].resources.wall_s * (double)mix_job_n_runs(s->job, &s->job->scales[c]);
-    const bool is_command = strcmp(s->job->evaluator, "command") == 0;
-    const size_t said = is_command ? (size_t)s->job->command.slots : 1;
-    s->slots = s->options.slots > 0 ? s->options.slots : said > 0 ? said : 1;
-    s->makespan_s = s->wall_s;
-    if (isnan(s->wall_s) || s->slots == 1)
-        return MIX_OK;
-    double *heap = calloc(s->slots, sizeof *heap);
-    if (!heap)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu slots.", s->slots);
-    s->makespan_s = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct mix_planned planned;
-        mix_plan_run(s->plan, i, &planned);
-        heap[0] += s->job->scales[planned.scale].resources.wall_s;
-        s->makespan_s = fmax(s->makespan_s, heap[0]);
-        sink(heap, s->slots);
+    const struct mix_job *job = s->job;
+    const bool is_command = strcmp(job->evaluator, "command") == 0;
+    s->wall_s = 0;
+    s->makespan_s = NAN;
+    s->n_nodes = s->options.n_nodes > 0 ? s->options.n_nodes : 1;
+    s->slots = s->options.slots > 0 ? s->options.slots
+               : is_command         ? (size_t)mix_sweep_slots(job)
+                                    : 1;
+    for (size_t c = 0; c < job->n_scales; c++) {
+        const struct mix_job_resources *is = &job->scales[c].resources;
+        s->wall_s += is->wall_s * (double)mix_job_n_runs(job, &job->scales[c]);
+        if (s->options.n_nodes == 0 && (size_t)is->n_nodes > s->n_nodes)
+            s->n_nodes = (size_t)is->n_nodes;
     }
-    free(heap);
+    if (isnan(s->wall_s))
+        return MIX_OK;
+    const enum mix_status status =
+        mix_sweep_makespan(job, s->plan, (int)s->n_nodes, (int)s->slots, &s->makespan_s, err);
+    if (status != MIX_EINVAL)
+        return status;
+    warn(s, "%s", err->text);
     return MIX_OK;
 }
 
@@ -327,6 +307,23 @@ static enum mix_status measure_rank(struct plan_summary *s, struct mix_error *er
     return status;
 }
 
+/* Whether losses can be simulated: that a parameter lacks is told before the runs begin. */
+static enum mix_status check_simulation(const struct mix_job *job, struct mix_error *err)
+{
+    struct mix_model *model = NULL;
+    if (strcmp(job->evaluator, "simulate") != 0)
+        return MIX_OK;
+    enum mix_status status = mix_job_model(job, job->simulate.law, 0, &model, err);
+    if (status != MIX_OK)
+        return status;
+    double *params = calloc(mix_model_n_params(model), sizeof *params);
+    status = params != NULL ? mix_simulate_truth(job, model, params, err)
+                            : mix_fail(err, MIX_ENOMEM, "out of memory for the simulated law.");
+    free(params);
+    mix_model_destroy(model);
+    return status;
+}
+
 /* ---- warnings */
 
 /* Sizes of the sweep, distinct ones. */
@@ -457,6 +454,8 @@ enum mix_status plan_summarise(const char *path, const struct plan_options *opti
     measure_epochs(s);
     measure_cost(s);
     status = measure_time(s, err);
+    if (status == MIX_OK)
+        status = check_simulation(s->job, err);
     if (status == MIX_OK)
         status = measure_rank(s, err);
     warn_of_sizes(s);

@@ -336,7 +336,7 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
     printf("predict    fit %s (%s) at %s parameters, %s tokens\n\n", fit->name, fit->spec.law,
            cli_size(a->n_params, size), cli_size(a->n_tokens, tokens));
     cli_print_loss(stdout, fit->spec.n_targets, fit->target_weight, f->objective,
-                   f->objective_wide);
+                   mix_error_budget_widen(budget, f->objective, a->level));
     printf("\n");
     cli_table_cell(lines, "target");
     cli_table_cell(lines, "loss");
@@ -374,8 +374,9 @@ static json_t *json_forecast(const struct asked *a, const struct mix_fit *fit,
         cli_json_number(a->n_tokens), "mixture",
         cli_json_by_name(fit->spec.n_domains, (const char(*)[MIX_NAME_MAX])fit->domains, mixture),
         "level", cli_json_number(a->level), "draws", (json_int_t)f->n_draws, "objective",
-        cli_json_interval(f->objective), "objective_wide", cli_json_interval(f->objective_wide),
-        "loss", loss, "error", cli_json_budget(budget), "extrapolation", "n_params",
+        cli_json_interval(f->objective), "objective_wide",
+        cli_json_interval(mix_error_budget_widen(budget, f->objective, a->level)), "loss", loss,
+        "error", cli_json_budget(budget), "extrapolation", "n_params",
         cli_json_number(a->n_params / fit->max_n_params), "n_tokens",
         cli_json_number(a->n_tokens / fit->max_n_tokens));
 }

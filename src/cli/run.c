@@ -141,7 +141,7 @@ static enum mix_status open_job(struct mix_ranks *ranks, const struct cli_verb *
          .target = &margin},
         {.name = "shard",
          .value = "I/N",
-         .help = "evaluate part I of N of the runs only, and stop after the sweep",
+         .help = "evaluate part I of N of the runs only, into FILE.I-of-N.h5, and stop there",
          .kind = CLI_TEXT,
          .target = &shard},
         {.name = "retry-failed",
@@ -381,13 +381,32 @@ static void print_next(const struct mix_pipeline *pipeline)
                short_number(10 * pipeline->optimum->n_tokens, n_tokens));
 }
 
+/* "job.2-of-4.h5" goes with its likes into "job.h5". */
+static void print_merge(const struct mix_pipeline *pipeline)
+{
+    const char *file = pipeline->job->file;
+    const size_t n = pipeline->options.n_shards;
+    char shard[MIX_NAME_MAX];
+    snprintf(shard, sizeof shard, ".%zu-of-%zu", pipeline->options.shard + 1, n);
+    const char *at = strstr(file, shard);
+    if (!at)
+        return;
+    const int n_stem = (int)(at - file);
+    const char *ending = at + strlen(shard);
+    printf("\nnext, once all shards are done: mixsweep merge %.*s.*-of-%zu%s -o %.*s%s\n", n_stem,
+           file, n, ending, n_stem, file, ending);
+}
+
 static enum mix_status print_end(const struct show *show, struct mix_error *err)
 {
     if (!is_root(show))
         return MIX_OK;
     if (show->json)
         return print_json(show, err);
-    print_next(show->pipeline);
+    if (show->sweep.n_shards > 0)
+        print_merge(show->pipeline);
+    else
+        print_next(show->pipeline);
     return MIX_OK;
 }
 

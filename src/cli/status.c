@@ -273,9 +273,11 @@ static void print_failures(const struct overview *o)
     for (size_t i = 0; i < o->n_failures && i < SHOWN; i++) {
         const struct mix_run *run = &o->table->runs[o->failures[i]];
         char *said = status_stderr(o->table, o->failures[i], LINES);
-        printf("  %s: %s (attempt %d%s%s)\n", run->run,
-               run->reason[0] != '\0' ? run->reason : "no reason given", run->attempts,
-               run->host[0] != '\0' ? " on " : "", run->host);
+        char *reason = status_reason(o->table, o->failures[i]);
+        const char *why = reason != NULL && reason[0] != '\0' ? reason : "no reason given";
+        printf("  %s: %.*s (attempt %d%s%s)\n", run->run, (int)strcspn(why, "\n"), why,
+               run->attempts, run->host[0] != '\0' ? " on " : "", run->host);
+        free(reason);
         if (said != NULL)
             print_said(said);
         free(said);

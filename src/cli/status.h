@@ -71,6 +71,9 @@ void status_clear_work(struct overview *o);
 struct row_counts status_count_rows(const struct mix_table *table);
 /** The sizes in ascending order; NULL when memory is out. */
 struct size_group *status_group_sizes(const struct mix_table *table, size_t *n_groups);
+/** Why a run has failed, whole where the row has a part of it; free with free(), NULL when memory
+ * is out. */
+char *status_reason(const struct mix_table *table, size_t row);
 /** The last lines that a failed run wrote to stderr, NULL where they are not known; the caller
  * frees it. `n_lines` 0 = all that are kept. */
 char *status_stderr(const struct mix_table *table, size_t row, int n_lines);

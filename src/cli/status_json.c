@@ -161,12 +161,15 @@ static json_t *json_failures(const struct overview *o)
         const struct mix_run *run = &o->table->runs[o->failures[i]];
         char key[33];
         char *said = status_stderr(o->table, o->failures[i], 0);
+        char *reason = status_reason(o->table, o->failures[i]);
         snprintf(key, sizeof key, "%016llx%016llx", (unsigned long long)run->key.hi,
                  (unsigned long long)run->key.lo);
         json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s?}", "run",
                                               run->run, "key", key, "attempts", (int)run->attempts,
                                               "exit_code", (int)run->exit_code, "reason",
-                                              run->reason, "host", run->host, "stderr", said));
+                                              reason != NULL ? reason : run->reason, "host",
+                                              run->host, "stderr", said));
+        free(reason);
         free(said);
     }
     return list;

@@ -241,6 +241,18 @@ static const char *last_lines(const char *text, int n_lines)
     return at;
 }
 
+char *status_reason(const struct mix_table *table, size_t row)
+{
+    const char *kept = table->runs[row].reason;
+    json_t *metadata =
+        table->metadata[row] != NULL ? json_loads(table->metadata[row], 0, NULL) : NULL;
+    const char *whole = json_string_value(json_object_get(metadata, "reason"));
+    /* An exclusion has a reason of its own. */
+    char *reason = strdup(whole != NULL && strncmp(whole, kept, strlen(kept)) == 0 ? whole : kept);
+    json_decref(metadata);
+    return reason;
+}
+
 char *status_stderr(const struct mix_table *table, size_t row, int n_lines)
 {
     json_t *metadata =

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,6 +37,22 @@ static double clock_s(void)
     struct timespec now = {0};
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* A lock belongs to the open file, which the child inherits; file systems without locks say so by
+ * another error. */
+static bool is_claimed(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+bool mix_child_claimed(const char *path)
+{
+    const int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+    const bool claimed = fd >= 0 && is_claimed(fd);
+    if (fd >= 0)
+        close(fd);
+    return claimed;
 }
 
 /* ---- what is opened for a child. posix_spawn tells only an errno: all that may fail is done
@@ -129,7 +146,11 @@ static enum mix_status open_streams(const struct mix_child_spec *spec, struct op
         opened->stream[2] = fcntl(2, F_DUPFD_CLOEXEC, N_STREAMS); /* without one: /dev/null */
     if (status != MIX_OK || opened->stream[2] >= 0)
         return status;
-    return open_stream(spec->own_stderr ? NULL : spec->stderr_path, 2, opened, err);
+    status = open_stream(spec->own_stderr ? NULL : spec->stderr_path, 2, opened, err);
+    if (status == MIX_OK && spec->claims_stderr && is_claimed(opened->stream[2]))
+        return mix_fail(err, MIX_ELOCKED, "%s is in use by a command that was started earlier.",
+                        spec->stderr_path);
+    return status;
 }
 
 /* ---- the program */

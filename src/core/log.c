@@ -289,6 +289,7 @@ static void remove_drafts(const char *dir)
 struct log_file {
     char *path;
     size_t n_bytes; /* when it was found */
+    uint64_t start; /* bytes of the files before it */
 };
 
 struct mix_logs {
@@ -334,7 +335,9 @@ static enum mix_status add_file(struct mix_logs *logs, const char *name, struct 
         free(path);
         return MIX_OK;
     }
-    logs->file[logs->n++] = (struct log_file){path, (size_t)info.st_size};
+    const struct log_file *last = logs->n > 0 ? &logs->file[logs->n - 1] : NULL;
+    const uint64_t start = last != NULL ? last->start + last->n_bytes : 0;
+    logs->file[logs->n++] = (struct log_file){path, (size_t)info.st_size, start};
     return MIX_OK;
 }
 
@@ -375,6 +378,8 @@ struct window {
     size_t capacity;
     size_t begin, end; /* bytes not yet used */
     size_t left;       /* of the file, not yet read */
+    uint64_t read;     /* of all files, up to the window's end */
+    uint64_t *at;      /* where the caller wants to know a record's place; may be NULL */
     struct crc_table crc;
 };
 
@@ -399,6 +404,7 @@ static enum mix_status fill(struct window *w, size_t n, struct mix_error *err)
         if (got > 0) {
             w->end += (size_t)got;
             w->left -= (size_t)got;
+            w->read += (size_t)got;
         } else if (got == 0) {
             w->left = 0; /* a torn record was taken out meanwhile */
         } else if (errno != EINTR) {
@@ -481,6 +487,8 @@ static enum mix_status scan(struct window *w, mix_log_fn fn, void *context, size
         damaged = false;
         const uint8_t *b = w->bytes + w->begin, *head = b + HEADER_BYTES;
         const size_t n_head = get_u32(b + 8), n_body = get_u32(b + 12);
+        if (w->at != NULL)
+            *w->at = w->read - (w->end - w->begin);
         w->begin += length;
         status = fn(context, (enum mix_log_kind)get_u32(b + 4), head, n_head, head + n_head, n_body,
                     err);
@@ -497,6 +505,7 @@ static enum mix_status read_one(const struct log_file *file, struct window *w, m
     w->path = file->path;
     w->begin = w->end = 0;
     w->left = file->n_bytes;
+    w->read = file->start;
     w->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (w->fd < 0)
         return errno == ENOENT ? MIX_OK
@@ -517,8 +526,8 @@ static size_t block_bytes(const struct mix_logs *logs)
     return longest < BLOCK_BYTES ? longest : BLOCK_BYTES;
 }
 
-enum mix_status mix_logs_read(const struct mix_logs *logs, mix_log_fn fn, void *context,
-                              size_t *n_bad, struct mix_error *err)
+static enum mix_status read_all(const struct mix_logs *logs, mix_log_fn fn, void *context,
+                                uint64_t *at, size_t *n_bad, struct mix_error *err)
 {
     size_t bad = 0;
     if (n_bad != NULL)
@@ -535,6 +544,7 @@ enum mix_status mix_logs_read(const struct mix_logs *logs, mix_log_fn fn, void *
         return no_memory(logs->dir, err);
     }
     make_crc_table(&w->crc);
+    w->at = at;
     enum mix_status status = MIX_OK;
     for (size_t i = 0; i < logs->n && status == MIX_OK; i++)
         status = read_one(&logs->file[i], w, fn, context, &bad, err);
@@ -543,6 +553,127 @@ enum mix_status mix_logs_read(const struct mix_logs *logs, mix_log_fn fn, void *
     if (status == MIX_OK && n_bad != NULL)
         *n_bad = bad;
     return status;
+}
+
+enum mix_status mix_logs_read(const struct mix_logs *logs, mix_log_fn fn, void *context,
+                              size_t *n_bad, struct mix_error *err)
+{
+    return read_all(logs, fn, context, NULL, n_bad, err);
+}
+
+enum mix_status mix_logs_survey(const struct mix_logs *logs, mix_log_fn fn, void *context,
+                                uint64_t *at, struct mix_error *err)
+{
+    return read_all(logs, fn, context, at, NULL, err);
+}
+
+/* ---- single records */
+
+enum { READER_FILES = 64, READER_BYTES = 1024 };
+
+struct mix_log_reader {
+    const struct mix_logs *logs;
+    int fd[READER_FILES];      /* of file i at i modulo their number; -1 = none */
+    size_t file[READER_FILES]; /* whose it is */
+    uint8_t *bytes;
+    size_t capacity;
+    struct crc_table crc;
+};
+
+enum mix_status mix_log_reader_open(const struct mix_logs *logs, struct mix_log_reader **out,
+                                    struct mix_error *err)
+{
+    struct mix_log_reader *reader = calloc(1, sizeof *reader);
+    if (reader != NULL)
+        reader->bytes = malloc(READER_BYTES);
+    if (reader == NULL || reader->bytes == NULL) {
+        free(reader);
+        return mix_fail(err, MIX_ENOMEM, "no memory for the logs");
+    }
+    reader->logs = logs;
+    reader->capacity = READER_BYTES;
+    for (int i = 0; i < READER_FILES; i++)
+        reader->fd[i] = -1;
+    make_crc_table(&reader->crc);
+    *out = reader;
+    return MIX_OK;
+}
+
+void mix_log_reader_close(struct mix_log_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    for (int i = 0; i < READER_FILES; i++)
+        if (reader->fd[i] >= 0)
+            close(reader->fd[i]);
+    free(reader->bytes);
+    free(reader);
+}
+
+/* The file that has byte `at` of all files, open; the offset in it. -1 where it cannot be opened.
+ */
+static int file_at(struct mix_log_reader *reader, uint64_t at, size_t *file, off_t *offset)
+{
+    const struct mix_logs *logs = reader->logs;
+    size_t low = 0, high = logs->n;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        *(logs->file[middle].start <= at ? &low : &high) = middle;
+    }
+    *file = low;
+    *offset = (off_t)(at - logs->file[low].start);
+    int *fd = &reader->fd[low % READER_FILES];
+    if (*fd >= 0 && reader->file[low % READER_FILES] == low)
+        return *fd;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = open(logs->file[low].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    reader->file[low % READER_FILES] = low;
+    return *fd;
+}
+
+/* Read up to n bytes into the reader; the number of those that were there. */
+static size_t read_at(struct mix_log_reader *reader, int fd, off_t offset, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        const ssize_t got = pread(fd, reader->bytes + done, n - done, offset + (off_t)done);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            break;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return done;
+}
+
+enum mix_status mix_log_reader_read(struct mix_log_reader *reader, uint64_t at, const void **body,
+                                    size_t *n_body, struct mix_error *err)
+{
+    size_t file = 0;
+    off_t offset = 0;
+    const int fd = file_at(reader, at, &file, &offset);
+    size_t n_read = fd < 0 ? 0 : read_at(reader, fd, offset, READER_BYTES);
+    const uint8_t *b = reader->bytes;
+    if (n_read >= HEADER_BYTES + CRC_BYTES && get_u32(b) == MAGIC && get_u32(b + 8) <= RECORD_MAX &&
+        get_u32(b + 12) <= RECORD_MAX - get_u32(b + 8)) {
+        const size_t n_head = get_u32(b + 8), n = HEADER_BYTES + n_head + get_u32(b + 12);
+        if (n + CRC_BYTES > reader->capacity) {
+            uint8_t *larger = realloc(reader->bytes, n + CRC_BYTES);
+            if (larger == NULL)
+                return mix_fail(err, MIX_ENOMEM, "no memory for a record of %zu bytes", n);
+            reader->bytes = larger;
+            reader->capacity = n + CRC_BYTES;
+        }
+        if (n + CRC_BYTES > n_read)
+            n_read = read_at(reader, fd, offset, n + CRC_BYTES);
+        b = reader->bytes;
+        if (n + CRC_BYTES <= n_read && get_u32(b + n) == crc32c(&reader->crc, b, n)) {
+            *body = b + HEADER_BYTES + n_head;
+            *n_body = n - HEADER_BYTES - n_head;
+            return MIX_OK;
+        }
+    }
+    return mix_fail(err, MIX_EIO, "%s: a record that was there cannot be read any more",
+                    reader->logs->n > 0 ? reader->logs->file[file].path : "the logs");
 }
 
 enum mix_status mix_logs_remove(const struct mix_logs *logs, struct mix_error *err)

@@ -37,6 +37,17 @@ bool mix_runs_same(const struct mix_run *a, const struct mix_run *b);
  * did not get to the end the last one counts. */
 bool mix_runs_supersedes(const struct mix_run *later, const struct mix_run *earlier);
 
+/** The mixture that a row was to have, or the realised one where nobody says. */
+const double *mix_runs_mixture(const struct mix_table *table, size_t row);
+
+/** Within which shares of one mixture are equal. */
+extern const double mix_runs_tolerance;
+bool mix_runs_equal_mixtures(const double *a, const double *b, size_t n_domains, double tolerance);
+
+/** Where a mixture lies on the line that all are projected onto, to find near ones by sorting: the
+ * weights of the shares are within 1. INFINITY where it is not known. */
+double mix_runs_project(const double *mixture, size_t n_domains);
+
 /** Set the key of one row, as mix_table_finish() does. */
 void mix_runs_set_key(struct mix_table *table, size_t row);
 

@@ -10,7 +10,7 @@
 
 #include "core/runs.h"
 
-static const double MIXTURE_TOLERANCE = 1e-5; /* published mixtures are rounded to 4 to 6 digits */
+const double mix_runs_tolerance = 1e-5; /* published mixtures are rounded to 4 to 6 digits */
 static const double KEY_LATTICE = 1e6;
 
 static void fill_nan(double *values, size_t n)
@@ -151,7 +151,7 @@ void mix_table_link_targets(struct mix_table *table)
 
 /* The mixture that a row was to have, or the realised one where nobody says: what a trainer makes
  * of one mixture differs a little between checkpoints, sizes and seeds, and is still one design. */
-static const double *row_mixture(const struct mix_table *table, size_t row)
+const double *mix_runs_mixture(const struct mix_table *table, size_t row)
 {
     const double *asked = table->asked + row * table->n_domains;
     if (table->n_domains > 0 && isnan(asked[0]))
@@ -167,7 +167,7 @@ struct projected {
     size_t row;
 };
 
-static double project(const double *mixture, size_t n_domains)
+double mix_runs_project(const double *mixture, size_t n_domains)
 {
     double position = 0.0;
     for (size_t k = 0; k < n_domains; k++) /* multiples of the golden ratio spread the weights */
@@ -186,7 +186,7 @@ static int compare_projected(const void *left, const void *right)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
-static bool mixtures_equal(const double *a, const double *b, size_t n_domains, double tolerance)
+bool mix_runs_equal_mixtures(const double *a, const double *b, size_t n_domains, double tolerance)
 {
     for (size_t k = 0; k < n_domains; k++)
         if (!(fabs(a[k] - b[k]) <= tolerance))
@@ -209,13 +209,13 @@ static size_t find_root(size_t *parent, size_t i)
 static void join_mixtures(const struct projected *sorted, size_t n_rows, size_t *parent)
 {
     const size_t n_domains = n_rows > 0 ? sorted[0].n_domains : 0;
-    const double window = MIXTURE_TOLERANCE * (double)n_domains; /* |weight| < 1 */
+    const double window = mix_runs_tolerance * (double)n_domains; /* |weight| < 1 */
     size_t n_distinct = 0;
     size_t *distinct = parent + n_rows; /* second half of the scratch */
     for (size_t i = 0; i < n_rows; i++) {
         parent[i] = i;
-        if (n_distinct > 0 && mixtures_equal(sorted[distinct[n_distinct - 1]].mixture,
-                                             sorted[i].mixture, n_domains, 0.0))
+        if (n_distinct > 0 && mix_runs_equal_mixtures(sorted[distinct[n_distinct - 1]].mixture,
+                                                      sorted[i].mixture, n_domains, 0.0))
             parent[i] = distinct[n_distinct - 1];
         else
             distinct[n_distinct++] = i;
@@ -226,7 +226,7 @@ static void join_mixtures(const struct projected *sorted, size_t n_rows, size_t 
             const struct projected *b = &sorted[distinct[j]];
             if (b->position - a->position > window)
                 break;
-            if (mixtures_equal(a->mixture, b->mixture, n_domains, MIXTURE_TOLERANCE))
+            if (mix_runs_equal_mixtures(a->mixture, b->mixture, n_domains, mix_runs_tolerance))
                 parent[find_root(parent, distinct[j])] = find_root(parent, distinct[i]);
         }
     }
@@ -246,9 +246,9 @@ static enum mix_status number_mixtures(struct mix_table *table, struct mix_error
         goto out;
     }
     for (size_t r = 0; r < n_rows; r++) {
-        const double *mixture = row_mixture(table, r);
-        sorted[r] =
-            (struct projected){project(mixture, table->n_domains), mixture, table->n_domains, r};
+        const double *mixture = mix_runs_mixture(table, r);
+        sorted[r] = (struct projected){mix_runs_project(mixture, table->n_domains), mixture,
+                                       table->n_domains, r};
     }
     qsort(sorted, n_rows, sizeof *sorted, compare_projected);
     join_mixtures(sorted, n_rows, parent);

@@ -2,8 +2,11 @@
 /* bootstrap.c - refits on resampled mixtures and without each mixture, each a task; see fit.h.
  *
  * A draw weighs every mixture (or run) by how often it was drawn, or by Dirichlet weights, and
- * refits from the distinct good optima of the fit. Its stream depends on (seed, number of the draw)
- * alone.
+ * refits from points that suit its weights: the distinct good optima of the fit and, where skills
+ * compete, the draws of the generations before its own. The competition laws are rugged, and what
+ * is best for one resample is near what is best for a few of some thousands of others. The first
+ * generation looks around from a random point too. Streams depend on (seed, number of the draw)
+ * alone, and so does a draw.
  */
 #include <gsl/gsl_randist.h>
 #include <math.h>
@@ -12,10 +15,16 @@
 
 #include "fit_parts.h"
 #include "mixsweep/share.h"
+#include "pool.h"
 
-enum { SCREEN_STEPS = 12, REFINED = 2, DRAW_STEPS = 400 };
+enum { CANDIDATES = 10, SCREEN_STEPS = 12, REFINED = 2, REFINE_STEPS = 12, DRAW_STEPS = 400 };
+enum { FIRST_HOPS = 4, FIRST_STEPS = 40 };
+/* Draws of the first generation; each has four times as many as there were before it, the last all
+ * others. */
+enum { FIRST_GENERATION = 64, GENERATION_GROWTH = 4, POOL_MAX = 4096 };
 enum { SEPARABLE_STEPS = 150 }; /* joint creeps on for hundreds, by 0.1% of its objective */
-static const double DRAW_TOLERANCE = 1e-7;
+/* The objective is then within 1e-7 of the optimum: 0.01 of a standard error. */
+static const double DRAW_TOLERANCE = 3e-4;
 /* Of the ln of a pulled exponent: published ones lie within a factor of 2 of the usual. */
 static const double CENTRE_SD_MAX = 0.4;
 
@@ -83,14 +92,14 @@ struct resampler {
     size_t *unit;        /* (R) */
     double *unit_weight; /* (n_units) */
     double *row_weight;  /* (R) */
-    double *starts;      /* (n_optima,Q) */
-    double *screened;    /* (n_optima) points, see lsq_point_doubles() */
-    double *best;        /* a point */
-    double *reached;     /* (n_optima) */
-    size_t *order;       /* (n_optima) */
-    double *lambda;      /* (M,L) */
-    double *centre;      /* (Q) where the law pulls parameters to, NULL where it does not */
-    double *centre_sd;   /* (Q) how far off that may be; 0 = not pulled */
+    struct pool pool;
+    bool first;       /* draws look around too */
+    double *screened; /* (CANDIDATES + 1) points, see lsq_point_doubles() */
+    double *best;     /* a point */
+    struct subfit around;
+    double *lambda;    /* (M,L) */
+    double *centre;    /* (Q) where the law pulls parameters to, NULL where it does not */
+    double *centre_sd; /* (Q) how far off that may be; 0 = not pulled */
 };
 
 static void destroy_resampler(struct resampler *s)
@@ -101,11 +110,11 @@ static void destroy_resampler(struct resampler *s)
     free(s->unit);
     free(s->unit_weight);
     free(s->row_weight);
-    free(s->starts);
+    pool_destroy(&s->pool);
     free(s->screened);
     free(s->best);
-    free(s->reached);
-    free(s->order);
+    free(s->around.trial);
+    free(s->around.fresh);
     free(s->lambda);
     free(s->centre);
     free(s->centre_sd);
@@ -184,6 +193,26 @@ static void set_centres(struct resampler *s, gsl_rng *rng)
                                                : 0.0);
 }
 
+/* Natural parameters (n,P) become points to start from. */
+static enum mix_status add_to_pool(struct resampler *s, size_t n, const double *params,
+                                   struct mix_error *err)
+{
+    const struct mix_model *model = lsq_model(s->lsq);
+    double *theta = s->around.trial;
+    const enum mix_status status = pool_reserve(&s->pool, s->pool.n + n, err);
+    lsq_weigh_rows(s->lsq, NULL);
+    for (size_t i = 0; status == MIX_OK && i < n; i++) {
+        const double *natural = params + i * s->fit->n_params;
+        if (isnan(natural[0])) /* a draw that could not be fitted */
+            continue;
+        model->law->from_natural(model, natural, theta, s->lambda);
+        for (size_t k = 0; k < model->n_theta; k++)
+            theta[k] = fmin(fmax(theta[k], model->lower[k]), model->upper[k]);
+        pool_add(&s->pool, s->lsq, theta, s->data->n_rows, s->unit, s->row_weight);
+    }
+    return status;
+}
+
 static enum mix_status create_resampler(const struct mix_table *table, struct resampler *s,
                                         struct mix_error *err)
 {
@@ -193,21 +222,21 @@ static enum mix_status create_resampler(const struct mix_table *table, struct re
     if (status != MIX_OK)
         return status;
     struct mix_model *model = lsq_model(s->lsq);
-    const size_t n_rows = s->data->n_rows, n_theta = model->n_theta;
+    const size_t n_rows = s->data->n_rows;
     law_model_set_isa(model, s->isa);
     if (model->n_params != s->fit->n_params)
         return mix_fail(err, MIX_EFORMAT, "fit %s has %zu parameters where law %s has %zu",
                         s->fit->name, s->fit->n_params, s->fit->spec.law, model->n_params);
+    s->around = (struct subfit){.lsq = s->lsq,
+                                .trial = calloc(lsq_point_doubles(s->lsq), sizeof(double)),
+                                .fresh = calloc(lsq_point_doubles(s->lsq), sizeof(double))};
     s->unit = calloc(n_rows, sizeof *s->unit);
     s->row_weight = calloc(n_rows, sizeof *s->row_weight);
-    s->starts = calloc(s->fit->n_optima * n_theta + 1, sizeof *s->starts);
-    s->screened = calloc(s->fit->n_optima * lsq_point_doubles(s->lsq) + 1, sizeof *s->screened);
+    s->screened = calloc((CANDIDATES + 1) * lsq_point_doubles(s->lsq), sizeof *s->screened);
     s->best = calloc(lsq_point_doubles(s->lsq), sizeof *s->best);
-    s->reached = calloc(s->fit->n_optima + 1, sizeof *s->reached);
-    s->order = calloc(s->fit->n_optima + 1, sizeof *s->order);
     s->lambda = calloc(model->spec.n_targets * model->n_linear, sizeof *s->lambda);
-    if (s->unit == NULL || s->row_weight == NULL || s->starts == NULL || s->screened == NULL ||
-        s->best == NULL || s->reached == NULL || s->order == NULL || s->lambda == NULL)
+    if (s->unit == NULL || s->row_weight == NULL || s->screened == NULL || s->best == NULL ||
+        s->lambda == NULL || s->around.trial == NULL || s->around.fresh == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap of %zu rows", n_rows);
     if (s->draws->cluster_run) {
         number_runs(table, s);
@@ -218,20 +247,13 @@ static enum mix_status create_resampler(const struct mix_table *table, struct re
     s->unit_weight = calloc(s->n_units, sizeof *s->unit_weight);
     if (s->unit_weight == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap of %zu rows", n_rows);
-    for (size_t i = 0; i < s->fit->n_optima; i++) {
-        double *theta = s->starts + i * n_theta;
-        model->law->from_natural(model, s->fit->optima + i * s->fit->n_params, theta, s->lambda);
-        for (size_t k = 0; k < n_theta; k++)
-            theta[k] = fmin(fmax(theta[k], model->lower[k]), model->upper[k]);
-    }
-    return keep_centres(s, err);
+    s->pool = (struct pool){.n_theta = model->n_theta, .n_units = s->n_units};
+    status = add_to_pool(s, s->fit->n_optima, s->fit->optima, err);
+    return status == MIX_OK ? keep_centres(s, err) : status;
 }
 
-static enum mix_status resample(struct resampler *s, uint64_t draw, struct mix_error *err)
+static void resample(struct resampler *s, gsl_rng *rng)
 {
-    gsl_rng *rng = mix_rng_create(mix_key_make(s->draws->seed, "bootstrap", &draw, sizeof draw));
-    if (rng == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for a random stream");
     double total = 0.0;
     memset(s->unit_weight, 0, s->n_units * sizeof *s->unit_weight);
     for (size_t i = 0; i < s->n_units; i++) {
@@ -241,35 +263,52 @@ static enum mix_status resample(struct resampler *s, uint64_t draw, struct mix_e
             s->unit_weight[gsl_rng_uniform_int(rng, s->n_units)] += 1.0;
     }
     set_centres(s, rng);
-    gsl_rng_free(rng);
     for (size_t r = 0; r < s->data->n_rows; r++) {
         const double w = s->unit_weight[s->unit[r]];
         s->row_weight[r] = s->draws->bayesian ? w * (double)s->n_units / total : w;
     }
     lsq_weigh_rows(s->lsq, s->row_weight);
-    return MIX_OK;
 }
 
 /* All rows but those of one group of units. */
 static void leave_out(struct resampler *s, size_t group)
 {
+    for (size_t u = 0; u < s->n_units; u++)
+        s->unit_weight[u] = u % s->n_groups != group;
     for (size_t r = 0; r < s->data->n_rows; r++)
-        s->row_weight[r] = s->unit[r] % s->n_groups != group;
+        s->row_weight[r] = s->unit_weight[s->unit[r]];
     lsq_weigh_rows(s->lsq, s->row_weight);
     set_centres(s, NULL);
 }
 
-/* A few steps from every kept optimum; the points reached and their numbers ordered by how well,
- * the best first. Returns how many have a finite loss. */
-static enum mix_status screen(struct resampler *s, struct mix_poll *poll, size_t *n_good,
-                              struct mix_error *err)
+/* Put the point behind the n best in order; returns how many there are then. */
+static size_t insert_point(struct resampler *s, size_t n)
+{
+    const size_t n_point = lsq_point_doubles(s->lsq);
+    double *point = s->screened + n * n_point;
+    const double reached = lsq_point_objective(s->lsq, point);
+    size_t at = n;
+    while (at > 0 && reached < lsq_point_objective(s->lsq, s->screened + (at - 1) * n_point))
+        at--;
+    memcpy(s->best, point, n_point * sizeof *point);
+    memmove(s->screened + (at + 1) * n_point, s->screened + at * n_point,
+            (n - at) * n_point * sizeof *point);
+    memcpy(s->screened + at * n_point, s->best, n_point * sizeof *point);
+    return n + 1;
+}
+
+/* A few steps from every point of the pool that suits the weights, and in the first generation a
+ * look around; the points with a finite loss, the best first. */
+static enum mix_status screen(struct resampler *s, gsl_rng *rng, struct mix_poll *poll,
+                              size_t *n_good, struct mix_error *err)
 {
     const size_t n_theta = lsq_model(s->lsq)->n_theta, n_point = lsq_point_doubles(s->lsq);
-    size_t n = 0;
-    for (size_t i = 0; i < s->fit->n_optima; i++) {
-        struct lsq_result result;
+    size_t chosen[CANDIDATES], n = 0;
+    struct lsq_result result;
+    const size_t n_chosen = pool_choose(&s->pool, s->unit_weight, CANDIDATES, chosen);
+    for (size_t i = 0; i < n_chosen; i++) {
         double *point = s->screened + n * n_point;
-        memcpy(point, s->starts + i * n_theta, n_theta * sizeof *point);
+        memcpy(point, s->pool.theta + chosen[i] * n_theta, n_theta * sizeof *point);
         const enum mix_status status =
             lsq_minimise(s->lsq, point, SCREEN_STEPS, DRAW_TOLERANCE, poll, &result, err);
         if (status == MIX_ENUMERIC)
@@ -277,49 +316,63 @@ static enum mix_status screen(struct resampler *s, struct mix_poll *poll, size_t
         if (status != MIX_OK)
             return status;
         lsq_complete_point(s->lsq, point);
-        n++;
+        n = insert_point(s, n);
+    }
+    if (s->first && rng != NULL) {
+        const enum mix_status status = fit_run_hops(&s->around, rng, FIRST_HOPS, FIRST_STEPS,
+                                                    s->screened + n * n_point, poll, &result, err);
+        if (status != MIX_OK)
+            return status;
+        if (isfinite(result.objective))
+            n = insert_point(s, n);
     }
     *n_good = n;
-    const enum mix_status status = lsq_sort_blocks(s->lsq, n, n_point, s->screened, err);
-    for (size_t i = 0; i < n; i++) {
-        const double reached = lsq_point_objective(s->lsq, s->screened + i * n_point);
-        size_t at = i;
-        for (; at > 0 && s->reached[at - 1] > reached; at--) {
-            s->reached[at] = s->reached[at - 1];
-            s->order[at] = s->order[at - 1];
-        }
-        s->reached[at] = reached;
-        s->order[at] = i;
-    }
-    return status;
+    return lsq_sort_blocks(s->lsq, n, n_point, s->screened, err);
 }
 
-/* Refit from the kept optima that look best with the weights of now; all NaN where none has a
- * finite loss. */
-static enum mix_status refit(struct resampler *s, struct mix_poll *poll, double *objective,
-                             double *params, struct mix_error *err)
+/* Go on from the best of n screened points, and from the better of those to the end; *n_refined
+ * have a finite loss, of which s->best is the best. */
+static enum mix_status refine(struct resampler *s, size_t n, struct mix_poll *poll,
+                              size_t *n_refined, struct mix_error *err)
 {
-    struct mix_model *model = lsq_model(s->lsq);
+    const bool separable = lsq_model(s->lsq)->separable;
     const size_t n_point = lsq_point_doubles(s->lsq);
-    const int steps = model->separable ? SEPARABLE_STEPS : DRAW_STEPS;
-    size_t n_good = 0, n_refined = 0;
-    enum mix_status status = screen(s, poll, &n_good, err);
-    for (size_t i = 0; status == MIX_OK && i < n_good && i < REFINED; i++) {
-        struct lsq_result result;
-        double *point = s->screened + s->order[i] * n_point;
-        status = lsq_minimise(s->lsq, point, steps, DRAW_TOLERANCE, poll, &result, err);
-        if (status == MIX_ENUMERIC) { /* it has run away */
-            status = MIX_OK;
+    struct lsq_result result;
+    *n_refined = 0;
+    for (size_t i = 0; i < n && i < REFINED; i++) {
+        double *point = s->screened + i * n_point;
+        const enum mix_status status =
+            lsq_continue(s->lsq, point, separable ? SEPARABLE_STEPS : REFINE_STEPS, DRAW_TOLERANCE,
+                         poll, &result, err);
+        if (status == MIX_ENUMERIC) /* it has run away */
             continue;
-        }
         if (status != MIX_OK)
-            break;
-        lsq_complete_point(s->lsq, point);
-        if (n_refined++ == 0)
+            return status;
+        if ((*n_refined)++ == 0)
             memcpy(s->best, point, n_point * sizeof *point);
         else
             lsq_keep_better(s->lsq, point, s->best);
     }
+    if (separable || *n_refined == 0)
+        return MIX_OK;
+    memcpy(s->screened, s->best, n_point * sizeof *s->best);
+    const enum mix_status status =
+        lsq_continue(s->lsq, s->screened, DRAW_STEPS, DRAW_TOLERANCE, poll, &result, err);
+    if (status == MIX_OK)
+        memcpy(s->best, s->screened, n_point * sizeof *s->best);
+    return status == MIX_ENUMERIC ? MIX_OK : status;
+}
+
+/* Refit with the weights of now; all NaN where nothing has a finite loss. Without a stream there is
+ * no look around. */
+static enum mix_status refit(struct resampler *s, gsl_rng *rng, struct mix_poll *poll,
+                             double *objective, double *params, struct mix_error *err)
+{
+    struct mix_model *model = lsq_model(s->lsq);
+    size_t n_good = 0, n_refined = 0;
+    enum mix_status status = screen(s, rng, poll, &n_good, err);
+    if (status == MIX_OK)
+        status = refine(s, n_good, poll, &n_refined, err);
     if (status != MIX_OK)
         return status;
     *objective = NAN;
@@ -338,9 +391,14 @@ static enum mix_status run_draw(void *context, size_t task, void *record, struct
 {
     struct resampler *s = context;
     struct mix_draw_body body = {.draw = task};
-    enum mix_status status = resample(s, task, err);
-    if (status == MIX_OK)
-        status = refit(s, poll, &body.objective, (double *)((char *)record + sizeof body), err);
+    gsl_rng *rng =
+        mix_rng_create(mix_key_make(s->draws->seed, "bootstrap", &body.draw, sizeof body.draw));
+    if (rng == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a random stream");
+    resample(s, rng);
+    const enum mix_status status =
+        refit(s, rng, poll, &body.objective, (double *)((char *)record + sizeof body), err);
+    gsl_rng_free(rng);
     memcpy(record, &body, sizeof body);
     return status;
 }
@@ -353,14 +411,14 @@ static enum mix_status run_left(void *context, size_t task, void *record, struct
     double objective;
     memcpy(record, &body, sizeof body);
     leave_out(s, task);
-    return refit(s, poll, &objective, (double *)((char *)record + sizeof body), err);
+    return refit(s, NULL, poll, &objective, (double *)((char *)record + sizeof body), err);
 }
 
 /* Copy finished records into the draws of rank 0. */
 static void keep_draws(const uint8_t *records, const uint8_t *finished, size_t record_bytes,
-                       struct mix_draws *draws)
+                       size_t n_tasks, struct mix_draws *draws)
 {
-    for (size_t b = 0; b < draws->n_draws; b++) {
+    for (size_t b = 0; b < n_tasks; b++) {
         if (!finished[b])
             continue;
         const uint8_t *record = records + b * record_bytes;
@@ -432,6 +490,70 @@ static enum mix_status gather_into(struct mix_ranks *ranks, size_t n, size_t rec
     return mix_ranks_agree(ranks, status, err);
 }
 
+/* Progress over all generations, on rank 0. */
+struct whole {
+    mix_progress_fn progress;
+    void *context;
+    size_t n_before, n_todo; /* of all generations: finished before this one, and to be made */
+    double seconds;          /* taken by those before */
+    double last;             /* of this one, when last heard */
+};
+
+static void report_whole(void *context, size_t n_done, size_t n_todo, double seconds)
+{
+    struct whole *whole = context;
+    (void)n_todo;
+    whole->last = seconds;
+    whole->progress(whole->context, whole->n_before + n_done, whole->n_todo,
+                    whole->seconds + seconds);
+}
+
+/* The draws up to the end of a generation, into `draws` of rank 0. */
+static enum mix_status run_generation(struct mix_ranks *ranks, struct mix_stage *stage,
+                                      struct mix_draws *draws, struct whole *whole,
+                                      struct mix_error *err)
+{
+    struct gathered got = {NULL, NULL};
+    enum mix_status status =
+        gather_into(ranks, stage->n_tasks, stage->record_bytes, &got, MIX_OK, err);
+    if (status == MIX_OK) {
+        const size_t n_before = draws != NULL ? mix_draws_count(draws) : 0;
+        stage->records = got.records;
+        stage->finished = got.finished;
+        whole->last = 0.0;
+        status = mix_stage_run(ranks, stage, err);
+        if (draws != NULL && got.finished != NULL) {
+            keep_draws(got.records, got.finished, stage->record_bytes, stage->n_tasks, draws);
+            whole->n_before += mix_draws_count(draws) - n_before;
+            whole->seconds += whole->last;
+        }
+    }
+    free(got.records);
+    free(got.finished);
+    return status;
+}
+
+/* Draws `first` to `end` of rank 0 become points to start from, on all ranks. */
+static enum mix_status share_generation(struct mix_ranks *ranks, struct resampler *s,
+                                        const struct mix_draws *draws, size_t first, size_t end,
+                                        struct mix_error *err)
+{
+    const size_t n_doubles = (end - first) * s->fit->n_params;
+    double *params = malloc((n_doubles + 1) * sizeof *params);
+    enum mix_status status =
+        params != NULL ? MIX_OK
+                       : mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws", end - first);
+    status = mix_ranks_agree(ranks, status, err);
+    if (status == MIX_OK) {
+        if (draws != NULL)
+            memcpy(params, draws->params + first * s->fit->n_params, n_doubles * sizeof *params);
+        mix_ranks_broadcast(ranks, params, n_doubles * sizeof *params);
+        status = mix_ranks_agree(ranks, add_to_pool(s, end - first, params, err), err);
+    }
+    free(params);
+    return status;
+}
+
 enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_table *table,
                                   const struct mix_fit *fit, struct mix_draws *draws,
                                   const char *log_dir, mix_progress_fn progress,
@@ -439,10 +561,9 @@ enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_tabl
 {
     const struct mix_draws shared = share_options(ranks, draws);
     struct resampler resampler = {.fit = fit, .draws = &shared};
-    struct gathered got = {NULL, NULL};
     struct mix_draw_head head;
+    struct whole whole = {.progress = progress, .context = progress_context};
     struct mix_stage stage = {.name = "bootstrap",
-                              .n_tasks = shared.n_draws,
                               .record_bytes =
                                   sizeof(struct mix_draw_body) + fit->n_params * sizeof(double),
                               .run = run_draw,
@@ -452,22 +573,26 @@ enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_tabl
                               .log_head = &head,
                               .log_head_bytes = sizeof head,
                               .log_dir = log_dir,
-                              .progress = progress,
-                              .progress_context = progress_context};
+                              .progress = progress != NULL ? report_whole : NULL,
+                              .progress_context = &whole};
+    if (draws != NULL)
+        whole.n_todo = draws->n_draws - mix_draws_count(draws);
     enum mix_status status = mix_share_isa(ranks, &resampler.isa, err);
     if (status == MIX_OK)
-        status = create_resampler(table, &resampler, err);
-    status = gather_into(ranks, stage.n_tasks, stage.record_bytes, &got, status, err);
-    if (status == MIX_OK) {
+        status = mix_ranks_agree(ranks, create_resampler(table, &resampler, err), err);
+    if (status == MIX_OK)
         fill_head(fit, &shared, &head);
-        stage.records = got.records;
-        stage.finished = got.finished;
-        status = mix_stage_run(ranks, &stage, err);
-        if (draws != NULL && got.finished != NULL)
-            keep_draws(got.records, got.finished, stage.record_bytes, draws);
+    const bool competes = status == MIX_OK && !lsq_model(resampler.lsq)->separable;
+    for (size_t first = 0, end; status == MIX_OK && first < shared.n_draws; first = end) {
+        end = first > 0 ? first * GENERATION_GROWTH : FIRST_GENERATION;
+        if (!competes || end > POOL_MAX || end > shared.n_draws)
+            end = shared.n_draws;
+        resampler.first = competes && first == 0;
+        stage.n_tasks = end;
+        status = run_generation(ranks, &stage, draws, &whole, err);
+        if (status == MIX_OK && end < shared.n_draws)
+            status = share_generation(ranks, &resampler, draws, first, end, err);
     }
-    free(got.records);
-    free(got.finished);
     destroy_resampler(&resampler);
     return status;
 }

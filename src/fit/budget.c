@@ -163,7 +163,15 @@ static double log_distance(double from_n, double from_d, double to_n, double to_
     return hypot(fmax(0.0, log(to_n / from_n)), fmax(0.0, log(to_d / from_d)));
 }
 
-/* Relative error per unit of log-distance, and the longest distance that was tested. */
+/* Relative error per unit of log-distance by the fit's held-out size, where no origin was rolled.
+ */
+static double held_out_per_distance(const struct mix_fit *fit, double *longest)
+{
+    *longest = fit->scale_factor > 1.0 ? log(fit->scale_factor) : 0.0;
+    return *longest > 0.0 ? fit->scale_error / *longest : NAN;
+}
+
+/* The same by the rolling origin, and the longest distance that was tested. */
 static double error_per_distance(const struct mix_draws *draws, size_t *n, double *longest)
 {
     double sum = 0.0;
@@ -190,6 +198,8 @@ static void fill_scale(const struct mix_fit *fit, const struct mix_draws *draws,
     const double d = log_distance(fit->max_n_params, fit->max_n_tokens, n_params, n_tokens);
     if (draws != NULL)
         rate = error_per_distance(draws, &out->n_origins, &longest);
+    if (out->n_origins == 0)
+        rate = held_out_per_distance(fit, &longest);
     out->scale = d > 0.0 ? rate * d * fabs(out->value) : 0.0;
     out->reach = d > 0.0 ? d / longest : 0.0;
 }
@@ -248,9 +258,10 @@ struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget
                                            struct mix_interval over_draws, double level)
 {
     const double parts[] = {budget->seed, budget->law, budget->scale};
-    double other = 0.0;
+    double other = NAN;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        other = isfinite(parts[i]) ? hypot(other, parts[i]) : other;
+        if (isfinite(parts[i]))
+            other = isnan(other) ? parts[i] : hypot(other, parts[i]);
     other *= gsl_cdf_ugaussian_Pinv(0.5 * (1.0 + level));
     const double value = over_draws.value;
     const double below = isfinite(over_draws.lo) ? fmax(0.0, value - over_draws.lo) : 0.0;

@@ -273,7 +273,7 @@ static enum mix_status make_subfit(struct compare_plan *plan, size_t part, size_
         status = mix_model_create(&subfit->spec, subfit->data->target_domain, &model, &why);
     if (status != MIX_OK)
         return mix_fail(err, status, "%s", why.text);
-    const size_t n_point = model->n_theta + subfit->spec.n_targets;
+    const size_t n_point = model->n_theta + 2 * subfit->spec.n_targets; /* lsq_point_doubles() */
     if (n_point > plan->fits.max_point)
         plan->fits.max_point = n_point;
     if (plan->part[part].inner == 0 && plan->part[part].fold == 0)

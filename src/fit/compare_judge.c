@@ -20,7 +20,7 @@ struct board {
     struct mix_compare_row *rows; /* (Q) out */
     double *predicted;            /* (Q,R,M) NaN = not */
     double *inner;                /* (L,R,M) within the training rows of a fold */
-    double *errors;               /* (L, R M) of those that are members */
+    double *errors;               /* (L, R M + L) of those that are members */
     double *none;                 /* (L) zeros */
     uint8_t *tested;              /* (R) in some fold */
     size_t *group;                /* (R) that a tested row belongs to */
@@ -159,13 +159,19 @@ static bool mark_inner(const struct board *b, size_t fold, uint8_t *tested)
     return any;
 }
 
+/* Numbers of a member in b->errors: its errors, then its share in each of the laws' own errors. */
+static size_t error_width(const struct board *b, size_t n_errors)
+{
+    return n_errors + b->plan->n_laws;
+}
+
 /* Errors of a law on the inner test rows, into row `at`; false where a prediction is missing. */
 static bool put_errors(const struct board *b, size_t law, const uint8_t *tested, size_t n_errors,
                        size_t at)
 {
     const struct mix_data *data = b->plan->fits.data;
     const double *predicted = b->inner + law * n_entries(b);
-    double *out = b->errors + at * n_errors;
+    double *out = b->errors + at * error_width(b, n_errors);
     for (size_t e = 0, i = 0; e < n_entries(b); e++) {
         if (!tested[e / data->n_targets] || !(data->weight[e] > 0.0))
             continue;
@@ -182,6 +188,28 @@ static size_t count_entries(const struct mix_data *data, const uint8_t *rows)
     for (size_t e = 0; e < data->n_rows * data->n_targets; e++)
         n += rows[e / data->n_targets] && data->weight[e] > 0.0;
     return n;
+}
+
+/* On the rows to come each member has an error of its own beside those it shows on the inner ones,
+ * which are nearer to what it was fitted on: as large as the best member's. This draws weights to
+ * each other. Without it one inner scale, where a law happens to hit the level, picks that law: on
+ * slimpajama7, mixtures and size unseen, the stack misses 937M by 0.57% instead of 0.51 and 680M by
+ * 0.95% instead of 0.73. */
+static void add_own_errors(const struct board *b, size_t n_errors, size_t n_members)
+{
+    const size_t width = error_width(b, n_errors);
+    double least = INFINITY;
+    for (size_t i = 0; i < n_members; i++) {
+        double sum = 0.0;
+        for (size_t e = 0; e < n_errors; e++)
+            sum += pow(b->errors[i * width + e], 2);
+        least = fmin(least, sum);
+    }
+    for (size_t i = 0; i < n_members; i++) {
+        double *own = b->errors + i * width + n_errors;
+        memset(own, 0, b->plan->n_laws * sizeof *own);
+        own[i] = sqrt(least);
+    }
 }
 
 /* Weights (L) of the laws in the stack of one fold, by least squares on the inner test rows. */
@@ -204,8 +232,9 @@ static enum mix_status weigh_fold(struct board *b, size_t fold, double *weight, 
             if (status == MIX_OK && is_member && put_errors(b, l, tested, n_errors, n_members))
                 member[n_members++] = l;
         }
+        add_own_errors(b, n_errors, n_members);
         if (status == MIX_OK && n_members > 1 &&
-            !mix_hull_weights(n_members, n_errors, b->errors, b->none, of_member))
+            !mix_hull_weights(n_members, error_width(b, n_errors), b->errors, b->none, of_member))
             status = mix_fail(err, MIX_ENOMEM, "out of memory for a stack");
     }
     free(tested);
@@ -415,16 +444,16 @@ static enum mix_status make_board(struct board *b, struct mix_error *err)
     const size_t n_laws = b->plan->n_laws, n = n_entries(b);
     const size_t n_predicted = (n_laws + MIX_FLOORS + 1) * n;
     b->n_groups = data->n_clusters + b->split->n_folds;
-    b->predicted =
-        malloc((n_predicted + 2 * (n_laws + 1) * n + MIX_COMPARE_LAWS_MAX + 2 * b->n_groups + 1) *
-               sizeof *b->predicted);
+    b->predicted = malloc((n_predicted + (n_laws + 1) * (2 * n + n_laws) + MIX_COMPARE_LAWS_MAX +
+                           2 * b->n_groups + 1) *
+                          sizeof *b->predicted);
     b->tested = calloc(data->n_rows + 1, 1);
     b->group = calloc(data->n_rows + 1, sizeof *b->group);
     if (b->predicted == NULL || b->tested == NULL || b->group == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a comparison");
     b->inner = b->predicted + n_predicted;
     b->errors = b->inner + (n_laws + 1) * n;
-    b->none = b->errors + (n_laws + 1) * n;
+    b->none = b->errors + (n_laws + 1) * (n + n_laws);
     b->sum = b->none + MIX_COMPARE_LAWS_MAX;
     b->n = b->sum + b->n_groups;
     set_nan(b->predicted, n_predicted);

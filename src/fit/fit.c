@@ -19,7 +19,7 @@ enum { HOPS = 12, HOP_STEPS = 80, POLISH_STEPS = 2000, HOLDOUT_SHARE = 4, HOLDOU
 /* Where targets are fitted apart, each start is one for every target, and nothing rests on a bound
  * that it shares with others. */
 enum { SEPARABLE_HOPS = 4, SEPARABLE_STEPS = 300 };
-static const double TOLERANCE = 1e-9, NUDGE = 0.01, NUDGE_RANGE = 10.0;
+static const double TOLERANCE = 1e-9, HOP_TOLERANCE = 1e-4, NUDGE = 0.01, NUDGE_RANGE = 10.0;
 
 struct mix_fit_options mix_fit_options_default(void)
 {
@@ -55,15 +55,16 @@ static void disturb(struct lsq *lsq, gsl_rng *rng, int number, double *theta, do
     }
 }
 
-static enum mix_status hop(const struct subfit *subfit, gsl_rng *rng, int number, double *point,
-                           struct mix_poll *poll, struct lsq_result *result, struct mix_error *err)
+static enum mix_status hop(const struct subfit *subfit, gsl_rng *rng, int number, int n_steps,
+                           double *point, struct mix_poll *poll, struct lsq_result *result,
+                           struct mix_error *err)
 {
     struct lsq *lsq = subfit->lsq;
     struct lsq_result of_trial;
     memcpy(subfit->trial, point, lsq_model(lsq)->n_theta * sizeof *point);
     disturb(lsq, rng, number, subfit->trial, subfit->fresh);
     const enum mix_status status =
-        lsq_minimise(lsq, subfit->trial, HOP_STEPS, TOLERANCE, poll, &of_trial, err);
+        lsq_minimise(lsq, subfit->trial, n_steps, HOP_TOLERANCE, poll, &of_trial, err);
     if (status != MIX_OK)
         return status == MIX_EINTERRUPTED ? status : MIX_OK; /* a hop to nowhere is no loss */
     lsq_complete_point(lsq, subfit->trial);
@@ -72,26 +73,37 @@ static enum mix_status hop(const struct subfit *subfit, gsl_rng *rng, int number
     return MIX_OK;
 }
 
-enum mix_status fit_run_chain(const struct subfit *subfit, gsl_rng *rng, double *point,
-                              struct mix_poll *poll, struct lsq_result *result,
-                              struct mix_error *err)
+enum mix_status fit_run_hops(const struct subfit *subfit, gsl_rng *rng, int n_hops, int n_steps,
+                             double *point, struct mix_poll *poll, struct lsq_result *result,
+                             struct mix_error *err)
 {
     struct lsq *lsq = subfit->lsq;
     const struct mix_model *model = lsq_model(lsq);
-    const int n_hops = model->separable ? SEPARABLE_HOPS : HOPS;
-    const int polish_steps = model->separable ? SEPARABLE_STEPS : POLISH_STEPS;
     model->law->start(model, lsq_scales(lsq), rng, point);
-    enum mix_status status = lsq_minimise(lsq, point, HOP_STEPS, TOLERANCE, poll, result, err);
+    enum mix_status status = lsq_minimise(lsq, point, n_steps, HOP_TOLERANCE, poll, result, err);
     lsq_complete_point(lsq, point);
     if (status == MIX_ENUMERIC) { /* a start without a finite loss is a result: the worst */
         result->objective = INFINITY;
         return MIX_OK;
     }
     for (int i = 0; status == MIX_OK && i < n_hops && model->n_own > 0; i++)
-        status = hop(subfit, rng, i, point, poll, result, err);
+        status = hop(subfit, rng, i, n_steps, point, poll, result, err);
+    return status;
+}
+
+enum mix_status fit_run_chain(const struct subfit *subfit, gsl_rng *rng, double *point,
+                              struct mix_poll *poll, struct lsq_result *result,
+                              struct mix_error *err)
+{
+    struct lsq *lsq = subfit->lsq;
+    const bool separable = lsq_model(lsq)->separable;
+    const int polish_steps = separable ? SEPARABLE_STEPS : POLISH_STEPS;
+    enum mix_status status = fit_run_hops(subfit, rng, separable ? SEPARABLE_HOPS : HOPS, HOP_STEPS,
+                                          point, poll, result, err);
+    if (status != MIX_OK || !isfinite(result->objective))
+        return status;
     struct lsq_result polished;
-    if (status == MIX_OK)
-        status = lsq_minimise(lsq, point, polish_steps, TOLERANCE, poll, &polished, err);
+    status = lsq_minimise(lsq, point, polish_steps, TOLERANCE, poll, &polished, err);
     if (status == MIX_OK) {
         lsq_complete_point(lsq, point);
         *result = polished;

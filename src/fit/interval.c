@@ -3,7 +3,6 @@
 #include "mixsweep/interval.h"
 
 #include <gsl/gsl_cdf.h>
-#include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +31,7 @@ static double moved_quantile(size_t n, const double *sorted, double z0, double a
 {
     const double stretch = 1.0 - a * (z0 + z);
     double p = stretch > 0.0 ? gsl_cdf_ugaussian_P(z0 + (z0 + z) / stretch) : (z0 + z > 0.0);
-    return gsl_stats_quantile_from_sorted_data(sorted, 1, n, p);
+    return mix_quantile_of_draws(n, sorted, p);
 }
 
 struct mix_intervals mix_intervals_over_draws(double value, size_t n, double *draws, size_t n_left,
@@ -74,9 +73,10 @@ enum mix_status mix_draws_check(const struct mix_fit *fit, const struct mix_draw
 /* Figures (F) of one set of parameters; false where there are none. */
 typedef bool (*figures_fn)(void *context, const double *params, double *figures);
 
-/* Both intervals of F figures: of the fit, of its done draws, of its done refits. */
+/* Both intervals of F figures: of the fit, of its done draws, of its done refits. Percentiles
+ * `about` the figure are for losses. */
 static enum mix_status intervals_of(const struct mix_fit *fit, const struct mix_draws *draws,
-                                    double level, size_t n_figures, figures_fn figures,
+                                    double level, bool about, size_t n_figures, figures_fn figures,
                                     void *context, struct mix_intervals *out, struct mix_error *err)
 {
     const size_t n = draws->n_draws, n_left = draws->n_left;
@@ -98,7 +98,10 @@ static enum mix_status intervals_of(const struct mix_fit *fit, const struct mix_
     const bool ok = figures(context, fit->params, row);
     for (size_t f = 0; f < n_figures; f++) {
         double *column = columns + f * (n + n_left);
-        out[f] = mix_intervals_over_draws(ok ? row[f] : NAN, n, column, n_left, column + n, level);
+        const double value = ok ? row[f] : NAN;
+        out[f] = mix_intervals_over_draws(value, n, column, n_left, column + n, level);
+        if (about)
+            out[f].percentile = mix_interval_about(value, n, column, level);
     }
     free(columns);
     free(row);
@@ -117,9 +120,9 @@ enum mix_status mix_intervals_params(const struct mix_fit *fit, const struct mix
 {
     struct mix_fit shallow = *fit;
     const enum mix_status status = mix_draws_check(fit, draws, err);
-    return status == MIX_OK
-               ? intervals_of(fit, draws, level, fit->n_params, all_params, &shallow, out, err)
-               : status;
+    return status == MIX_OK ? intervals_of(fit, draws, level, false, fit->n_params, all_params,
+                                           &shallow, out, err)
+                            : status;
 }
 
 /* Losses at one mixture, less those at another where there is one; behind them their mean. */
@@ -198,7 +201,8 @@ static enum mix_status ask(const struct mix_fit *fit, const struct mix_draws *dr
     a.mixture = mixture;
     a.minus = minus;
     if (status == MIX_OK)
-        status = intervals_of(fit, draws, level, a.n_targets + 1, losses_or_gains, &a, out, err);
+        status =
+            intervals_of(fit, draws, level, true, a.n_targets + 1, losses_or_gains, &a, out, err);
     close_asked(&a);
     return status;
 }

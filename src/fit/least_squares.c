@@ -10,6 +10,8 @@
 #include "normal.h"
 
 enum { L_MAX = MIX_LAW_LINEAR_MAX };
+/* A search that goes on elsewhere is not to be held back by the last refusals of another. */
+static const double DAMPING = 1e-3, DAMPING_MAX = 1e3, LEAST_GAIN = 1e-13;
 
 /* Where the search of one block stands. */
 struct search {
@@ -30,6 +32,7 @@ struct lsq {
     const struct mix_data *data; /* borrowed */
     size_t n_rows;               /* of positive weight, the first of `points` */
     size_t *row_order;           /* (R) rows of the data, those of one mixture and size together */
+    size_t *row;                 /* (R) row of the data behind each of the first n_rows */
     size_t n_targets, n_theta, n_linear, n_own, n_v;
     size_t n_blocks;       /* M where the targets are blocks, else 1 */
     size_t width;          /* of a block: theta b * width .. */
@@ -204,7 +207,8 @@ static enum mix_status set_row_order(struct lsq *s, struct mix_error *err)
     const struct mix_data *data = s->data;
     struct sorted_row *rows = calloc(data->n_rows, sizeof *rows);
     s->row_order = calloc(data->n_rows, sizeof *s->row_order);
-    if (rows == NULL || s->row_order == NULL) {
+    s->row = calloc(data->n_rows, sizeof *s->row);
+    if (rows == NULL || s->row_order == NULL || s->row == NULL) {
         free(rows);
         return mix_fail(err, MIX_ENOMEM, "out of memory for a fit of %zu rows", data->n_rows);
     }
@@ -348,6 +352,7 @@ void lsq_destroy(struct lsq *s)
     free(s->free_index);
     free(s->full_column);
     free(s->row_order);
+    free(s->row);
     free(s->order);
     free(s->order_end);
     free(s->end);
@@ -393,7 +398,7 @@ void lsq_weigh_rows(struct lsq *s, const double *row_weight)
                        data->n_tokens[r]);
         if (data->unique != NULL)
             law_points_set_unique(&s->points, next, data->unique + r * data->n_domains);
-        next++;
+        s->row[next++] = r;
     }
     s->n_rows = s->points.n_rows = s->rows.n_rows = next;
 }
@@ -873,8 +878,9 @@ static void try_steps(struct lsq *s, const double *theta)
         project_out(s, s->trial);
 }
 
-/* Take the step of block b where it pays, and set the damping by how well it was predicted. */
-static void judge_step(struct lsq *s, size_t b, double *theta)
+/* Take the step of block b where it pays, and set the damping by how well it was predicted. Three
+ * gains in a row below `least_gain` of the sum end the search. */
+static void judge_step(struct lsq *s, size_t b, double least_gain, double *theta)
 {
     struct search *at = &s->search[b];
     const double next = at->predicted > 0.0 ? s->sums[b] : INFINITY, gain = at->sum - next;
@@ -882,30 +888,36 @@ static void judge_step(struct lsq *s, size_t b, double *theta)
         const double t = 2.0 * gain / at->predicted - 1.0;
         at->damping = fmax(at->damping * fmax(1.0 / 3.0, 1.0 - t * t * t), 1e-14);
         at->growth = 2.0;
-        at->stalled = gain <= 1e-13 * at->sum ? at->stalled + 1 : 0;
+        at->stalled = gain <= least_gain * at->sum ? at->stalled + 1 : 0;
         memcpy(theta + b * s->width, s->trial + b * s->width, s->width * sizeof *theta);
         at->sum = next;
         at->assembled = false;
     } else if (!is_done(at)) {
         at->damping *= at->growth;
         at->growth *= 2.0;
-        if (at->predicted > 0.0 && at->predicted <= 1e-14 * at->sum)
+        if (at->predicted > 0.0 && at->predicted <= 0.1 * least_gain * at->sum)
             at->stalled = 3;
     }
 }
 
-enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double tolerance,
-                             struct mix_poll *poll, struct lsq_result *result,
-                             struct mix_error *err)
+/* Minimise; where `goes_on`, theta is that of a complete point, whose damping counts. */
+static enum mix_status search_from(struct lsq *s, double *theta, bool goes_on, int max_steps,
+                                   double tolerance, struct mix_poll *poll,
+                                   struct lsq_result *result, struct mix_error *err)
 {
+    const double least_gain = fmax(LEAST_GAIN, tolerance * tolerance);
     law_model_reset(s->model);
     memset(s->scale, 0, s->n_theta * sizeof *s->scale);
-    for (size_t b = 0; b < s->n_blocks; b++)
+    for (size_t b = 0; b < s->n_blocks; b++) {
         s->reached[b] = INFINITY; /* until it is known */
+        s->search[b] = (struct search){
+            .damping = goes_on ? fmin(theta[s->n_theta + s->n_blocks + b], DAMPING_MAX) : DAMPING,
+            .growth = 2.0};
+    }
     if (!isfinite(project_out(s, theta)))
         return mix_fail(err, MIX_ENUMERIC, "the start has no finite loss");
     for (size_t b = 0; b < s->n_blocks; b++)
-        s->search[b] = (struct search){.sum = s->sums[b], .damping = 1e-3, .growth = 2.0};
+        s->search[b].sum = s->sums[b];
     *result = (struct lsq_result){0};
     for (result->steps = 0; result->steps < max_steps; result->steps++) {
         bool done;
@@ -918,7 +930,7 @@ enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double
             break;
         try_steps(s, theta);
         for (size_t b = 0; b < s->n_blocks; b++)
-            judge_step(s, b, theta);
+            judge_step(s, b, least_gain, theta);
     }
     for (size_t b = 0; b < s->n_blocks; b++) {
         s->reached[b] = s->search[b].sum / s->weight_sum;
@@ -928,14 +940,34 @@ enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double
     return MIX_OK;
 }
 
+enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double tolerance,
+                             struct mix_poll *poll, struct lsq_result *result,
+                             struct mix_error *err)
+{
+    return search_from(s, theta, false, max_steps, tolerance, poll, result, err);
+}
+
+enum mix_status lsq_continue(struct lsq *s, double *point, int max_steps, double tolerance,
+                             struct mix_poll *poll, struct lsq_result *result,
+                             struct mix_error *err)
+{
+    const enum mix_status status =
+        search_from(s, point, true, max_steps, tolerance, poll, result, err);
+    if (status == MIX_OK)
+        lsq_complete_point(s, point);
+    return status;
+}
+
 size_t lsq_point_doubles(const struct lsq *s)
 {
-    return s->n_theta + s->n_blocks;
+    return s->n_theta + 2 * s->n_blocks;
 }
 
 void lsq_complete_point(const struct lsq *s, double *point)
 {
     memcpy(point + s->n_theta, s->reached, s->n_blocks * sizeof *point);
+    for (size_t b = 0; b < s->n_blocks; b++)
+        point[s->n_theta + s->n_blocks + b] = s->search[b].damping;
 }
 
 double lsq_point_objective(const struct lsq *s, const double *point)
@@ -950,6 +982,7 @@ static void copy_block(const struct lsq *s, size_t b, const double *from, double
 {
     memcpy(to + b * s->width, from + b * s->width, s->width * sizeof *to);
     to[s->n_theta + b] = from[s->n_theta + b];
+    to[s->n_theta + s->n_blocks + b] = from[s->n_theta + s->n_blocks + b];
 }
 
 void lsq_keep_better(const struct lsq *s, const double *from, double *to)
@@ -1006,6 +1039,18 @@ double lsq_evaluate(struct lsq *s, const double *theta, double *lambda)
     const double sum = project_out(s, theta);
     memcpy(lambda, s->lambda, s->n_targets * s->n_linear * sizeof *lambda);
     return sum / s->weight_sum;
+}
+
+void lsq_row_squares(struct lsq *s, const double *theta, double *squares)
+{
+    law_model_reset(s->model);
+    project_out(s, theta);
+    memset(squares, 0, s->data->n_rows * sizeof *squares);
+    for (size_t r = 0; r < s->n_rows; r++)
+        for (size_t m = 0; m < s->n_targets; m++) {
+            const double off = s->residual[r * s->n_targets + m];
+            squares[s->row[r]] += off * off;
+        }
 }
 
 /* Row of the full Jacobian for entry e where it is not zero: values and their columns, theta then

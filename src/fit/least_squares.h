@@ -44,7 +44,8 @@ void lsq_weigh_rows(struct lsq *s, const double *row_weight);
  * Minimise from theta (Q), in place.
  *
  * @param max_steps  trial points at most
- * @param tolerance  stop at this gradient (cosine), or when steps no longer pay
+ * @param tolerance  stop at this gradient (cosine), or when three gains in a row are below its
+ *                   square, 1e-13 at least, of the objective: at a kink gradients do not vanish
  * @return MIX_OK; MIX_ENUMERIC the start has no finite objective; MIX_EINTERRUPTED
  */
 enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double tolerance,
@@ -52,12 +53,17 @@ enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double
                              struct mix_error *err);
 
 /**
- * Points of several searches: theta (Q), then the objective of each block (its share of the whole).
- * Targets of a separable law are blocks, fitted apart; other laws are one block.
+ * Points of several searches: theta (Q), then the objective of each block (its share of the whole)
+ * and the damping that its search ended with. Targets of a separable law are blocks, fitted apart;
+ * other laws are one block.
  */
 size_t lsq_point_doubles(const struct lsq *s);
-/** Put the objectives of the last lsq_minimise() behind its theta. */
+/** Put objectives and damping of the last lsq_minimise() behind its theta. */
 void lsq_complete_point(const struct lsq *s, double *point);
+/** lsq_minimise() from a complete point with its damping; completes it again. */
+enum mix_status lsq_continue(struct lsq *s, double *point, int max_steps, double tolerance,
+                             struct mix_poll *poll, struct lsq_result *result,
+                             struct mix_error *err);
 /** The sum of the block objectives. */
 double lsq_point_objective(const struct lsq *s, const double *point);
 /** Copy to `to` the blocks of `from` that are better. */
@@ -71,6 +77,9 @@ enum mix_status lsq_sort_blocks(const struct lsq *s, size_t n, size_t stride, do
 
 /** Linear parameters (M,L) and residual objective at theta. */
 double lsq_evaluate(struct lsq *s, const double *theta, double *lambda);
+
+/** Squared residuals at theta with the weights of now, summed over targets: (R) of the data. */
+void lsq_row_squares(struct lsq *s, const double *theta, double *squares);
 
 /**
  * Gauss-Newton matrix of all parameters (theta, lambda) at theta: (Q+ML, Q+ML), unreduced,

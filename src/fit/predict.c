@@ -411,7 +411,7 @@ static enum mix_status intervals_of_rows(const struct means *means, const struct
     if (status == MIX_OK)
         mean_losses(means, fit->params, point);
     for (size_t r = 0; status == MIX_OK && r < n_rows; r++) {
-        out->mean[r] = mix_interval_over_draws(point[r], n, columns + r * n, level);
+        out->mean[r] = mix_interval_about(point[r], n, columns + r * n, level);
         if (isfinite(draws->residual))
             widen_by(z * draws->residual * fabs(point[r]), &out->mean[r]);
         const double observed = observed_mean(means, r, n_pairs, pairs);
@@ -528,12 +528,8 @@ enum mix_status mix_predict_mixture(const struct mix_fit *fit, const struct mix_
             n_done = forecast_draws(model, fit, draws, mixture, n_params, n_tokens,
                                     point + n_targets + 1, columns);
         for (size_t m = 0; m <= n_targets; m++)
-            loss[m] = mix_interval_over_draws(point[m], n_done, columns + m * n_draws, level);
-        *out = (struct mix_forecast){.objective = loss[n_targets],
-                                     .objective_wide =
-                                         mix_interval_widen(fit, n_params, level, loss[n_targets]),
-                                     .loss = loss,
-                                     .n_draws = n_done};
+            loss[m] = mix_interval_about(point[m], n_done, columns + m * n_draws, level);
+        *out = (struct mix_forecast){.objective = loss[n_targets], .loss = loss, .n_draws = n_done};
         loss = NULL;
     }
     mix_model_destroy(model);

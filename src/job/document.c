@@ -383,8 +383,11 @@ static enum mix_status check_sequence(struct job_document *self, const yaml_node
     if (node->type != YAML_SEQUENCE_NODE)
         return job_document_fail(self, err, key, "is %s; a list is wanted.", node_kind(node));
     if (n_items(node) < schema->sequence.min || n_items(node) > schema->sequence.max)
-        return job_document_fail(self, err, key, "%zu entries are not in %u … %u.", n_items(node),
-                                 schema->sequence.min, schema->sequence.max);
+        return schema->sequence.min == schema->sequence.max
+                   ? job_document_fail(self, err, key, "%zu entries; %u are wanted.", n_items(node),
+                                       schema->sequence.min)
+                   : job_document_fail(self, err, key, "%zu entries are not in %u … %u.",
+                                       n_items(node), schema->sequence.min, schema->sequence.max);
     for (size_t i = 0; i < n_items(node); i++) {
         char item[JOB_KEY_MAX];
         snprintf(item, sizeof item, "%.*s[%zu]", JOB_KEY_MAX - 24, key, i);

@@ -324,6 +324,7 @@ void mix_job_destroy(struct mix_job *job)
     job_free_texts(command->n_environment, command->environment_value);
     free(command->environment);
     free(job->listed);
+    free(job->listed_runs);
     mix_table_destroy(job->chosen);
     free(job->confirm.scales);
     job_free_online(&job->online);

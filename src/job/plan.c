@@ -13,11 +13,13 @@
 enum { SIZE_TEXT = 24, RUN_SEED_BITS = 31 };
 
 /* The runs of a scale: first all mixtures with one seed, then again those that have more. Or one
- * run that was chosen later. */
+ * run, of a list or one that was chosen later. */
 struct block {
     size_t scale; /* of the job */
     size_t first; /* number of its first run */
     size_t n_mixtures, n_replicated, n_replicates;
+    size_t mixture, replicate; /* of its first run */
+    int round;
     size_t chosen; /* row of job->chosen, or SIZE_MAX */
     double flops;  /* of a run */
     char n_params[SIZE_TEXT], n_tokens[SIZE_TEXT];
@@ -41,10 +43,24 @@ double mix_job_flops(const struct mix_job_scale *scale)
     return 6 * scale->n_params * scale->n_tokens;
 }
 
+static bool is_at(const struct mix_job *job, const struct mix_job_listed *listed,
+                  const struct mix_job_scale *scale)
+{
+    const struct mix_job_scale *at = &job->scales[listed->scale];
+    return listed->mixture < job->n_mixtures && at->n_params == scale->n_params &&
+           at->n_tokens == scale->n_tokens;
+}
+
 size_t mix_job_n_runs(const struct mix_job *job, const struct mix_job_scale *scale)
 {
     if (scale->is_added)
         return 0;
+    if (job->listed_runs && !job->given) {
+        size_t n_listed = 0;
+        for (size_t i = 0; i < job->n_listed_runs; i++)
+            n_listed += is_at(job, &job->listed_runs[i], scale);
+        return n_listed;
+    }
     const size_t n_all = job->given ? job->n_given : job->n_mixtures;
     const size_t n = scale->n_mixtures > 0 && scale->n_mixtures < n_all ? scale->n_mixtures : n_all;
     const size_t n_more = scale->n_replicated < n && !job->given ? scale->n_replicated : n;
@@ -94,14 +110,23 @@ static int compare_blocks(const void *a, const void *b)
         return x->flops > y->flops ? -1 : 1;
     if (x->scale != y->scale)
         return x->scale > y->scale ? 1 : -1;
-    return (x->chosen + 1 > y->chosen + 1) - (x->chosen + 1 < y->chosen + 1); /* the design first */
+    if (x->chosen != y->chosen)
+        return x->chosen + 1 > y->chosen + 1 ? 1 : -1; /* the design first */
+    if (x->mixture != y->mixture)
+        return x->mixture > y->mixture ? 1 : -1;
+    return (x->replicate > y->replicate) - (x->replicate < y->replicate);
 }
 
 /* Whether the design has mixture m with seed s at a scale. */
 static bool is_planned(const struct mix_job *job, size_t scale, size_t m, size_t s)
 {
     const struct mix_job_scale *at = &job->scales[scale];
-    return !at->is_added && (at->n_mixtures == 0 || m < at->n_mixtures) &&
+    for (size_t i = 0; i < job->n_listed_runs; i++) {
+        const struct mix_job_listed *listed = &job->listed_runs[i];
+        if (listed->mixture == m && listed->scale == scale && listed->replicate == s)
+            return true;
+    }
+    return !job->listed_runs && !at->is_added && (at->n_mixtures == 0 || m < at->n_mixtures) &&
            (s == 0 || m < at->n_replicated);
 }
 
@@ -111,7 +136,10 @@ static bool in_design(const struct mix_plan *plan, size_t row, size_t scale)
     const struct mix_job *job = plan->job;
     const size_t k = job->n_domains;
     const struct mix_key key = job->chosen->runs[row].key;
-    const size_t n_replicates = job->scales[scale].n_replicates;
+    size_t n_replicates = job->scales[scale].n_replicates;
+    for (size_t i = 0; i < job->n_listed_runs; i++)
+        if (job->listed_runs[i].replicate >= n_replicates)
+            n_replicates = job->listed_runs[i].replicate + 1;
     for (size_t m = 0; m < plan->n_mixtures; m++) {
         const double *mixture = &plan->mixtures[m * k];
         const bool same = memcmp(mixture, &job->chosen->asked[row * k], k * sizeof *mixture) == 0;
@@ -152,15 +180,31 @@ static void order_blocks(struct mix_plan *plan)
     for (size_t b = 0; b < plan->n_blocks; b++) {
         struct block *block = &plan->blocks[b];
         block->first = plan->n_runs;
-        plan->n_runs += block->chosen != SIZE_MAX
-                            ? 1
-                            : mix_job_n_runs(plan->job, &plan->job->scales[block->scale]);
+        plan->n_runs += block->n_mixtures + block->n_replicated * (block->n_replicates - 1);
+    }
+}
+
+static void add_listed(struct mix_plan *plan)
+{
+    const struct mix_job *job = plan->job;
+    for (size_t i = 0; job->listed_runs && !job->given && i < job->n_listed_runs; i++) {
+        const struct mix_job_listed *listed = &job->listed_runs[i];
+        struct block *block = &plan->blocks[plan->n_blocks];
+        if (listed->mixture >= plan->n_mixtures)
+            continue;
+        *block = plan->blocks[listed->scale]; /* its texts and FLOPs */
+        block->n_mixtures = block->n_replicated = block->n_replicates = 1;
+        block->mixture = listed->mixture;
+        block->replicate = listed->replicate;
+        block->round = listed->round;
+        plan->n_blocks++;
     }
 }
 
 static void make_blocks(struct mix_plan *plan)
 {
     const struct mix_job *job = plan->job;
+    const bool is_listed = job->listed_runs && !job->given;
     for (size_t s = 0; s < job->n_scales; s++) {
         const struct mix_job_scale *scale = &job->scales[s];
         struct block *block = &plan->blocks[s];
@@ -168,7 +212,9 @@ static void make_blocks(struct mix_plan *plan)
         block->scale = s;
         block->chosen = SIZE_MAX;
         block->flops = mix_job_flops(scale);
-        block->n_mixtures = scale->is_added ? 0 : some ? scale->n_mixtures : plan->n_mixtures;
+        block->n_mixtures = scale->is_added || is_listed ? 0
+                            : some                       ? scale->n_mixtures
+                                                         : plan->n_mixtures;
         block->n_replicates = scale->n_replicates;
         block->n_replicated = scale->n_replicated < block->n_mixtures && !job->given
                                   ? scale->n_replicated
@@ -177,10 +223,9 @@ static void make_blocks(struct mix_plan *plan)
         exact_size(scale->n_tokens, block->n_tokens);
     }
     plan->n_blocks = job->n_scales;
-    order_blocks(plan);
+    add_listed(plan);
     add_chosen(plan);
-    if (plan->n_blocks > job->n_scales)
-        order_blocks(plan);
+    order_blocks(plan);
 }
 
 static void name_mixtures(struct mix_plan *plan)
@@ -201,7 +246,7 @@ enum mix_status mix_plan_create(const struct mix_job *job, struct mix_plan **out
 {
     struct mix_plan *plan = calloc(1, sizeof *plan);
     const size_t n = job->given ? job->n_given : job->n_mixtures, n_domains = job->n_domains;
-    const size_t n_chosen = job->chosen ? job->chosen->n_rows : 0;
+    const size_t n_more = job->n_listed_runs + (job->chosen ? job->chosen->n_rows : 0);
     if (plan) {
         *plan =
             (struct mix_plan){.job = job,
@@ -209,7 +254,7 @@ enum mix_status mix_plan_create(const struct mix_job *job, struct mix_plan **out
                               .mixtures = calloc(n * n_domains + 1, sizeof(double)),
                               .names = calloc(n + 1, sizeof *plan->names),
                               .seeds = calloc(n + 1, sizeof *plan->seeds),
-                              .blocks = calloc(job->n_scales + n_chosen + 1, sizeof *plan->blocks)};
+                              .blocks = calloc(job->n_scales + n_more + 1, sizeof *plan->blocks)};
     }
     if (!plan || !plan->mixtures || !plan->names || !plan->seeds || !plan->blocks) {
         mix_plan_destroy(plan);
@@ -260,8 +305,8 @@ static const struct block *find_run(const struct mix_plan *plan, size_t i, size_
     }
     const struct block *block = &plan->blocks[low];
     const size_t at = i - block->first, n = block->n_mixtures;
-    *mixture = at < n ? at : (at - n) % block->n_replicated;
-    *replicate = at < n ? 0 : 1 + (at - n) / block->n_replicated;
+    *mixture = block->mixture + (at < n ? at : (at - n) % block->n_replicated);
+    *replicate = block->replicate + (at < n ? 0 : 1 + (at - n) / block->n_replicated);
     return block;
 }
 
@@ -349,6 +394,7 @@ void mix_plan_run(const struct mix_plan *plan, size_t i, struct mix_planned *out
         .flops = block->flops,
     };
     make_run(&making, &out->run);
+    out->run.round = block->round;
 }
 
 static enum mix_status add_rows(const struct mix_plan *plan, struct mix_table *table,

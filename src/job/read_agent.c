@@ -141,7 +141,7 @@ static void check_paths(struct reader *in, const size_t *slots)
 {
     for (size_t i = 0; in->status == MIX_OK && i < in->job->agent.n_slots; i++) {
         ITEM_KEY(key, "domains[%zu]", slots[i]);
-        if (in->job->domain_sources[slots[i]].n_paths == 0)
+        if (in->job->domain_sources[slots[i]].n_paths == 0 && !in->job->embedded.is_synthetic)
             FAIL(in, key, "the key paths is missing, which agent.trainer embedded wants.");
     }
 }
@@ -272,6 +272,9 @@ static void take_training(struct reader *in, const struct raw_agent_training *ra
             if (agent->alpha[j] == agent->alpha[agent->n_alphas - 1])
                 FAIL(in, key, "%g is in the list already.", agent->alpha[j]);
     }
+    if (in->status == MIX_OK && agent->n_alphas == 0 &&
+        job_document_has(&in->document, "agent.training.alpha"))
+        FAIL(in, "agent.training.alpha", "is empty; without the key it is one that suits.");
 }
 
 /* ---- other settings for the trained agent */

@@ -82,6 +82,8 @@ static void take_methods(struct reader *in)
         if (in->status == MIX_OK)
             check_method(in, i);
     }
+    if (in->status == MIX_OK && online->n_methods == 0)
+        FAIL(in, key, "is empty; without the key it is all of them.");
     if (in->status != MIX_OK)
         return;
     size_t at = 0;
@@ -345,7 +347,7 @@ static void take_shape(struct reader *in, const struct raw_online *raw)
         for (size_t i = 0; in->status == MIX_OK && i < online->settings[s].n_groups; i++) {
             const size_t k = online->settings[s].domain[i];
             ITEM_KEY(key, "domains[%zu]", k);
-            if (job->domain_sources[k].n_paths == 0)
+            if (job->domain_sources[k].n_paths == 0 && !job->embedded.is_synthetic)
                 FAIL(in, key, "the key paths is missing, which online.trainer embedded wants.");
         }
 }

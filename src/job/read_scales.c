@@ -149,6 +149,8 @@ static void take_checkpoints(const struct entry *self)
             return;
         scale->checkpoints[n] = before = n_tokens;
     }
+    if (in->status == MIX_OK && n == 0 && job_document_has(&in->document, key))
+        FAIL(in, key, "is empty; without the key the end is the only one.");
     if (n > 0 && before < scale->n_tokens)
         scale->checkpoints[n++] = scale->n_tokens;
     if (n > 0)

@@ -9,9 +9,10 @@
 
 #include "law_impl.h"
 
-static const struct mix_law *const laws[] = {
-    &mix_law_capacity, &mix_law_transfer,  &mix_law_demand, &mix_law_additive, &mix_law_joint,
-    &mix_law_dml,      &mix_law_loglinear, &mix_law_bimix,  &mix_law_linear,   &mix_law_chinchilla};
+static const struct mix_law *const laws[] = {&mix_law_capacity, &mix_law_transfer,  &mix_law_demand,
+                                             &mix_law_product,  &mix_law_additive,  &mix_law_joint,
+                                             &mix_law_dml,      &mix_law_loglinear, &mix_law_bimix,
+                                             &mix_law_linear,   &mix_law_chinchilla};
 enum { N_LAWS = sizeof laws / sizeof laws[0] };
 static const double H_MIN = 1e-4;
 static const char REPETITION[] = "+repetition";

@@ -121,9 +121,9 @@ struct mix_law {
     double (*least_size)(const struct mix_model *model, const double *params);
 };
 
-extern const struct mix_law mix_law_capacity, mix_law_transfer, mix_law_demand, mix_law_chinchilla,
-    mix_law_additive, mix_law_joint, mix_law_bimix, mix_law_dml, mix_law_loglinear, mix_law_linear,
-    mix_law_repetition;
+extern const struct mix_law mix_law_capacity, mix_law_transfer, mix_law_demand, mix_law_product,
+    mix_law_chinchilla, mix_law_additive, mix_law_joint, mix_law_bimix, mix_law_dml,
+    mix_law_loglinear, mix_law_linear, mix_law_repetition;
 
 /** Say in the notes where no run repeats anything, so that r1 is not to be known. */
 void law_note_repetition(const struct mix_data *data, char notes[MIX_TEXT_MAX]);

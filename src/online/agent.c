@@ -16,7 +16,9 @@ struct mix_agent {
     struct mix_agent_head head;
     enum mix_isa isa;
     struct agent_net policy;
-    real *tokens; /* (T,F) */
+    real *tokens;  /* (T,F) of the history */
+    size_t n_read; /* tokens that the policy has read */
+    real *read;    /* (T,F) those */
 };
 
 struct mix_agent_head mix_agent_head(const struct mix_agent *agent)
@@ -34,7 +36,7 @@ void mix_agent_destroy(struct mix_agent *agent)
     if (agent == NULL)
         return;
     agent_net_destroy(&agent->policy);
-    free(agent->tokens);
+    free(agent->tokens); /* and what is read, behind them */
     free(agent);
 }
 
@@ -77,9 +79,10 @@ static enum mix_status load(struct mix_agent *agent, const float *weights, size_
         if (!isfinite(weights[i]))
             return mix_fail(err, MIX_EFORMAT, "agent: weight %zu is %g", i + 1, (double)weights[i]);
     memcpy(agent->policy.params, weights, n_weights * sizeof *weights);
-    agent->tokens = calloc(t * agent_n_features(d), sizeof *agent->tokens);
+    agent->tokens = calloc(2 * t * agent_n_features(d), sizeof *agent->tokens);
     if (agent->tokens == NULL)
         return mix_fail(err, MIX_ENOMEM, "agent: out of memory for %zu decisions", t);
+    agent->read = agent->tokens + t * agent_n_features(d);
     return MIX_OK;
 }
 
@@ -103,15 +106,28 @@ enum mix_status mix_agent_restore(const struct mix_agent_head *head, const float
     return status;
 }
 
+/* A history grows by a decision at a time, and what was read of it stays read: only where another
+ * one begins, or an earlier decision is asked for, tokens are read again. Always one by one, so
+ * that a decision does not hang on what was asked before. */
 void mix_agent_act(struct mix_agent *agent, size_t t, const double *mixture, const double *feedback,
                    double *out)
 {
     const struct mix_agent_head *head = &agent->head;
-    const size_t d = head->space.n_slots;
+    const size_t d = head->space.n_slots, f = agent_n_features(d);
+    size_t row = 0;
     agent_tokens(&head->space, &head->scale, head->blind != 0, t + 1, mixture, feedback,
                  agent->tokens);
-    agent_net_read(&agent->policy, 1, t + 1, agent->tokens);
-    agent_policy_mean(d, agent->policy.mu + t * (d - 1), out);
+    while (row < t && row < agent->n_read &&
+           memcmp(agent->tokens + row * f, agent->read + row * f, f * sizeof *agent->read) == 0)
+        row++;
+    if (head->trunk == MIX_AGENT_MLP && (row < t || agent->n_read > t))
+        row = 0; /* it keeps no more than the last tokens that it has read */
+    for (; row <= t; row++) {
+        memcpy(agent->read + row * f, agent->tokens + row * f, f * sizeof *agent->read);
+        agent_net_extend(&agent->policy, row, agent->tokens + row * f);
+    }
+    agent->n_read = t + 1;
+    agent_policy_mean(d, agent->policy.mu, out);
 }
 
 /* ---- the method ---- */

@@ -313,6 +313,23 @@ static struct mix_key key_of_lesson(const struct school *school, const struct le
     return mix_key_make(0, "agent", &what, sizeof what);
 }
 
+enum mix_status agent_diverged_head(const struct mix_agent_data *data,
+                                    const struct mix_agent_options *options,
+                                    struct mix_agent_head *head, struct mix_agent_report *report,
+                                    struct mix_error *err)
+{
+    *report =
+        (struct mix_agent_report){.supervised_loss = NAN, .value = NAN, .behaviour_value = NAN};
+    *head = (struct mix_agent_head){.space = data->space,
+                                    .trunk = (int32_t)options->trunk,
+                                    .blind = options->blind,
+                                    .width = options->width,
+                                    .n_layers = options->n_layers,
+                                    .n_heads = options->n_heads};
+    return mix_agent_scale_of(data, &head->scale, err);
+}
+
+/* A training that diverges is a result: the others go on. */
 static enum mix_status learn(void *context, size_t i, void *record, struct mix_poll *poll,
                              struct mix_error *err)
 {
@@ -323,9 +340,13 @@ static enum mix_status learn(void *context, size_t i, void *record, struct mix_p
     memset(&trained, 0, sizeof trained);
     enum mix_status status =
         mix_agent_train(school->data, &lesson->options, &agent, &trained.report, poll, err);
+    if (status == MIX_OK)
+        trained.head = mix_agent_head(agent);
+    else if (status == MIX_ENUMERIC)
+        status = agent_diverged_head(school->data, &lesson->options, &trained.head, &trained.report,
+                                     err);
     if (status != MIX_OK)
         return status;
-    trained.head = mix_agent_head(agent);
     const size_t n = (size_t)trained.head.n_weights;
     snprintf(trained.label, sizeof trained.label, "%s", lesson->label);
     trained.key = key_of_lesson(school, lesson);
@@ -339,7 +360,8 @@ static enum mix_status learn(void *context, size_t i, void *record, struct mix_p
         status = mix_fail(err, MIX_EINVAL, "an agent of %zu weights; room is for %zu", n,
                           school->n_weights);
     if (status == MIX_OK) {
-        memcpy(trained.weights, mix_agent_weights(agent), n * sizeof *trained.weights);
+        if (agent != NULL)
+            memcpy(trained.weights, mix_agent_weights(agent), n * sizeof *trained.weights);
         trained.hash = mix_agent_hash(trained.weights, n);
         mix_agent_pack_trained(&trained, record);
     }
@@ -468,6 +490,19 @@ static enum mix_status gather_data(const struct mix_agent_campaign *campaign,
     return mix_agent_campaign_data(campaign, data, err);
 }
 
+/* Rank 0: one agent that can steer is enough. */
+static enum mix_status check_agents(const struct mix_agent_campaign *campaign,
+                                    struct mix_error *err)
+{
+    for (size_t i = 0; i < campaign->n_agents; i++)
+        if (!mix_agent_has_diverged(&campaign->agents[i]))
+            return MIX_OK;
+    return mix_fail(err, MIX_ENUMERIC,
+                    "the training of all %zu agents of %s has diverged; give another "
+                    "agent.training.alpha or fewer agent.training.updates",
+                    campaign->n_agents, campaign->name);
+}
+
 enum mix_status mix_agent_train_all(struct mix_ranks *ranks, const struct mix_job *job, bool blind,
                                     struct mix_agent_campaign *campaign,
                                     const struct mix_campaign_options *options,
@@ -496,6 +531,9 @@ enum mix_status mix_agent_train_all(struct mix_ranks *ranks, const struct mix_jo
                                     .context = &school,
                                     .done = done};
         status = run_tasks(ranks, job, &tasks, campaign, options, err);
+        if (status == MIX_OK && campaign != NULL)
+            status = check_agents(campaign, err);
+        status = mix_ranks_agree(ranks, status, err);
     }
     free(done);
     free(school.lessons);

@@ -70,8 +70,8 @@ static const struct mix_agent_trained *find_beside(const struct mix_agent_campai
 {
     for (size_t i = 0; agent != NULL && i < campaign->n_agents; i++) {
         const struct mix_agent_trained *other = &campaign->agents[i];
-        if (other->seed == agent->seed && (other->head.blind != 0) == blind &&
-            (isnan(other->alpha) != 0) != blind)
+        if (!mix_agent_has_diverged(other) && other->seed == agent->seed &&
+            (other->head.blind != 0) == blind && (isnan(other->alpha) != 0) != blind)
             return other;
     }
     return NULL;

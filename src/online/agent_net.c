@@ -329,9 +329,19 @@ static void split_policy(struct agent_net *net)
         }
 }
 
-void agent_net_read(struct agent_net *net, size_t n, size_t t, const real *tokens)
+/* From h to mu and log sigma, or to what the critic's head adds actions to. */
+static void read_head(struct agent_net *net)
 {
     const size_t w = net->width, n_out = n_outputs(net);
+    repeat(net->n_rows, n_out, net->params + net->at.bias, net->out);
+    proxy_multiply(net->kernels, net->n_rows, n_out, w, proxy_plain(net->h, w),
+                   proxy_plain(net->params + net->at.head, n_out), 1, net->out, n_out);
+    if (net->role == AGENT_POLICY)
+        split_policy(net);
+}
+
+void agent_net_read(struct agent_net *net, size_t n, size_t t, const real *tokens)
+{
     net->n_sequences = n;
     net->n_tokens = t;
     net->n_rows = n * t;
@@ -342,11 +352,35 @@ void agent_net_read(struct agent_net *net, size_t n, size_t t, const real *token
         memcpy(net->tokens, tokens, net->n_rows * net->input * sizeof *tokens);
         read_transformer(net);
     }
-    repeat(net->n_rows, n_out, net->params + net->at.bias, net->out);
-    proxy_multiply(net->kernels, net->n_rows, n_out, w, proxy_plain(net->h, w),
-                   proxy_plain(net->params + net->at.head, n_out), 1, net->out, n_out);
-    if (net->role == AGENT_POLICY)
-        split_policy(net);
+    read_head(net);
+}
+
+/* The window's trunk has its last tokens beside one another, the newest first. */
+static void shift_window(struct agent_net *net, size_t row, const real *token)
+{
+    const size_t f = net->input / WINDOW;
+    if (row == 0)
+        memset(net->tokens, 0, net->input * sizeof *net->tokens);
+    else
+        memmove(net->tokens + f, net->tokens, (WINDOW - 1) * f * sizeof *net->tokens);
+    memcpy(net->tokens, token, f * sizeof *token);
+}
+
+void agent_net_extend(struct agent_net *net, size_t row, const real *token)
+{
+    const size_t w = net->width, f = net->input;
+    net->n_sequences = net->n_tokens = net->n_rows = 1;
+    if (net->shape.trunk == MIX_AGENT_MLP) {
+        shift_window(net, row, token);
+        read_window(net);
+    } else {
+        memcpy(net->layers.x, net->params + net->at.place + row * w, w * sizeof *net->params);
+        proxy_multiply(net->kernels, 1, w, f, proxy_plain(token, f),
+                       proxy_plain(net->params + net->at.in, w), 1, net->layers.x, w);
+        proxy_trunk_extend(&net->layers, row);
+        memcpy(net->h, net->layers.h, w * sizeof *net->h);
+    }
+    read_head(net);
 }
 
 /* From d_out to the gradients of all that stands before it. */

@@ -32,6 +32,7 @@
 #define agent_net_destroy agent_net_destroy_f64
 #define agent_net_initialise agent_net_initialise_f64
 #define agent_net_read agent_net_read_f64
+#define agent_net_extend agent_net_extend_f64
 #define agent_net_policy_backward agent_net_policy_backward_f64
 #define agent_net_values agent_net_values_f64
 #define agent_net_values_backward agent_net_values_backward_f64
@@ -112,6 +113,11 @@ void agent_net_initialise(struct agent_net *net, gsl_rng *rng);
 
 /** Read n <= batch histories of t <= T tokens each, (n,t,F). */
 void agent_net_read(struct agent_net *net, size_t n, size_t t, const real *tokens);
+
+/** Policy: read one token (F) more of a history, its `row`-th, 0 first; mu and log sigma of this
+ * decision alone. Tokens before it were read the same way, or `row` is 0; other reads in between
+ * lose the history. A decision costs no more the longer the history is. */
+void agent_net_extend(struct agent_net *net, size_t row, const real *token);
 
 /** Policy: from gradients (rows,D-1) by mu and log sigma to those of the parameters. */
 void agent_net_policy_backward(struct agent_net *net, const real *d_mu, const real *d_log_sigma);

@@ -161,16 +161,20 @@ const struct mix_agent_trained *mix_agent_campaign_find(const struct mix_agent_c
 
 const struct mix_agent_trained *mix_agent_campaign_best(const struct mix_agent_campaign *campaign)
 {
-    const struct mix_agent_trained *best = NULL;
+    const struct mix_agent_trained *best = NULL, *cloned = NULL;
     for (size_t i = 0; i < campaign->n_agents; i++) {
         const struct mix_agent_trained *agent = &campaign->agents[i];
-        if (isnan(agent->alpha) || agent->head.blind != 0 || isnan(agent->report.value))
+        if (mix_agent_has_diverged(agent) || agent->head.blind != 0)
+            continue;
+        if (isnan(agent->alpha) && (cloned == NULL || agent->seed < cloned->seed))
+            cloned = agent;
+        if (isnan(agent->alpha) || isnan(agent->report.value))
             continue;
         if (best == NULL || agent->n_data > best->n_data ||
             (agent->n_data == best->n_data && agent->report.value > best->report.value))
             best = agent;
     }
-    return best != NULL ? best : find_agent(campaign, "supervised");
+    return best != NULL ? best : cloned;
 }
 
 /* ---- order */

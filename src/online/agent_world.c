@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "online/job_text.h"
+
 struct known_base {
     uint64_t number;
     float *params;
@@ -121,30 +123,21 @@ static struct mix_key key_of(const struct agent_world *world)
 
 /* ---- opening */
 
+/* Priors are shares of all domains of the job; rounded ratios do not show how many these are, which
+ * would make another key, and other runs, of a job with a domain more. */
 static void find_natural(struct agent_world *world)
 {
+    static const double LATTICE = 1099511627776.0; /* 2^40 */
     const struct mix_agent_space *space = &world->space;
+    const struct mix_domain *domains = world->job->domains;
     double sum[2] = {0, 0};
-    for (size_t i = 0; i < space->n_slots; i++)
-        sum[i >= space->n_source] += world->job->domains[world->slots[i]].prior;
-    for (size_t i = 0; i < space->n_slots; i++)
-        world->natural[i] = world->job->domains[world->slots[i]].prior / sum[i >= space->n_source];
-}
-
-static enum mix_status load(struct agent_world *world, struct mix_error *err)
-{
-    const struct mix_job *job = world->job;
-    struct mix_corpus_source sources[MIX_GROUPS_MAX];
-    struct mix_corpus_options options = job->embedded.corpus;
-    options.select_share = options.test_share = job->agent.test_share;
-    for (size_t i = 0; i < world->space.n_slots; i++) {
-        const struct mix_job_source *source = &job->domain_sources[world->slots[i]];
-        sources[i] = (struct mix_corpus_source){.name = job->domains[world->slots[i]].name,
-                                                .paths = (const char *const *)source->paths,
-                                                .n_paths = source->n_paths,
-                                                .document = source->document};
+    for (size_t i = 0; i < space->n_slots; i++) {
+        const double first = domains[world->slots[i < space->n_source ? 0 : space->n_source]].prior;
+        world->natural[i] = round(LATTICE * domains[world->slots[i]].prior / first);
+        sum[i >= space->n_source] += world->natural[i];
     }
-    return mix_corpus_load(sources, world->space.n_slots, &options, &world->corpus, err);
+    for (size_t i = 0; i < space->n_slots; i++)
+        world->natural[i] /= sum[i >= space->n_source];
 }
 
 /* The model of another scale has the rates that suit it, in the same proportion. */
@@ -201,7 +194,8 @@ enum mix_status agent_world_open(const struct mix_job *job, int setting, enum mi
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu slots", job->agent.n_slots);
     describe(world, job, setting, isa);
     if (job->agent.trainer == MIX_ONLINE_EMBEDDED)
-        status = load(world, err);
+        status = online_load_text(job, world->slots, world->space.n_slots, true,
+                                  job->agent.test_share, &world->corpus, err);
     if (status != MIX_OK) {
         agent_world_close(world);
         return status;

@@ -55,6 +55,12 @@ enum mix_status agent_world_trainee(const struct agent_world *world, uint64_t ba
                                     struct mix_trainee **out, struct mix_poll *poll,
                                     struct mix_error *err);
 
+/** What is known of an agent whose training has diverged: the head has no weights. */
+enum mix_status agent_diverged_head(const struct mix_agent_data *data,
+                                    const struct mix_agent_options *options,
+                                    struct mix_agent_head *head, struct mix_agent_report *report,
+                                    struct mix_error *err);
+
 /** What stands before the records of a job's campaign. */
 struct mix_agent_log_head agent_log_head(const struct mix_job *job);
 

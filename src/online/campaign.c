@@ -97,10 +97,31 @@ static struct mix_key hash_methods(const struct mix_job *job, struct mix_key bef
 
 static const char *const trainer_names[] = {"embedded", "simulate", "command"};
 
+/* The law of dml has m + 1 parameters of each group: said before the sweep, not after it. */
+static enum mix_status check_static_runs(const struct mix_job *job, struct mix_error *err)
+{
+    const struct mix_job_online *online = &job->online;
+    for (size_t i = 0; i < online->n_methods; i++)
+        for (size_t s = 0; strcmp(online->methods[i], "dml") == 0 && s < online->n_settings; s++) {
+            const size_t m = online->settings[s].n_groups;
+            const size_t n = mix_campaign_method_options(job, m).n_static;
+            if (n < m + 1)
+                return mix_fail(err, MIX_EINVAL,
+                                "online.options.static_runs is %zu; the law of dml has %zu "
+                                "parameters for each of %zu groups and needs as many runs: give "
+                                "%zu or more, or leave dml out of online.methods",
+                                n, m + 1, m, m + 1);
+        }
+    return MIX_OK;
+}
+
 enum mix_status mix_campaign_plan(const struct mix_job *job, struct mix_online **out,
                                   struct mix_error *err)
 {
     const struct mix_job_online *online = &job->online;
+    const enum mix_status status = check_static_runs(job, err);
+    if (status != MIX_OK)
+        return status;
     struct mix_online *plan = mix_online_create(online->name, job->n_domains, 0, 0);
     if (plan == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", job->n_domains);

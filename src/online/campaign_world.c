@@ -7,24 +7,9 @@
 #include <string.h>
 
 #include "online/campaign_impl.h"
+#include "online/job_text.h"
 
 /* ---- the embedded proxy */
-
-static enum mix_status load(const struct mix_job *job, const struct mix_job_setting *setting,
-                            struct mix_corpus **out, struct mix_error *err)
-{
-    struct mix_corpus_source sources[MIX_GROUPS_MAX];
-    struct mix_corpus_options options = job->embedded.corpus;
-    options.test_share = job->online.test_share;
-    for (size_t i = 0; i < setting->n_groups; i++) {
-        const struct mix_job_source *source = &job->domain_sources[setting->domain[i]];
-        sources[i] = (struct mix_corpus_source){.name = job->domains[setting->domain[i]].name,
-                                                .paths = (const char *const *)source->paths,
-                                                .n_paths = source->n_paths,
-                                                .document = source->document};
-    }
-    return mix_corpus_load(sources, setting->n_groups, &options, out, err);
-}
 
 static enum mix_status load_all(struct campaign_world *world, struct mix_error *err)
 {
@@ -35,7 +20,9 @@ static enum mix_status load_all(struct campaign_world *world, struct mix_error *
         return mix_fail(err, MIX_ENOMEM, "out of memory for the text of %zu settings",
                         online->n_settings);
     for (size_t s = 0; s < online->n_settings && status == MIX_OK; s++)
-        status = load(world->job, &online->settings[s], &world->corpora[s], err);
+        status =
+            online_load_text(world->job, online->settings[s].domain, online->settings[s].n_groups,
+                             false, online->test_share, &world->corpora[s], err);
     return status;
 }
 

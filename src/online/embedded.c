@@ -22,7 +22,6 @@ struct embedded {
     struct mix_trainer_options options;
     const struct mix_corpus *corpus;
     size_t test_bytes, n_snapshot, n_params;
-    enum mix_corpus_part test_part;
     struct mix_trainer *trainer;
     struct mix_trainer *reference; /* frozen; NULL = nothing frozen yet */
     uint64_t draw;                 /* number of the next measurement */
@@ -258,8 +257,9 @@ static enum mix_status test(struct mix_trainee *trainee, double *loss, double *s
     if (status == MIX_OK)
         status = mix_trainer_restore(tester, now.bytes, embedded->n_snapshot, err);
     if (status == MIX_OK)
-        status = mix_trainer_evaluate(tester, embedded->test_part, embedded->source,
-                                      trainee->n_groups, embedded->loss, poll, err);
+        status =
+            mix_trainer_evaluate(tester, trainee->on_select ? MIX_PART_SELECT : MIX_PART_TEST,
+                                 embedded->source, trainee->n_groups, embedded->loss, poll, err);
     for (size_t i = 0; status == MIX_OK && i < trainee->n_groups; i++) {
         loss[i] = embedded->loss[i].loss;
         se[i] = embedded->loss[i].se;
@@ -333,18 +333,20 @@ static enum mix_status create(const struct mix_trainer_options *options,
     if (status != MIX_OK)
         return status;
     struct embedded *embedded = calloc(1, sizeof *embedded);
+    size_t n_select = 0;
     if (embedded == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a proxy.");
+    mix_corpus_bytes(corpus, 0, MIX_PART_SELECT, &n_select);
     embedded->head = (struct mix_trainee){
         .kind = &embedded_kind,
         .n_groups = n_groups,
-        .can = MIX_CAN_FORK | MIX_CAN_WEIGHT | MIX_CAN_REFERENCE | MIX_CAN_GRADIENT,
+        .can = MIX_CAN_FORK | MIX_CAN_WEIGHT | MIX_CAN_REFERENCE | MIX_CAN_GRADIENT |
+               (n_select > 0 ? MIX_CAN_SELECT : 0),
         .n_steps = options->n_steps,
     };
     embedded->options = *options;
     embedded->corpus = corpus;
     embedded->test_bytes = test_bytes;
-    embedded->test_part = MIX_PART_TEST;
     embedded->n_sequences = (options->batch + n_groups - 1) / n_groups;
     status = make(embedded, params, err);
     if (status == MIX_OK)
@@ -372,8 +374,7 @@ enum mix_status mix_trainee_from_base(const struct mix_trainer_options *options,
 
 void mix_trainee_test_on(struct mix_trainee *trainee, enum mix_corpus_part part)
 {
-    if (trainee->kind == &embedded_kind)
-        embedded_of(trainee)->test_part = part;
+    trainee->on_select = part == MIX_PART_SELECT && (trainee->can & MIX_CAN_SELECT) != 0;
 }
 
 /* ---- base models */

@@ -314,8 +314,10 @@ static enum mix_status test(struct mix_trainee *trainee, double *loss, double *s
                             struct mix_poll *poll, struct mix_error *err)
 {
     struct reply reply = {.loss = loss, .se = se};
-    return ask(external_of(trainee), json_pack("{s:s}", "do", "test"),
-               (struct reply_form){.kind = REPLY_TESTED}, &reply, poll, err);
+    json_t *request = trainee->on_select ? json_pack("{s:s, s:s}", "do", "test", "part", "select")
+                                         : json_pack("{s:s}", "do", "test");
+    return ask(external_of(trainee), request, (struct reply_form){.kind = REPLY_TESTED}, &reply,
+               poll, err);
 }
 
 static enum mix_status freeze(struct mix_trainee *trainee, struct mix_poll *poll,

@@ -175,7 +175,8 @@ enum mix_status mix_trainee_forgetting(const struct mix_forgetting_options *opti
     struct forgetting *f = calloc(1, sizeof *f);
     if (f == NULL)
         return mix_fail(err, MIX_ENOMEM, "forgetting: out of memory");
-    f->head = (struct mix_trainee){&forgetting_kind, m, MIX_CAN_FORK, options->n_steps};
+    f->head = (struct mix_trainee){
+        .kind = &forgetting_kind, .n_groups = m, .can = MIX_CAN_FORK, .n_steps = options->n_steps};
     f->state = calloc(4 * m + 1 + n_slots, sizeof *f->state);
     f->rng = mix_rng_create((struct mix_key){0, 0});
     if (f->state == NULL || f->rng == NULL) {

@@ -161,14 +161,16 @@ static enum mix_status take_ability(const json_t *name, unsigned *can, struct mi
     } abilities[] = {{"fork", MIX_CAN_FORK},
                      {"weight", MIX_CAN_WEIGHT},
                      {"reference", MIX_CAN_REFERENCE},
-                     {"gradient", MIX_CAN_GRADIENT}};
+                     {"gradient", MIX_CAN_GRADIENT},
+                     {"select", MIX_CAN_SELECT}};
     for (size_t i = 0; json_is_string(name) && i < sizeof abilities / sizeof abilities[0]; i++)
         if (strcmp(json_string_value(name), abilities[i].name) == 0) {
             *can |= abilities[i].ability;
             return MIX_OK;
         }
-    return mix_fail(err, MIX_EFORMAT,
-                    "\"can\" has an entry that is none of fork, weight, reference, gradient");
+    return mix_fail(
+        err, MIX_EFORMAT,
+        "\"can\" has an entry that is none of fork, weight, reference, gradient, select");
 }
 
 static enum mix_status take_hello(const json_t *root, unsigned *can, struct mix_error *err)
@@ -183,8 +185,9 @@ static enum mix_status take_hello(const json_t *root, unsigned *can, struct mix_
         return mix_fail(err, MIX_EFORMAT, "\"protocol\" is %g; allowed is %d", protocol,
                         REPLY_PROTOCOL);
     if (!json_is_array(list))
-        return mix_fail(err, MIX_EFORMAT,
-                        "the answer lacks \"can\", a list of fork, weight, reference, gradient");
+        return mix_fail(
+            err, MIX_EFORMAT,
+            "the answer lacks \"can\", a list of fork, weight, reference, gradient, select");
     *can = 0;
     for (size_t i = 0; status == MIX_OK && i < json_array_size(list); i++)
         status = take_ability(json_array_get(list, i), can, err);

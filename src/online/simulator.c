@@ -260,8 +260,11 @@ enum mix_status mix_trainee_simulator(const struct mix_simulator_options *option
     if (s == NULL)
         return mix_fail(err, MIX_ENOMEM, "simulator: out of memory");
     s->head = (struct mix_trainee){
-        &simulator_kind, m, MIX_CAN_FORK | MIX_CAN_WEIGHT | MIX_CAN_REFERENCE | MIX_CAN_GRADIENT,
-        options->n_steps};
+        .kind = &simulator_kind,
+        .n_groups = m,
+        .can = MIX_CAN_FORK | MIX_CAN_WEIGHT | MIX_CAN_REFERENCE | MIX_CAN_GRADIENT,
+        .n_steps = options->n_steps,
+    };
     s->block = calloc(2 * m * m + 5 * m + 1, sizeof *s->block);
     s->rng = mix_rng_create((struct mix_key){0, 0});
     if (s->block == NULL || s->rng == NULL) {

@@ -189,10 +189,12 @@ static enum mix_status list_pairs(struct mix_proposing *p, const struct mix_tabl
         if (mix_next_cost(scale) > p->options->flops)
             continue;
         n_affordable++;
+        const double part = fmin(scale->n_tokens / p->options->match_tokens, 1); /* not NaN */
         for (size_t i = 0; i < ask->n_mixtures; i++) {
             bool has_supply = true;
             for (size_t j = 0; j < p->n_domains; j++) {
-                const double supply = table->domains[j].supply_tokens * p->options->max_epochs;
+                const double supply =
+                    table->domains[j].supply_tokens * part * p->options->max_epochs;
                 has_supply =
                     has_supply && !(p->mixture[i * p->n_domains + j] * scale->n_tokens > supply);
             }

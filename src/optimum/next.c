@@ -20,8 +20,12 @@ const char *const mix_next_criteria[MIX_NEXT_CRITERIA] = {"regret", "variance", 
 
 struct mix_next_options mix_next_defaults(void)
 {
-    return (struct mix_next_options){
-        .n_runs = 8, .max_epochs = INFINITY, .worth = NAN, .n_mixtures = 64, .seed = 1};
+    return (struct mix_next_options){.n_runs = 8,
+                                     .max_epochs = INFINITY,
+                                     .match_tokens = NAN,
+                                     .worth = NAN,
+                                     .n_mixtures = 64,
+                                     .seed = 1};
 }
 
 /* ---- choosing */
@@ -111,6 +115,15 @@ static enum mix_status exchange(struct mix_proposing *p, struct batch *batch, do
     return MIX_OK;
 }
 
+/* Whether a FLOP buys the same wherever it is spent, so that both ways to be greedy are one. */
+static bool all_cost_the_same(const struct mix_proposing *p)
+{
+    for (size_t s = 1; s < p->ask.n_scales; s++)
+        if (mix_next_cost(&p->ask.scale[s]) != mix_next_cost(&p->ask.scale[0]))
+            return false;
+    return true;
+}
+
 /* Collective. */
 static enum mix_status choose(struct mix_proposing *p, struct batch *out, double *regret,
                               struct mix_error *err)
@@ -123,7 +136,7 @@ static enum mix_status choose(struct mix_proposing *p, struct batch *out, double
     if (status == MIX_OK)
         status = choose_greedily(p, true, out, regret, err);
     take_all(p, out, false);
-    if (status == MIX_OK)
+    if (status == MIX_OK && !all_cost_the_same(p))
         status = choose_greedily(p, false, &other, regret, err);
     take_all(p, &other, false);
     if (status == MIX_OK && other.merit > out->merit) {
@@ -150,17 +163,19 @@ static size_t count_seen(const struct mix_proposing *p, const struct mix_data *d
     return n;
 }
 
-static struct mix_next *make_next(size_t n_domains, size_t n_runs)
+static struct mix_next *make_next(size_t n_domains, size_t n_runs, size_t n_draws)
 {
     struct mix_next *next = calloc(1, sizeof *next);
     if (!next)
         return NULL;
     next->n_domains = n_domains;
     next->n_runs = n_runs;
+    next->n_draws = n_draws;
     next->domains = calloc(n_domains, sizeof *next->domains);
     next->runs = calloc(n_runs + 1, sizeof *next->runs);
     next->mixture = calloc((n_runs + 1) * n_domains, sizeof *next->mixture);
-    if (next->domains && next->runs && next->mixture)
+    next->lower = calloc(n_draws + 1, sizeof *next->lower);
+    if (next->domains && next->runs && next->mixture && next->lower)
         return next;
     mix_next_destroy(next);
     return NULL;
@@ -173,6 +188,7 @@ void mix_next_destroy(struct mix_next *next)
     free(next->domains);
     free(next->runs);
     free(next->mixture);
+    free(next->lower);
     free(next);
 }
 
@@ -183,35 +199,48 @@ static void say_worth(const struct mix_next *next, bool is_default, char text[MI
              is_default ? ", a tenth of what a measured mean loss scatters" : "");
 }
 
-static void advise(struct mix_next *next, double worth)
+/* Why the runs do not pay. */
+static void say_why_not(struct mix_next *next, const char *limit)
 {
     const struct mix_estimate *less = &next->reduction, *now = &next->before;
-    char *text = next->advice, limit[MIX_NAME_MAX + 24];
-    const bool is_default = isnan(worth);
-    next->worth = is_default ? WORTH * next->noise : worth;
-    next->pays = less->value > fmax(2 * less->se, next->worth);
-    say_worth(next, is_default, limit);
-    if (next->pays)
-        snprintf(text, MIX_TEXT_MAX, "%.2g ± %.1g less regret is expected for %.3g FLOP",
-                 less->value, less->se, next->flops);
-    else if (next->n_runs == 0)
+    char *text = next->advice;
+    if (next->n_runs == 0)
         snprintf(text, MIX_TEXT_MAX,
                  "by what %zu draws say no run is expected to lower the regret of %.2g ± %.1g",
                  next->n_draws, now->value, now->se);
     else if (now->value <= next->worth)
         snprintf(text, MIX_TEXT_MAX, "the regret, %.2g ± %.1g, is less than %s, already",
                  now->value, now->se, limit);
-    else if (less->value <= next->worth)
+    else
         snprintf(text, MIX_TEXT_MAX,
                  "%zu runs for %.3g FLOP would lower the regret of %.2g by %.2g ± %.1g, less than "
                  "%s",
                  next->n_runs, next->flops, now->value, less->value, less->se, limit);
+}
+
+void mix_next_weigh(struct mix_next *next, double worth)
+{
+    const struct mix_estimate *less = &next->reduction;
+    char limit[MIX_NAME_MAX + 24];
+    size_t n_more = 0;
+    next->worth = isnan(worth) ? WORTH * next->noise : worth;
+    for (size_t d = 0; d < next->n_draws; d++)
+        n_more += next->lower[d] > next->worth;
+    next->chance = (double)n_more / (double)next->n_draws;
+    next->pays = less->value > next->worth;
+    next->is_sure = next->pays ? next->chance >= 1 - MIX_NEXT_DOUBT && less->value > 2 * less->se
+                               : next->chance <= MIX_NEXT_DOUBT;
+    say_worth(next, isnan(worth), limit);
+    if (next->pays)
+        snprintf(next->advice, MIX_TEXT_MAX, "%.2g ± %.1g less regret is expected for %.3g FLOP",
+                 less->value, less->se, next->flops);
     else
-        snprintf(
-            text, MIX_TEXT_MAX,
-            "that %zu runs for %.3g FLOP lower the regret of %.2g (by %.2g ± %.1g) is not sure "
-            "by %zu draws: more draws may tell",
-            next->n_runs, next->flops, now->value, less->value, less->se, next->n_draws);
+        say_why_not(next, limit);
+    const size_t used = strlen(next->advice);
+    if (!next->is_sure)
+        snprintf(next->advice + used, MIX_TEXT_MAX - used,
+                 "; not sure: it is lower by more than %.2g in %.0f%% of the draws", next->worth,
+                 100 * next->chance);
 }
 
 /* Rank 0. */
@@ -220,11 +249,10 @@ static enum mix_status conclude(struct mix_proposing *p, const struct mix_data *
                                 struct mix_next **out, struct mix_error *err)
 {
     const size_t k = p->n_domains;
-    struct mix_next *next = make_next(k, batch->n);
+    struct mix_next *next = make_next(k, batch->n, p->n_draws);
     if (!next)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a batch of runs");
     memcpy(next->domains, p->fit->domains, k * sizeof *next->domains);
-    next->n_draws = p->n_draws;
     next->n_candidates = p->ask.n_candidates;
     next->n_decisions = p->ask.n_decisions;
     for (size_t m = 0; m < p->n_targets; m++)
@@ -252,9 +280,9 @@ static enum mix_status conclude(struct mix_proposing *p, const struct mix_data *
         next->flops += run->flops;
     }
     for (size_t d = 0; d < p->n_draws; d++)
-        before[d] -= batch->n > 0 ? regret[d] : before[d];
-    next->reduction = mix_next_estimate(p->n_draws, before);
-    advise(next, p->options->worth);
+        next->lower[d] = batch->n > 0 ? before[d] - regret[d] : 0;
+    next->reduction = mix_next_estimate(p->n_draws, next->lower);
+    mix_next_weigh(next, p->options->worth);
     *out = next;
     return MIX_OK;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/interval.h"
 #include "optimum/search.h"
 
 const char *const mix_gain_names[MIX_GAINS] = {"baseline", "uniform", "best_observed"};
@@ -308,7 +309,7 @@ static void describe(const struct inquiry *q, struct mix_optimum *out)
     out->extrapolation_d = o->n_tokens / fit->max_n_tokens;
 }
 
-/* Interval of column `column` of the answers, less column `minus` where that is not 0. */
+/* Interval of column `column` of the answers, losses, less column `minus` where that is not 0. */
 static struct mix_interval interval_of(const struct mix_answers *answers, double value,
                                        size_t column, size_t minus, double level, double *scratch)
 {
@@ -318,7 +319,7 @@ static struct mix_interval interval_of(const struct mix_answers *answers, double
         if (minus != 0)
             scratch[b] -= answer[minus];
     }
-    return mix_interval_over_draws(value, answers->n, scratch, level);
+    return mix_interval_about(value, answers->n, scratch, level);
 }
 
 static void set_mixture_intervals(const struct inquiry *q, struct mix_optimum *out, double *scratch)
@@ -326,16 +327,15 @@ static void set_mixture_intervals(const struct inquiry *q, struct mix_optimum *o
     const struct mix_answers *answers = &q->answers;
     const size_t n = q->n_domains;
     for (size_t j = 0; j < n; j++) {
+        for (size_t b = 0; b < answers->n; b++) {
+            const double *answer = answers->answer + b * answers->width;
+            out->draw_mixture[b * n + j] = scratch[b] =
+                answer[MIX_ANSWER_OK] != 0.0 ? answer[MIX_ANSWER_MIXTURE + j] : NAN;
+        }
         const struct mix_interval share =
-            interval_of(answers, out->mixture[j], MIX_ANSWER_MIXTURE + j, 0, out->level, scratch);
+            mix_interval_over_draws(out->mixture[j], answers->n, scratch, out->level);
         out->mixture_lo[j] = share.lo;
         out->mixture_hi[j] = share.hi;
-    }
-    for (size_t b = 0; b < answers->n; b++) {
-        const double *answer = answers->answer + b * answers->width;
-        for (size_t j = 0; j < n; j++)
-            out->draw_mixture[b * n + j] =
-                answer[MIX_ANSWER_OK] != 0.0 ? answer[MIX_ANSWER_MIXTURE + j] : NAN;
     }
 }
 
@@ -357,6 +357,23 @@ static void set_gain(const struct inquiry *q, size_t gain, double value, struct 
         interval_of(answers, value, other, MIX_ANSWER_AT + MIX_AT_OPTIMUM, out->level, scratch);
 }
 
+/* The objective with all sources of error that are known; they are known of mean losses. */
+static enum mix_status set_wide(const struct inquiry *q, struct mix_optimum *out,
+                                struct mix_error *err)
+{
+    const struct mix_optimum_options *o = q->options;
+    struct mix_error_budget budget;
+    out->objective_wide = (struct mix_interval){out->objective.value, NAN, NAN};
+    if (out->goal != MIX_GOAL_MEAN)
+        return MIX_OK;
+    const enum mix_status status =
+        mix_error_budget_compute(q->table, q->fit, q->draws, o->n_others, o->others, q->weight,
+                                 out->mixture, o->n_params, o->n_tokens, &budget, err);
+    if (status == MIX_OK)
+        out->objective_wide = mix_error_budget_widen(&budget, out->objective, out->level);
+    return status;
+}
+
 /* Losses, gains and their intervals. */
 static enum mix_status set_figures(const struct inquiry *q, struct mix_optimum *out,
                                    double *scratch, struct mix_error *err)
@@ -372,9 +389,9 @@ static enum mix_status set_figures(const struct inquiry *q, struct mix_optimum *
             interval_of(&q->answers, loss[m], MIX_ANSWER_MIXTURE + n + m, 0, out->level, scratch);
     out->objective =
         interval_of(&q->answers, value, MIX_ANSWER_AT + MIX_AT_OPTIMUM, 0, out->level, scratch);
-    out->objective_wide = (struct mix_interval){value, NAN, NAN};
-    if (out->goal == MIX_GOAL_MEAN) /* the held-out error is known of mean losses */
-        out->objective_wide = mix_interval_widen(q->fit, out->n_params, out->level, out->objective);
+    status = set_wide(q, out, err);
+    if (status != MIX_OK)
+        return status;
     status = mix_search_value(q->search, out->baseline, &value, out->baseline_loss, err);
     set_mixture_intervals(q, out, scratch);
     for (size_t gain = 0; gain < MIX_GAINS && status == MIX_OK; gain++) {

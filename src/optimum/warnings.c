@@ -64,8 +64,8 @@ static void warn_observed(struct mix_optimum *o)
     }
     if (list_domains(o, far, times, names) > 0)
         warn(o,
-             "caution: far beyond all runs (in brackets: times the largest share seen): %s; do not "
-             "trust this optimum, --within-support finds one within",
+             "caution: do not trust this optimum, its shares lie far beyond all runs (in brackets: "
+             "times the largest share seen): %s; --within-support keeps to what was seen",
              names);
     if (list_domains(o, above, o->seen_max, names) > 0)
         warn(o, "more than any run had (in brackets: the largest share seen) of %s", names);
@@ -76,25 +76,33 @@ static void warn_observed(struct mix_optimum *o)
              o->hull_distance);
 }
 
+/* "1.68", "1000" */
+static const char *factor_text(double factor, char text[32])
+{
+    snprintf(text, 32, factor < 100.0 ? "%.3g" : "%.0f", factor);
+    return text;
+}
+
 static void warn_extrapolation(const struct mix_fit *fit, struct mix_optimum *o)
 {
+    char size[32], tokens[32];
+    factor_text(o->extrapolation_n, size);
     if (o->extrapolation_n > 1.0 + 1e-9) {
         if (!(fit->scale_factor > 1.0))
-            warn(o,
-                 "the size is %.3g times the largest fitted one, and no held-out size was tested",
-                 o->extrapolation_n);
+            warn(o, "the size is %s times the largest fitted one, and no held-out size was tested",
+                 size);
         else if (o->extrapolation_n > BEYOND_TEST * fit->scale_factor)
             warn(o,
-                 "caution: the size is %.3g times the largest fitted one; the held-out test went "
+                 "caution: the size is %s times the largest fitted one; the held-out test went "
                  "only %.3g times beyond",
-                 o->extrapolation_n, fit->scale_factor);
+                 size, fit->scale_factor);
         else
-            warn(o, "the size is %.3g times the largest fitted one (held-out test: %.3g times)",
-                 o->extrapolation_n, fit->scale_factor);
+            warn(o, "the size is %s times the largest fitted one (held-out test: %.3g times)", size,
+                 fit->scale_factor);
     }
     if (o->extrapolation_d > 1.0 + 1e-9)
-        warn(o, "%sthe tokens are %.3g times the most fitted",
-             o->extrapolation_d > 10.0 ? "caution: " : "", o->extrapolation_d);
+        warn(o, "%sthe tokens are %s times the most fitted",
+             o->extrapolation_d > 10.0 ? "caution: " : "", factor_text(o->extrapolation_d, tokens));
 }
 
 static void warn_bounds(struct mix_optimum *o)

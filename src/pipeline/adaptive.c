@@ -95,6 +95,7 @@ static enum mix_status propose(struct mix_pipeline *pipeline, mix_progress_fn pr
     options.flops = job->adaptive.flops;
     options.worth = job->adaptive.worth;
     options.max_epochs = job->max_epochs;
+    options.match_tokens = job->match_tokens;
     options.seed = job->seed + (uint64_t)mix_pipeline_rounds(pipeline);
     if (status == MIX_OK)
         status =

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/interval.h"
+
 static const double SAME = 5e-3; /* mixtures whose shares differ by less compete once */
 
 /* What is trained: the same on all ranks. */
@@ -245,6 +247,23 @@ static void set_supply(const struct mix_pipeline *pipeline, const struct mix_job
     mix_model_set_supply(model, supply);
 }
 
+/* With all sources of error that are known. */
+static enum mix_status widen(const struct mix_pipeline *pipeline, const double *mixture,
+                             const struct mix_job_scale *scale, double level,
+                             struct mix_interval narrow, struct mix_interval *out,
+                             struct mix_error *err)
+{
+    struct mix_error_budget budget;
+    const enum mix_status status =
+        mix_error_budget_compute(pipeline->table, pipeline->fit, pipeline->draws, 0, NULL, NULL,
+                                 mixture, scale->n_params, scale->n_tokens, &budget, err);
+    if (status != MIX_OK)
+        return status;
+    const struct mix_interval wide = mix_error_budget_widen(&budget, narrow, level);
+    *out = isfinite(wide.lo) ? wide : narrow;
+    return MIX_OK;
+}
+
 /* The law's own claim at a scale: losses, and differences to the optimum draw by draw. */
 static enum mix_status forecast(const struct mix_pipeline *pipeline,
                                 const struct mix_confirmation *out,
@@ -277,11 +296,9 @@ static enum mix_status forecast(const struct mix_pipeline *pipeline,
             gains[n] = values[n] - predict(model, fit, params, out->mixture, scale, losses);
             n++;
         }
-        const struct mix_interval narrow = mix_interval_over_draws(value, n, values, out->level);
-        const struct mix_interval wide =
-            mix_interval_widen(fit, scale->n_params, out->level, narrow);
-        contest[c].predicted = isfinite(wide.lo) ? wide : narrow;
-        contest[c].predicted_gain = mix_interval_over_draws(value - best, n, gains, out->level);
+        const struct mix_interval narrow = mix_interval_about(value, n, values, out->level);
+        status = widen(pipeline, mixture, scale, out->level, narrow, &contest[c].predicted, err);
+        contest[c].predicted_gain = mix_interval_about(value - best, n, gains, out->level);
     }
     mix_model_destroy(model);
     free(losses);

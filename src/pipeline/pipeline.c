@@ -129,6 +129,24 @@ static enum mix_status read_table(struct mix_pipeline *pipeline, struct mix_erro
     return status == MIX_OK ? MIX_OK : mix_fail(err, status, "%s", reason.text);
 }
 
+/* A file has one writer, and shards run side by side: "job.h5" becomes "job.2-of-4.h5". */
+static enum mix_status name_shard(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const struct mix_sweep_options *options = &pipeline->options;
+    char *file = pipeline->job->file, whole[MIX_TEXT_MAX];
+    if (options->n_shards == 0)
+        return MIX_OK;
+    memcpy(whole, file, sizeof whole);
+    char *ending = strrchr(whole, '.');
+    if (!ending || strchr(ending, '/'))
+        ending = whole + strlen(whole);
+    const int n = snprintf(file, MIX_TEXT_MAX, "%.*s.%zu-of-%zu%s", (int)(ending - whole), whole,
+                           options->shard + 1, options->n_shards, ending);
+    return n < MIX_TEXT_MAX ? MIX_OK
+                            : mix_fail(err, MIX_EINVAL, "job %s, file: the name is too long.",
+                                       pipeline->job->name);
+}
+
 enum mix_status mix_pipeline_open(struct mix_ranks *ranks, const char *path, bool break_lock,
                                   const struct mix_sweep_options *options,
                                   struct mix_pipeline **out, struct mix_error *err)
@@ -144,6 +162,8 @@ enum mix_status mix_pipeline_open(struct mix_ranks *ranks, const char *path, boo
     pipeline->ranks = ranks;
     pipeline->options = options ? *options : (struct mix_sweep_options){.stop_before_s = NAN};
     status = read_job(pipeline, path, err);
+    if (status == MIX_OK)
+        status = name_shard(pipeline, err);
     if (status == MIX_OK)
         status = share_isa(pipeline, err);
     if (status == MIX_OK && is_root(pipeline)) {
@@ -205,10 +225,21 @@ enum mix_status mix_pipeline_sweep(struct mix_pipeline *pipeline, struct mix_err
                            &pipeline->runs, err);
     if (is_root(pipeline) && mix_store_warning(pipeline->store)[0])
         note(pipeline, "%s", mix_store_warning(pipeline->store));
-    if (status == MIX_OK && is_root(pipeline))
+    return mix_ranks_agree(ranks, status, err);
+}
+
+/* The runs come into memory where something is made of them. */
+static enum mix_status share_runs(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    enum mix_status status = MIX_OK;
+    if (!job->fit.law && job->n_draws == 0 && job->optimum.n_params <= 0 &&
+        job->confirm.n_scales == 0)
+        return MIX_OK;
+    if (is_root(pipeline) && !pipeline->table)
         status = read_table(pipeline, err);
-    status = mix_ranks_agree(ranks, status, err);
-    return status == MIX_OK ? mix_share_table(ranks, &pipeline->table, err) : status;
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    return status == MIX_OK ? mix_share_table(pipeline->ranks, &pipeline->table, err) : status;
 }
 
 /* On all ranks: a stage that keeps nothing of its own was interrupted. */
@@ -257,9 +288,10 @@ enum mix_status mix_pipeline_fit(struct mix_pipeline *pipeline, mix_progress_fn 
                                  void *progress_context, struct mix_error *err)
 {
     pipeline->notice[0] = '\0';
-    if (!pipeline->job->fit.law)
-        return MIX_OK;
-    enum mix_status status = is_root(pipeline) ? recall_fit(pipeline, err) : MIX_OK;
+    enum mix_status status = share_runs(pipeline, err);
+    if (status != MIX_OK || !pipeline->job->fit.law)
+        return status;
+    status = is_root(pipeline) ? recall_fit(pipeline, err) : MIX_OK;
     status = mix_ranks_agree(pipeline->ranks, status, err);
     if (status != MIX_OK)
         return status;

@@ -212,10 +212,13 @@ static bool make_source(const struct mix_corpus_synthetic *options, size_t index
     synthetic_chain_make(options->seed, options->shared, index, rng, chain);
     const size_t n_bytes[MIX_PARTS] = {[MIX_PART_TRAIN] = options->n_bytes,
                                        [MIX_PART_VALIDATION] = options->n_validation_bytes,
-                                       [MIX_PART_TEST] = options->n_test_bytes};
-    enum { STREAMS = 3 }; /* of a source; nothing is ever in the part select */
+                                       [MIX_PART_TEST] = options->n_test_bytes,
+                                       [MIX_PART_SELECT] = options->n_select_bytes};
+    enum { STREAMS = 3 }; /* of a source, beside the part select */
     for (size_t p = 0; p < MIX_PARTS; p++) {
-        rekey(rng, options->seed, "synthetic text", (uint64_t)index * STREAMS + p);
+        const bool is_select = p == MIX_PART_SELECT;
+        rekey(rng, options->seed, is_select ? "synthetic text select" : "synthetic text",
+              (uint64_t)index * STREAMS + (is_select ? 0 : p));
         if (source->name == NULL || !fill_part(chain, rng, n_bytes[p], &source->parts[p]))
             return false;
     }
@@ -237,7 +240,8 @@ enum mix_status mix_corpus_synthesise(const struct mix_corpus_synthetic *options
     gsl_rng *rng = mix_rng_create((struct mix_key){0});
     bool made = corpus != NULL && chain != NULL && rng != NULL;
     for (size_t i = 0; made && i < options->n_sources; i++) {
-        made = make_source(options, i, rng, chain, &corpus->sources[i]);
+        made = make_source(options, options->numbers != NULL ? options->numbers[i] : i, rng, chain,
+                           &corpus->sources[i]);
         made = made && (entropy == NULL || synthetic_entropy(chain, &entropy[i]));
     }
     free(chain);

@@ -12,12 +12,17 @@
  * would hang on the order of its libraries. */
 #ifdef PROXY_DOUBLE
 #define GEMM dgemm_
+#define GEMV dgemv_
 #else
 #define GEMM sgemm_
+#define GEMV sgemv_
 #endif
 void GEMM(const char *trans_a, const char *trans_b, const int *m, const int *n, const int *k,
           const real *alpha, const real *a, const int *lda, const real *b, const int *ldb,
           const real *beta, real *c, const int *ldc);
+void GEMV(const char *trans, const int *m, const int *n, const real *alpha, const real *a,
+          const int *lda, const real *x, const int *step_x, const real *beta, real *y,
+          const int *step_y);
 void openblas_set_num_threads(int n_threads);
 
 static const real *entry(struct proxy_factor factor, size_t row, size_t column)
@@ -304,4 +309,63 @@ void proxy_trunk_backward(struct proxy_trunk *trunk, struct mix_poll *poll)
         feed_forward_backward(trunk, &trunk->layers[l]);
         attention_backward(trunk, &trunk->layers[l]);
     }
+}
+
+/* ---- one row at a time ---- */
+
+/* out (n) = x (k) w, for w (k,n) or, flipped, w (n,k) */
+static void apply(size_t n, size_t k, const real *x, const real *w, bool flip, real *out)
+{
+    const int rows = (int)(flip ? k : n), columns = (int)(flip ? n : k), step = 1;
+    const real one = 1, none = 0;
+    GEMV(flip ? "T" : "N", &rows, &columns, &one, w, &rows, x, &step, &none, out, &step);
+}
+
+/* Of the last of n rows of queries, keys and values, (n,3C): what a head attends to. */
+static void attend(size_t n, size_t c, size_t d, const real *rows, real *share, real *out)
+{
+    const real *q = rows + (n - 1) * 3 * c, scale = (real)1 / (real)sqrt((double)d);
+    real largest = 0, sum = 0;
+    for (size_t j = 0; j < n; j++) {
+        const real *k = rows + j * 3 * c + c;
+        real score = 0;
+        for (size_t i = 0; i < d; i++)
+            score += q[i] * k[i];
+        share[j] = scale * score;
+        largest = j == 0 || share[j] > largest ? share[j] : largest;
+    }
+    for (size_t i = 0; i < d; i++)
+        out[i] = 0;
+    for (size_t j = 0; j < n; j++) {
+        const real *v = rows + j * 3 * c + 2 * c;
+        const real e = (real)exp((double)(share[j] - largest));
+        sum += e;
+        for (size_t i = 0; i < d; i++)
+            out[i] += e * v[i];
+    }
+    for (size_t i = 0; i < d; i++)
+        out[i] /= sum;
+}
+
+/* Here layer->qkv holds (rows,3C), not transposed: each row is written once and read whole. */
+void proxy_trunk_extend(struct proxy_trunk *trunk, size_t row)
+{
+    const struct proxy_kernels *kernels = trunk->kernels;
+    const size_t c = trunk->width, d = c / trunk->n_heads;
+    const real *added = NULL;
+    for (size_t l = 0; l < trunk->n_layers; l++, added = trunk->branch) {
+        const struct proxy_layer *layer = &trunk->layers[l];
+        kernels->norm_forward(1, c, trunk->x, added, layer->gain1, layer->unit1, layer->scale1,
+                              trunk->h);
+        apply(3 * c, c, trunk->h, layer->w_qkv, false, layer->qkv + row * 3 * c);
+        for (size_t h = 0; h < trunk->n_heads; h++)
+            attend(row + 1, c, d, layer->qkv + h * d, trunk->head, trunk->wide + h * d);
+        apply(c, c, trunk->wide, layer->w_out, true, trunk->branch);
+        kernels->norm_forward(1, c, trunk->x, trunk->branch, layer->gain2, layer->unit2,
+                              layer->scale2, trunk->h);
+        apply(4 * c, c, trunk->h, layer->w_up, false, layer->up);
+        kernels->gelu_forward(1, 4 * c, 4 * c, layer->up, trunk->wide);
+        apply(c, 4 * c, trunk->wide, layer->w_down, true, trunk->branch);
+    }
+    kernels->norm_forward(1, c, trunk->x, added, trunk->gain, trunk->unit, trunk->scale, trunk->h);
 }

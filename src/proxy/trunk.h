@@ -32,6 +32,7 @@
 #define proxy_trunk_initialise proxy_trunk_initialise_f64
 #define proxy_trunk_forward proxy_trunk_forward_f64
 #define proxy_trunk_backward proxy_trunk_backward_f64
+#define proxy_trunk_extend proxy_trunk_extend_f64
 #endif
 
 enum { PROXY_LINE = 64 / sizeof(real) }; /* numbers in a cache line */
@@ -141,5 +142,11 @@ void proxy_trunk_forward(struct proxy_trunk *trunk, struct mix_poll *poll);
 /* After forward: from the gradient of h, in trunk->branch, to that of x, in trunk->x; gradients of
  * the parameters are added. h is used up. */
 void proxy_trunk_backward(struct proxy_trunk *trunk, struct mix_poll *poll);
+
+/* One vector more of one sequence: from the first row of trunk->x to that of trunk->h. Row 0 begins
+ * a sequence; the keys and values of those before `row` are kept from when they were given. There
+ * is no way back, and a forward pass between two rows loses the sequence. Bound by how fast the
+ * parameters are read, once. */
+void proxy_trunk_extend(struct proxy_trunk *trunk, size_t row);
 
 #endif

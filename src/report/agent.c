@@ -134,7 +134,7 @@ static void plot_mixture(struct page *page, const struct shown *shown)
     char name[2 * MIX_NAME_MAX];
     FILE *gp = page->script;
     snprintf(name, sizeof name, "agent-mixture-%s", o->name);
-    page_figure(page, name, PLOT_WIDTH, PLOT_HEIGHT,
+    page_figure(page, name, PLOT_WIDTH, PLOT_HEIGHT + (o->n_groups > 8 ? 180 : 0),
                 "Comparison %s: the mixture that the agent chose, the mean over %zu seeds.",
                 o->name, shown->summary->n_seeds);
     fputs("$shares << EOD\n", gp);
@@ -153,7 +153,7 @@ static void plot_mixture(struct page *page, const struct shown *shown)
         fprintf(gp, "%s$shares using 1:%zu with steps ", i > 0 ? ", " : "", i + 2);
         plot_series(gp, i);
         fputs(" title ", gp);
-        plot_text(gp, o->groups[i], 12);
+        plot_text(gp, o->groups[i], 14);
     }
     fputc('\n', gp);
 }

@@ -65,13 +65,11 @@ static void put_row(struct page *page, const struct mix_compare_row *row, const 
     char a[32], b[32];
     page_row(page);
     page_cell(page, "%s", name);
-    page_cell(page, "%zu", row->n_params);
     if (row->metrics.n == 0) {
-        for (int i = 0; i < 7; i++)
-            page_cell(page, "–");
-        page_cell(page, "%s", row->reason);
+        page_words(page, 9, row->reason);
         return;
     }
+    page_cell(page, "%zu", row->n_params);
     page_cell(page, "%s ± %s", report_percent(row->metrics.mre, a), report_percent(row->mre_se, b));
     page_cell(page, "%s ± %s", report_percent(row->worse, a), report_percent(row->worse_se, b));
     page_cell(page, "%s", report_number(row->metrics.skill, 3, a));

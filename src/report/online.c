@@ -52,17 +52,36 @@ static bool shows_trajectory(const struct mix_online *o, size_t r)
            run->role == MIX_ONLINE_FINAL && run->restricted == 0 && moves(o, r);
 }
 
+/* What a setting is called: many groups, where they are all, by their number; others as they are,
+ * and behind each + a line may end, at a space without width. */
+static const char *setting_text(const struct mix_online *o, const char *setting, char *text,
+                                size_t size)
+{
+    size_t n = 0, n_groups = 1;
+    for (; *setting != '\0' && n + 5 < size; setting++) {
+        text[n++] = *setting;
+        if (*setting == '+') {
+            n += (size_t)snprintf(text + n, size - n, "\xe2\x80\x8b");
+            n_groups++;
+        }
+    }
+    text[n] = '\0';
+    if (n_groups == o->n_groups && n_groups > 4)
+        snprintf(text, size, "all %zu domains", n_groups);
+    return text;
+}
+
 static void plot_trajectory(struct page *page, const struct mix_online *o, size_t r)
 {
     const struct mix_online_run *run = &o->runs[r];
     const struct choices choices = choices_of(o, r);
     const size_t n_groups = o->n_groups, stride = (choices.n + 199) / 200;
-    char name[4 * MIX_NAME_MAX];
+    char name[4 * MIX_NAME_MAX], text[2 * MIX_TEXT_MAX];
     FILE *gp = page->script;
     snprintf(name, sizeof name, "online-%.60s-%.60s-%.60s", o->name, run->method, run->setting);
-    page_figure(page, name, PLOT_WIDTH, PLOT_HEIGHT,
+    page_figure(page, name, PLOT_WIDTH, PLOT_HEIGHT + (n_groups > 8 ? 180 : 0),
                 "Online %s: mixture that %s chose over the steps of its first seed, setting %s.",
-                o->name, run->method, run->setting);
+                o->name, run->method, setting_text(o, run->setting, text, sizeof text));
     fputs("$shares << EOD\n", gp);
     for (size_t p = 0; p < choices.n; p += stride) {
         fprintf(gp, "%.6g", choices.step[p]);
@@ -79,7 +98,7 @@ static void plot_trajectory(struct page *page, const struct mix_online *o, size_
         fprintf(gp, "%s$shares using 1:%zu with steps ", n > 0 ? ", " : "", k + 2);
         plot_series(gp, n);
         fputs(" title ", gp);
-        plot_text(gp, o->groups[k], 12);
+        plot_text(gp, o->groups[k], 14);
         n++;
     }
     fputc('\n', gp);
@@ -177,7 +196,7 @@ static void put_arms(struct page *page, const struct mix_online *o)
                                         "less that of stratified ± se",
                                         "extra steps",
                                         "diverged"};
-    char a[32], b[32];
+    char a[32], b[32], text[2 * MIX_TEXT_MAX];
     page_table(page, "How the methods ended", false, sizeof heads / sizeof heads[0], heads);
     for (size_t r = 0; r < o->n_runs; r++) {
         if (!begins_arm(o, r))
@@ -185,7 +204,7 @@ static void put_arms(struct page *page, const struct mix_online *o)
         const struct mix_online_run *run = &o->runs[r];
         const struct arm arm = measure_arm(o, r);
         page_row(page);
-        page_cell(page, "%s", run->setting);
+        page_cell(page, "%s", setting_text(o, run->setting, text, sizeof text));
         page_cell(page, "%s%s", run->method, run->restricted != 0 ? ", restricted" : "");
         page_cell(page, "%s", run->after);
         page_cell(page, "%zu", arm.n);
@@ -210,7 +229,7 @@ static size_t next_in_setting(const struct mix_online *o, size_t r, const char *
 /* Differences to the stratified mixture in one setting. */
 static void plot_setting(struct page *page, const struct mix_online *o, const char *setting)
 {
-    char name[2 * MIX_TEXT_MAX];
+    char name[2 * MIX_TEXT_MAX], text[2 * MIX_TEXT_MAX];
     double least = 0.0, most = 0.0;
     size_t n = 0;
     FILE *gp = page->script;
@@ -220,7 +239,7 @@ static void plot_setting(struct page *page, const struct mix_online *o, const ch
     page_figure(page, name, PLOT_WIDTH, 110 + 24 * (int)n,
                 "Online %s, setting %s: mean test loss less that of the stratified mixture, with "
                 "its standard error over seeds; left of 0 is better.",
-                o->name, setting);
+                o->name, setting_text(o, setting, text, sizeof text));
     fputs("set ytics scale 0 (", gp);
     for (size_t r = 0, at = 0; (r = next_in_setting(o, r, setting)) < o->n_runs; r++) {
         fputs(at > 0 ? ", " : "", gp);

@@ -32,8 +32,8 @@ static void plot_mixture(struct page *page, const struct mix_optimum *o)
     const double uniform = 1.0 / (double)o->n_domains;
     snprintf(name, sizeof name, "mixture-%s", o->name);
     page_figure(page, name, PLOT_WIDTH, height < 1600 ? height : 1600,
-                "Optimum %s at %s parameters and %s tokens: share of each domain%s%s; the line is "
-                "the uniform mixture.",
+                "Optimum %s at %s parameters and %s tokens: share of each domain%s, the nearest "
+                "tie as a circle%s; the line is the uniform mixture.",
                 o->name, report_size(o->n_params, size), report_size(o->n_tokens, tokens),
                 draws ? " with its interval over the draws" : "",
                 prior ? ", the prior as a triangle" : "");
@@ -240,7 +240,7 @@ static void plot_path(struct page *page, const struct mix_optimum *o, bool along
     plot_powers(gp, "x", least, most);
     fprintf(gp,
             "set xlabel '%s'\nset ylabel 'share'\nset yrange [0:*]\n"
-            "set key outside bottom center horizontal\nplot ",
+            "set key outside top center horizontal\nplot ",
             along_size ? "parameters" : "tokens");
     for (size_t k = 0; k < o->n_domains; k++) {
         fprintf(gp, "%s$path using 1:%zu with linespoints ", k > 0 ? ", " : "", k + 2);
@@ -311,7 +311,7 @@ static void put_claim(struct page *page, const struct mix_optimum *o)
         page_text(page, ", %s over %zu draws",
                   report_range(o->objective.lo, o->objective.hi, 4, range), o->n_draws);
     if (isfinite(o->objective_wide.lo))
-        page_text(page, ", %s with the error on the held-out size",
+        page_text(page, ", %s with all known errors",
                   report_range(o->objective_wide.lo, o->objective_wide.hi, 4, range));
     page_text(page, ". The size is %.3g times the largest fitted one, the tokens %.3g times.",
               o->extrapolation_n, o->extrapolation_d);

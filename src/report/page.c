@@ -157,6 +157,15 @@ void page_cell(struct page *page, const char *format, ...)
     va_end(values);
 }
 
+void page_words(struct page *page, int n_columns, const char *text)
+{
+    char start[48];
+    snprintf(start, sizeof start, "<td class=\"words\" colspan=\"%d\">", n_columns);
+    page_raw(page, start);
+    page_text(page, "%s", text);
+    page_raw(page, "</td>");
+}
+
 void page_table_end(struct page *page, bool folded)
 {
     end_row(page);

@@ -54,8 +54,10 @@ static const char STYLE[] =
     "font-variant-numeric:tabular-nums;overflow-wrap:normal}\n"
     "caption{text-align:left;color:var(--muted);padding:.2rem 0}"
     "th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid var(--grid);"
-    "white-space:nowrap}th{font-weight:600;vertical-align:bottom}\n"
-    "th:first-child,td:first-child{text-align:left}summary{cursor:pointer;color:var(--blue)}\n"
+    "white-space:nowrap}th{font-weight:600;vertical-align:bottom;white-space:normal}\n"
+    "th:first-child,td:first-child{text-align:left}td:first-child{white-space:normal}"
+    "td.words{white-space:normal;text-align:left}\n"
+    "summary{cursor:pointer;color:var(--blue)}\n"
     "@media print{details>*{display:block}}\n"
     "</style>\n";
 

@@ -90,6 +90,8 @@ void page_table(struct page *page, const char *caption, bool folded, size_t n_co
                 const char *const *heads);
 void page_row(struct page *page);
 void page_cell(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** A sentence in place of that many cells. */
+void page_words(struct page *page, int n_columns, const char *text);
 void page_table_end(struct page *page, bool folded);
 
 /** Figures stand side by side where there is room. */

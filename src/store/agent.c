@@ -293,10 +293,10 @@ static enum mix_status read_frozen(const struct h5_group *group, struct mix_agen
     if (status == MIX_OK)
         status = h5_extent(group, "slot", 2, MIX_GROUPS_MAX, &dims[DIM_OWN_SLOT].n, err);
     if (status == MIX_OK)
-        status = h5_extent(group, "weights", 1, NUMBERS_MAX, &dims[DIM_WEIGHT].n, err);
+        status = h5_extent(group, "weights", 0, NUMBERS_MAX, &dims[DIM_WEIGHT].n, err);
     if (status != MIX_OK)
         return status;
-    agent->weights = calloc(dims[DIM_WEIGHT].n, sizeof *agent->weights);
+    agent->weights = calloc(dims[DIM_WEIGHT].n + 1, sizeof *agent->weights);
     if (agent->weights == NULL)
         return fail_memory(group, err);
     agent->head.n_weights = dims[DIM_WEIGHT].n;
@@ -494,9 +494,9 @@ enum mix_status mix_store_export_agent(const char *path, const struct mix_agent_
 {
     const int32_t format = MIX_STORE_VERSION;
     struct h5_group root = {.id = -1};
-    struct store_image *image = NULL;
+    struct store_draft *draft = NULL;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* the sentences are ours */
-    enum mix_status status = store_file_create(path, &root, &image, err);
+    enum mix_status status = store_draft_create(path, &root, &draft, err);
     if (status == MIX_OK)
         status = h5_write(&root, &format, &store_version_field, 1, NULL, err);
     if (status == MIX_OK)
@@ -508,9 +508,9 @@ enum mix_status mix_store_export_agent(const char *path, const struct mix_agent_
     if (status == MIX_OK)
         status = write_frozen(&root, agent, slots, err);
     if (status == MIX_OK)
-        status = store_file_replace(&root, image, err);
+        status = store_draft_place(&root, draft, err);
     h5_group_close(&root);
-    store_image_destroy(image);
+    store_draft_destroy(draft);
     return status;
 }
 

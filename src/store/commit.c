@@ -9,8 +9,15 @@
 
 #include "mixsweep/version.h"
 
+static void drop_stream(struct mix_store *store)
+{
+    store_stream_close(store->stream);
+    store->stream = NULL;
+}
+
 void store_clear_staged(struct mix_store *store)
 {
+    drop_stream(store);
     for (size_t i = 0; i < store->n_staged; i++) {
         mix_draws_destroy(store->staged[i].owned);
         mix_online_destroy(store->staged[i].owned_online);
@@ -233,8 +240,36 @@ static enum mix_status fold_agents(struct mix_store *store, bool *keep_logs, str
     return status;
 }
 
+/* The runs of the file with those of the logs: as a stream, or where that cannot be as a table
+ * (then *owned, staged). */
+static enum mix_status fold_file(struct mix_store *store, struct mix_table **owned, size_t *n_left,
+                                 struct mix_error *err)
+{
+    struct store_folded count;
+    size_t n_added = 0;
+    if (store->root.id < 0 || H5Lexists(store->root.id, "runs", H5P_DEFAULT) == 0) {
+        *n_left = store->logged.n_results;
+        return MIX_OK;
+    }
+    enum mix_status status =
+        store_stream_open(&store->root, &store->logged, &store->stream, &count, err);
+    if (status == MIX_OK && store->stream != NULL) {
+        *n_left = store_warn_left(store, &count);
+        if (count.n_added == 0)
+            drop_stream(store);
+        return MIX_OK;
+    }
+    if (status == MIX_OK)
+        status = store_file_table(store, owned, err);
+    if (status == MIX_OK)
+        status = store_fold_runs(store, *owned, &n_added, n_left, err);
+    if (status == MIX_OK && n_added > 0)
+        store->table = *owned;
+    return status;
+}
+
 /**
- * Take the runs of the logs into the staged table, or into that of the file (then *owned, staged).
+ * Take the runs of the logs into the staged table, or to those of the file.
  *
  * @param keep_logs  out: runs are left that no table takes
  */
@@ -246,21 +281,10 @@ static enum mix_status fold_table(struct mix_store *store, struct mix_table **ow
     *keep_logs = false;
     if (store->logged.n_results == 0)
         return MIX_OK;
-    struct mix_table *table = store->table;
-    enum mix_status status = MIX_OK;
-    if (table == NULL) {
-        status = store_file_table(store, owned, err);
-        if (status == MIX_ENOTFOUND) {
-            *keep_logs = true;
-            return MIX_OK;
-        }
-        table = *owned;
-    }
     store_lock_beat(store->lock);
-    if (status == MIX_OK)
-        status = store_fold_runs(store, table, &n_added, &n_left, err);
-    if (status == MIX_OK && n_added > 0)
-        store->table = table;
+    const enum mix_status status =
+        store->table != NULL ? store_fold_runs(store, store->table, &n_added, &n_left, err)
+                             : fold_file(store, owned, &n_left, err);
     *keep_logs = n_left > 0;
     return status;
 }
@@ -359,7 +383,7 @@ static bool skip_root(const struct mix_store *store, int kind, const char *name)
             return true;
     for (int i = 0; i < 3; i++)
         if (strcmp(name, table_groups[i]) == 0)
-            return store->table != NULL;
+            return store->table != NULL || store->stream != NULL;
     return false;
 }
 
@@ -405,17 +429,19 @@ static void keep_attributes(struct mix_store *store, const struct h5_group *root
                        store->path, n_left);
 }
 
-/* Build the whole new file in memory and put it in place. */
+/* Write the whole new file beside the old one and put it in place. */
 static enum mix_status write_new_file(struct mix_store *store, struct mix_error *err)
 {
     struct h5_group root = {.id = -1};
-    struct store_image *image = NULL;
-    enum mix_status status = store_file_create(store->path, &root, &image, err);
+    struct store_draft *draft = NULL;
+    enum mix_status status = store_draft_create(store->path, &root, &draft, err);
     store_lock_beat(store->lock); /* what follows takes seconds for 10^5 rows */
     if (status == MIX_OK)
         status = write_attributes(store, &root, err);
     if (status == MIX_OK && store->table != NULL)
         status = store_write_table(&root, store->table, err);
+    else if (status == MIX_OK && store->stream != NULL)
+        status = store_stream_write(store->stream, &root, err);
     store_lock_beat(store->lock);
     if (status == MIX_OK && store->root.id >= 0)
         status = copy_children(store, &store->root, &root, skip_root, 0, err);
@@ -426,16 +452,19 @@ static enum mix_status write_new_file(struct mix_store *store, struct mix_error 
     if (status == MIX_OK)
         status = store_lock_check(store->lock, err);
     if (status == MIX_OK)
-        status = store_file_replace(&root, image, err);
+        status = store_draft_place(&root, draft, err);
+    else
+        status = store_draft_check(store->path, draft, status, err);
     h5_group_close(&root);
-    store_image_destroy(image);
+    store_draft_destroy(draft);
     return status;
 }
 
 /* Whether the next file differs from the present one. */
 static bool has_news(const struct mix_store *store)
 {
-    return store->root.id < 0 || store->table != NULL || store->n_staged > 0 || store->job_staged;
+    return store->root.id < 0 || store->table != NULL || store->stream != NULL ||
+           store->n_staged > 0 || store->job_staged;
 }
 
 enum mix_status mix_store_commit(struct mix_store *store, struct mix_error *err)
@@ -458,6 +487,7 @@ enum mix_status mix_store_commit(struct mix_store *store, struct mix_error *err)
     const bool news = has_news(store);
     if (status == MIX_OK && news)
         status = write_new_file(store, err);
+    drop_stream(store);
     if (store->table == owned)
         store->table = NULL;
     mix_table_destroy(owned);
@@ -486,9 +516,11 @@ enum mix_status mix_store_checkpoint(struct mix_store *store, struct mix_error *
         status = fold_table(store, &owned, &keep_logs, err);
     if (status == MIX_OK && has_news(store)) {
         status = write_new_file(store, err);
+        drop_stream(store); /* it reads the file that is closed next */
         if (status == MIX_OK)
             status = store_reopen(store, err);
     }
+    drop_stream(store);
     if (store->table == owned)
         store->table = NULL;
     mix_table_destroy(owned);

@@ -549,6 +549,33 @@ static bool chunks_are_whole(hid_t dataset, hid_t type)
 #endif
 }
 
+/* Whether a dataset is what the field says, and has its data. */
+static enum mix_status check_array(const struct h5_group *group, hid_t dataset,
+                                   const struct h5_field *field, const struct h5_dim *dims,
+                                   struct mix_error *err)
+{
+    const hid_t type = H5Dget_type(dataset);
+    const size_t n = n_elements(field, dims);
+    enum mix_status status = check_shape(group, dataset, field, dims, err);
+    if (status == MIX_OK && (type < 0 || !type_suits(type, field->type, field->width)))
+        status = fail_read(group, field->name, "has a wrong type", err);
+    else if (status == MIX_OK &&
+             (n == SIZE_MAX || !holds_its_data(dataset, n * element_bytes(field)) ||
+              !chunks_are_whole(dataset, type)))
+        status = fail_read(group, field->name, "lacks its data", err);
+    h5_close(type);
+    return status;
+}
+
+/* The type in memory for the dataset of a field; close it. */
+static hid_t dataset_reading_type(const struct h5_field *field, hid_t dataset)
+{
+    const hid_t found = H5Dget_type(dataset);
+    const hid_t type = reading_type(field, found);
+    h5_close(found);
+    return type;
+}
+
 static enum mix_status read_array(const struct h5_group *group, void *object,
                                   const struct h5_field *field, const struct h5_dim *dims,
                                   struct mix_error *err)
@@ -556,33 +583,19 @@ static enum mix_status read_array(const struct h5_group *group, void *object,
     const hid_t dataset = open_dataset(group, field->name, err);
     if (dataset < 0)
         return MIX_EFORMAT;
-    const hid_t type = H5Dget_type(dataset);
-    const hid_t memory_type = reading_type(field, type);
     const size_t n = n_elements(field, dims);
-    uint8_t *buffer = NULL;
-    enum mix_status status = check_shape(group, dataset, field, dims, err);
-    if (status != MIX_OK)
-        goto out;
-    if (type < 0 || !type_suits(type, field->type, field->width)) {
-        status = fail_read(group, field->name, "has a wrong type", err);
-        goto out;
-    }
-    if (n == SIZE_MAX || !holds_its_data(dataset, n * element_bytes(field)) ||
-        !chunks_are_whole(dataset, type)) {
-        status = fail_read(group, field->name, "lacks its data", err);
-        goto out;
-    }
-    buffer = malloc(n * element_bytes(field) + 1);
-    if (buffer == NULL)
+    enum mix_status status = check_array(group, dataset, field, dims, err);
+    const hid_t type = dataset_reading_type(field, dataset);
+    uint8_t *buffer = status == MIX_OK ? malloc(n * element_bytes(field) + 1) : NULL;
+    if (status == MIX_OK && buffer == NULL)
         status = fail_memory(group, field->name, err);
-    else if (H5Dread(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer) < 0)
+    else if (status == MIX_OK && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer) < 0)
         status = fail_read(group, field->name, "cannot be read", err);
     /* array_of() is const for writers; the object is ours to fill. */
-    else if (n > 0 && !scatter(field, buffer, (uint8_t *)array_of(field, object), n))
+    else if (status == MIX_OK && n > 0 &&
+             !scatter(field, buffer, (uint8_t *)array_of(field, object), n))
         status = fail_read(group, field->name, "holds a text without end or a bad key", err);
-out:
     free(buffer);
-    h5_close(memory_type);
     h5_close(type);
     h5_close(dataset);
     return status;
@@ -691,47 +704,153 @@ enum mix_status h5_read_text(const struct h5_group *group, const char *name, cha
     return status;
 }
 
-/* A column of texts is as wide as its longest text: it is carried block by block. */
-struct text_block {
-    hid_t dataset, type;
-    size_t width, n_rows; /* of a block: whole chunks */
-    char *packed;         /* (n_rows, width) */
-};
+/* ---- columns in blocks of rows */
 
-static bool open_block(struct text_block *block, const struct h5_field *field, hid_t found,
-                       size_t n_rows)
+static bool select_rows(hid_t dataset, size_t first, size_t n, hid_t *memory, hid_t *file)
 {
-    const size_t width = field->width;
-    const size_t rows = chunk_rows(width), n_chunks = BLOCK_BYTES / (rows * width) + 1;
-    block->width = width;
-    block->n_rows = rows * n_chunks < n_rows ? rows * n_chunks : n_rows;
-    block->type = reading_type(field, found);
-    block->packed = malloc(block->n_rows * width + 1);
-    return block->type >= 0 && block->packed != NULL;
+    hsize_t start[H5_RANK_MAX] = {0}, count[H5_RANK_MAX] = {0};
+    const int rank = shape_of(dataset, count);
+    if (rank < 1)
+        return false;
+    start[0] = first;
+    count[0] = n;
+    *file = H5Dget_space(dataset);
+    *memory = H5Screate_simple(rank, count, NULL);
+    return *file >= 0 && *memory >= 0 &&
+           H5Sselect_hyperslab(*file, H5S_SELECT_SET, start, NULL, count, NULL) >= 0;
 }
 
-static void close_block(struct text_block *block)
+/* Write or read rows first ... first + n of a dataset. */
+static bool move_rows(hid_t dataset, hid_t type, size_t first, size_t n, void *buffer, bool writes)
 {
-    free(block->packed);
-    h5_close(block->type);
-    h5_close(block->dataset);
-}
-
-/* Write or read rows first ... first + n of the dataset. */
-static bool move_block(const struct text_block *block, size_t first, size_t n, bool writes)
-{
-    const hsize_t start = first, count = n;
-    const hid_t space = H5Dget_space(block->dataset), rows = H5Screate_simple(1, &count, NULL);
-    bool ok = space >= 0 && rows >= 0 &&
-              H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0;
+    hid_t memory = -1, file = -1;
+    bool ok = select_rows(dataset, first, n, &memory, &file);
     if (ok && writes)
-        ok = H5Dwrite(block->dataset, block->type, rows, space, H5P_DEFAULT, block->packed) >= 0;
+        ok = H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, buffer) >= 0;
     else if (ok)
-        ok = H5Dread(block->dataset, block->type, rows, space, H5P_DEFAULT, block->packed) >= 0;
-    h5_close(rows);
-    h5_close(space);
+        ok = H5Dread(dataset, type, memory, file, H5P_DEFAULT, buffer) >= 0;
+    h5_close(memory);
+    h5_close(file);
     return ok;
 }
+
+static bool is_by_row(const struct h5_field *field)
+{
+    return field->place != H5_SCALAR_AT && field->dim[0] == 0;
+}
+
+static enum mix_status begin_columns(const struct h5_group *group, const struct h5_field *fields,
+                                     size_t n_fields, const struct h5_dim *dims,
+                                     struct h5_columns *columns, struct mix_error *err)
+{
+    *columns =
+        (struct h5_columns){.group = group, .fields = fields, .n_fields = n_fields, .dims = dims};
+    columns->dataset = malloc((n_fields + 1) * sizeof *columns->dataset);
+    if (columns->dataset == NULL)
+        return fail_memory(group, "", err);
+    for (size_t f = 0; f < n_fields; f++)
+        columns->dataset[f] = -1;
+    return MIX_OK;
+}
+
+enum mix_status h5_columns_create(const struct h5_group *group, const void *object,
+                                  const struct h5_field *fields, size_t n_fields,
+                                  const struct h5_dim *dims, struct h5_columns *columns,
+                                  struct mix_error *err)
+{
+    enum mix_status status = begin_columns(group, fields, n_fields, dims, columns, err);
+    for (size_t f = 0; f < n_fields && status == MIX_OK; f++) {
+        if (!is_by_row(&fields[f]))
+            status = h5_write(group, object, &fields[f], 1, dims, err);
+        else if ((columns->dataset[f] = create_dataset(group, &fields[f], dims)) < 0)
+            status = fail_write(group, fields[f].name, err);
+    }
+    return status;
+}
+
+enum mix_status h5_columns_open(const struct h5_group *group, void *object,
+                                const struct h5_field *fields, size_t n_fields,
+                                const struct h5_dim *dims, struct h5_columns *columns,
+                                struct mix_error *err)
+{
+    enum mix_status status = begin_columns(group, fields, n_fields, dims, columns, err);
+    for (size_t f = 0; f < n_fields && status == MIX_OK; f++) {
+        if (!is_by_row(&fields[f])) {
+            status = h5_read(group, object, &fields[f], 1, dims, err);
+            continue;
+        }
+        columns->dataset[f] = open_dataset(group, fields[f].name, err);
+        status = columns->dataset[f] < 0
+                     ? MIX_EFORMAT
+                     : check_array(group, columns->dataset[f], &fields[f], dims, err);
+    }
+    return status;
+}
+
+void h5_columns_close(struct h5_columns *columns)
+{
+    for (size_t f = 0; columns->dataset != NULL && f < columns->n_fields; f++)
+        h5_close(columns->dataset[f]);
+    free(columns->dataset);
+    free(columns->buffer);
+    *columns = (struct h5_columns){0};
+}
+
+/* Elements in a row of a field. */
+static size_t row_elements(const struct h5_field *field, const struct h5_dim *dims)
+{
+    size_t n = 1;
+    for (int d = 1; d < rank_of(field); d++)
+        n *= dims[field->dim[d]].n;
+    return n;
+}
+
+static enum mix_status move_columns(struct h5_columns *columns, void *object, size_t first,
+                                    size_t n, bool writes, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    for (size_t f = 0; f < columns->n_fields && status == MIX_OK; f++) {
+        const struct h5_field *field = &columns->fields[f];
+        const size_t n_values = n * row_elements(field, columns->dims);
+        const size_t n_bytes = n_values * element_bytes(field);
+        if (columns->dataset[f] < 0 || n_values == 0)
+            continue;
+        if (n_bytes > columns->n_buffer) {
+            free(columns->buffer);
+            columns->buffer = malloc(n_bytes);
+            columns->n_buffer = columns->buffer != NULL ? n_bytes : 0;
+        }
+        if (columns->buffer == NULL)
+            return fail_memory(columns->group, field->name, err);
+        uint8_t *array = (uint8_t *)array_of(field, object);
+        const hid_t type = writes ? make_type(field->type, field->width, true)
+                                  : dataset_reading_type(field, columns->dataset[f]);
+        if (writes)
+            gather(field, array, columns->buffer, n_values);
+        if (!move_rows(columns->dataset[f], type, first, n, columns->buffer, writes))
+            status = writes ? fail_write(columns->group, field->name, err)
+                            : fail_read(columns->group, field->name, "cannot be read", err);
+        else if (!writes && !scatter(field, columns->buffer, array, n_values))
+            status = fail_read(columns->group, field->name, "holds a text without end or a bad key",
+                               err);
+        h5_close(type);
+    }
+    return status;
+}
+
+enum mix_status h5_columns_write(struct h5_columns *columns, const void *object, size_t first,
+                                 size_t n, struct mix_error *err)
+{
+    return move_columns(columns, (void *)(uintptr_t)object, first, n, true, err);
+}
+
+enum mix_status h5_columns_read(struct h5_columns *columns, void *object, size_t first, size_t n,
+                                struct mix_error *err)
+{
+    return move_columns(columns, object, first, n, false, err);
+}
+
+/* ---- texts: a column is as wide as its longest one, and is carried block by block */
 
 static size_t longest(char *const *texts, size_t n)
 {
@@ -742,75 +861,118 @@ static size_t longest(char *const *texts, size_t n)
     return width;
 }
 
-enum mix_status h5_write_texts(const struct h5_group *group, const char *name,
-                               const struct h5_dim *dim, char *const *texts, struct mix_error *err)
+/* Room for a block of whole chunks. */
+static bool open_block(struct h5_texts *texts, const struct h5_field *field, hid_t found,
+                       size_t n_rows)
 {
-    const size_t width = longest(texts, dim->n);
+    const size_t width = field->width;
+    const size_t rows = chunk_rows(width), n_chunks = BLOCK_BYTES / (rows * width) + 1;
+    texts->width = width;
+    texts->n_rows = rows * n_chunks < n_rows ? rows * n_chunks : n_rows;
+    texts->type = reading_type(field, found);
+    texts->packed = malloc(texts->n_rows * width + 1);
+    return texts->type >= 0 && texts->packed != NULL;
+}
+
+void h5_texts_close(struct h5_texts *texts)
+{
+    free(texts->packed);
+    h5_close(texts->type);
+    h5_close(texts->dataset);
+    *texts = (struct h5_texts){.dataset = -1, .type = -1};
+}
+
+enum mix_status h5_texts_create(const struct h5_group *group, const char *name,
+                                const struct h5_dim *dim, size_t width, struct h5_texts *texts,
+                                struct mix_error *err)
+{
     const struct h5_field field = {
         .name = name, .type = H5_TEXT, .width = width, .dim = {0, NO_DIM}};
+    *texts = (struct h5_texts){.group = group, .name = name, .dataset = -1, .type = -1};
     if (width >= TEXT_MAX)
         return mix_fail(err, MIX_EINVAL, "%s: %s/%s has a text of %zu bytes; %d are allowed",
                         group->file, group->path, name, width - 1, TEXT_MAX - 2);
-    struct text_block block = {.dataset = create_dataset(group, &field, dim), .type = -1};
-    enum mix_status status = MIX_OK;
-    if (block.dataset < 0)
-        status = fail_write(group, name, err);
-    else if (!open_block(&block, &field, -1, dim->n))
-        status = fail_memory(group, name, err);
-    for (size_t first = 0; first < dim->n && status == MIX_OK; first += block.n_rows) {
-        const size_t n = dim->n - first < block.n_rows ? dim->n - first : block.n_rows;
-        for (size_t i = 0; i < n; i++) {
-            const char *text = texts[first + i] != NULL ? texts[first + i] : "";
-            strncpy(block.packed + i * width, text, width); /* pads with zeros */
-        }
-        if (!move_block(&block, first, n, true))
-            status = fail_write(group, name, err);
+    texts->dataset = create_dataset(group, &field, dim);
+    if (texts->dataset < 0)
+        return fail_write(group, name, err);
+    return open_block(texts, &field, -1, dim->n) ? MIX_OK : fail_memory(group, name, err);
+}
+
+enum mix_status h5_texts_write(const struct h5_texts *texts, char *const *from, size_t first,
+                               size_t n, struct mix_error *err)
+{
+    for (size_t at = 0, m; at < n; at += m) {
+        m = n - at < texts->n_rows ? n - at : texts->n_rows;
+        for (size_t i = 0; i < m; i++) /* strncpy pads with zeros */
+            strncpy(texts->packed + i * texts->width, from[at + i] != NULL ? from[at + i] : "",
+                    texts->width);
+        if (!move_rows(texts->dataset, texts->type, first + at, m, texts->packed, true))
+            return fail_write(texts->group, texts->name, err);
     }
-    close_block(&block);
+    return MIX_OK;
+}
+
+enum mix_status h5_write_texts(const struct h5_group *group, const char *name,
+                               const struct h5_dim *dim, char *const *texts, struct mix_error *err)
+{
+    struct h5_texts column;
+    enum mix_status status =
+        h5_texts_create(group, name, dim, longest(texts, dim->n), &column, err);
+    if (status == MIX_OK)
+        status = h5_texts_write(&column, texts, 0, dim->n, err);
+    h5_texts_close(&column);
     return status;
 }
 
-/* Open a column of texts; what it says of itself is checked. */
-static enum mix_status open_texts(const struct h5_group *group, const char *name,
-                                  const struct h5_dim *dim, struct text_block *block,
-                                  struct mix_error *err)
+enum mix_status h5_texts_open(const struct h5_group *group, const char *name,
+                              const struct h5_dim *dim, struct h5_texts *texts,
+                              struct mix_error *err)
 {
-    block->dataset = open_dataset(group, name, err);
-    if (block->dataset < 0)
+    *texts = (struct h5_texts){.group = group, .name = name, .dataset = -1, .type = -1};
+    texts->dataset = open_dataset(group, name, err);
+    if (texts->dataset < 0)
         return MIX_EFORMAT;
-    const hid_t type = H5Dget_type(block->dataset);
+    const hid_t type = H5Dget_type(texts->dataset);
     const size_t width = text_width(type);
     const struct h5_field field = {
         .name = name, .type = H5_TEXT, .width = width, .dim = {0, NO_DIM}};
-    enum mix_status status = check_shape(group, block->dataset, &field, dim, err);
+    enum mix_status status = check_shape(group, texts->dataset, &field, dim, err);
     if (status == MIX_OK && (width == 0 || dim->n > SIZE_MAX / TEXT_MAX / 2 ||
-                             !holds_its_data(block->dataset, dim->n * width) ||
-                             !chunks_are_whole(block->dataset, type)))
+                             !holds_its_data(texts->dataset, dim->n * width) ||
+                             !chunks_are_whole(texts->dataset, type)))
         status = fail_read(group, name, "is not a column of texts", err);
-    if (status == MIX_OK && !open_block(block, &field, type, dim->n))
+    if (status == MIX_OK && !open_block(texts, &field, type, dim->n))
         status = fail_memory(group, name, err);
     h5_close(type);
     return status;
 }
 
+enum mix_status h5_texts_read(const struct h5_texts *texts, char **to, size_t first, size_t n,
+                              struct mix_error *err)
+{
+    for (size_t at = 0, m; at < n; at += m) {
+        m = n - at < texts->n_rows ? n - at : texts->n_rows;
+        if (!move_rows(texts->dataset, texts->type, first + at, m, texts->packed, false))
+            return fail_read(texts->group, texts->name, "cannot be read", err);
+        for (size_t i = 0; i < m; i++) {
+            const char *text = texts->packed + i * texts->width;
+            if (memchr(text, 0, texts->width) == NULL)
+                return fail_read(texts->group, texts->name, "holds a text without end", err);
+            if (text[0] != '\0' && (to[at + i] = strdup(text)) == NULL)
+                return fail_memory(texts->group, texts->name, err);
+        }
+    }
+    return MIX_OK;
+}
+
 enum mix_status h5_read_texts(const struct h5_group *group, const char *name,
                               const struct h5_dim *dim, char **texts, struct mix_error *err)
 {
-    struct text_block block = {.dataset = -1, .type = -1};
-    enum mix_status status = open_texts(group, name, dim, &block, err);
-    for (size_t first = 0; first < dim->n && status == MIX_OK; first += block.n_rows) {
-        const size_t n = dim->n - first < block.n_rows ? dim->n - first : block.n_rows;
-        if (!move_block(&block, first, n, false))
-            status = fail_read(group, name, "cannot be read", err);
-        for (size_t i = 0; i < n && status == MIX_OK; i++) {
-            const char *text = block.packed + i * block.width;
-            if (memchr(text, 0, block.width) == NULL)
-                status = fail_read(group, name, "holds a text without end", err);
-            else if (text[0] != '\0' && (texts[first + i] = strdup(text)) == NULL)
-                status = fail_memory(group, name, err);
-        }
-    }
-    close_block(&block);
+    struct h5_texts column;
+    enum mix_status status = h5_texts_open(group, name, dim, &column, err);
+    if (status == MIX_OK)
+        status = h5_texts_read(&column, texts, 0, dim->n, err);
+    h5_texts_close(&column);
     return status;
 }
 
@@ -917,19 +1079,156 @@ static herr_t attach_again(hid_t root, const char *path, const H5O_info_t *info,
     return result < 0 ? -1 : 0;
 }
 
+/* ---- copying: ourselves where we know how, since H5Ocopy() of damaged objects may crash */
+
+enum { DEPTH_MAX = 16, RANK_MAX = 32 };
+
+static bool copy_object(hid_t from, const char *name, hid_t to, int depth);
+
+/* References are those of scales, which are attached anew; others would point into the old file. */
+static herr_t copy_one_attribute(hid_t from, const char *name, const H5A_info_t *info,
+                                 void *context)
+{
+    (void)info;
+    const hid_t *to = context;
+    if (strcmp(name, "DIMENSION_LIST") != 0 && strcmp(name, "REFERENCE_LIST") != 0)
+        (void)copy_attribute(from, name, *to);
+    return 0;
+}
+
+static bool copy_attributes(hid_t from, hid_t to)
+{
+    hsize_t at = 0;
+    return H5Aiterate2(from, H5_INDEX_NAME, H5_ITER_INC, &at, copy_one_attribute, &to) >= 0;
+}
+
+#if H5_VERSION_GE(1, 10, 5)
+/* Copy the stored chunks as they are. Their sizes are checked against the file's. */
+static bool copy_chunks(hid_t from, hid_t space, hid_t to)
+{
+    hsize_t n_chunks = 0, n_file = 0;
+    const hid_t file = H5Iget_file_id(from);
+    bool ok = file >= 0 && H5Fget_filesize(file, &n_file) >= 0 &&
+              H5Dget_num_chunks(from, space, &n_chunks) >= 0;
+    h5_close(file);
+    for (hsize_t i = 0; i < n_chunks && ok; i++) {
+        unsigned skipped = 0;
+        hsize_t offset[RANK_MAX] = {0}, size = 0;
+        haddr_t address = 0;
+        ok = H5Dget_chunk_info(from, space, i, offset, &skipped, &address, &size) >= 0 &&
+             size > 0 && size <= n_file && address <= n_file - size;
+        uint32_t filters = 0;
+        void *bytes = ok ? malloc((size_t)size) : NULL;
+        ok = bytes != NULL && H5Dread_chunk(from, H5P_DEFAULT, offset, &filters, bytes) >= 0 &&
+             H5Dwrite_chunk(to, H5P_DEFAULT, filters, offset, (size_t)size, bytes) >= 0;
+        free(bytes);
+    }
+    return ok;
+}
+
+/* A chunked dataset of plain numbers or texts. */
+static bool is_plain(hid_t type, hid_t space, hid_t properties)
+{
+    return type >= 0 && space >= 0 && properties >= 0 && H5Sis_simple(space) > 0 &&
+           H5Sget_simple_extent_ndims(space) <= RANK_MAX &&
+           H5Pget_layout(properties) == H5D_CHUNKED && H5Tcommitted(type) == 0 &&
+           H5Tdetect_class(type, H5T_VLEN) == 0 && H5Tdetect_class(type, H5T_REFERENCE) == 0 &&
+           H5Tis_variable_str(type) == 0 && H5Tget_class(type) != H5T_COMPOUND;
+}
+#endif
+
+static bool copy_dataset(hid_t from, hid_t parent, const char *name, hid_t to)
+{
+#if H5_VERSION_GE(1, 10, 5)
+    const hid_t type = H5Dget_type(from), space = H5Dget_space(from);
+    const hid_t properties = H5Dget_create_plist(from);
+    const bool plain = is_plain(type, space, properties);
+    const hid_t copy =
+        plain ? H5Dcreate2(to, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT) : -1;
+    const bool ok = plain
+                        ? copy >= 0 && copy_chunks(from, space, copy) && copy_attributes(from, copy)
+                        : H5Ocopy(parent, name, to, name, H5P_DEFAULT, H5P_DEFAULT) >= 0;
+    h5_close(copy);
+    h5_close(properties);
+    h5_close(space);
+    h5_close(type);
+    return ok;
+#else
+    (void)from;
+    return H5Ocopy(parent, name, to, name, H5P_DEFAULT, H5P_DEFAULT) >= 0;
+#endif
+}
+
+static bool copy_group(hid_t from, const char *name, hid_t to, int depth)
+{
+    const struct h5_group group = {.id = from, .file = ""};
+    char **names = NULL;
+    size_t n = 0;
+    const hid_t copy =
+        depth < DEPTH_MAX ? H5Gcreate2(to, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) : -1;
+    bool ok =
+        copy >= 0 && h5_list(&group, &names, &n, NULL) == MIX_OK && copy_attributes(from, copy);
+    for (size_t i = 0; i < n && ok; i++)
+        ok = copy_object(from, names[i], copy, depth + 1);
+    if (names != NULL)
+        h5_list_free(names, n);
+    h5_close(copy);
+    return ok;
+}
+
+/* A link that names what it leads to stays one. */
+static bool copy_link(hid_t from, const char *name, size_t n_bytes, bool is_soft, hid_t to)
+{
+    const char *file = NULL, *object = NULL;
+    unsigned flags = 0;
+    char *value = calloc(1, n_bytes + 1);
+    bool ok = value != NULL && H5Lget_val(from, name, value, n_bytes, H5P_DEFAULT) >= 0;
+    if (ok && is_soft)
+        ok = H5Lcreate_soft(value, to, name, H5P_DEFAULT, H5P_DEFAULT) >= 0;
+    else if (ok)
+        ok = H5Lunpack_elink_val(value, n_bytes, &flags, &file, &object) >= 0 &&
+             H5Lcreate_external(file, object, to, name, H5P_DEFAULT, H5P_DEFAULT) >= 0;
+    free(value);
+    return ok;
+}
+
+static bool copy_object(hid_t from, const char *name, hid_t to, int depth)
+{
+    H5L_info_t link;
+    if (H5Lget_info(from, name, &link, H5P_DEFAULT) < 0)
+        return false;
+    if (link.type == H5L_TYPE_SOFT || link.type == H5L_TYPE_EXTERNAL)
+        return link.u.val_size < BLOCK_BYTES &&
+               copy_link(from, name, link.u.val_size, link.type == H5L_TYPE_SOFT, to);
+    const hid_t object = H5Oopen(from, name, H5P_DEFAULT);
+    const H5I_type_t type = object < 0 ? H5I_BADID : H5Iget_type(object);
+    bool ok = false;
+    if (type == H5I_GROUP)
+        ok = copy_group(object, name, to, depth);
+    else if (type == H5I_DATASET)
+        ok = copy_dataset(object, from, name, to);
+    else if (object >= 0)
+        ok = H5Ocopy(from, name, to, name, H5P_DEFAULT, H5P_DEFAULT) >= 0;
+    h5_close(object);
+    return ok;
+}
+
 enum mix_status h5_copy(const struct h5_group *from, const char *name, const struct h5_group *to,
                         struct mix_error *err)
 {
     struct rescale r = {.from = -1, .to = -1, .target = -1};
     enum mix_status status = MIX_OK;
-    if (H5Ocopy(from->id, name, to->id, name, H5P_DEFAULT, H5P_DEFAULT) >= 0) {
+    H5L_info_t link;
+    if (copy_object(from->id, name, to->id, 0)) {
+        if (H5Lget_info(from->id, name, &link, H5P_DEFAULT) >= 0 && link.type != H5L_TYPE_HARD)
+            return MIX_OK;
         r.from = H5Oopen(from->id, name, H5P_DEFAULT);
         r.to = H5Oopen(to->id, name, H5P_DEFAULT);
     }
     if (r.from < 0 || r.to < 0 ||
         H5Ovisit(r.to, H5_INDEX_NAME, H5_ITER_INC, drop_reference_lists, NULL) < 0 ||
         H5Ovisit(r.from, H5_INDEX_NAME, H5_ITER_INC, attach_again, &r) < 0)
-        status = fail_read(from, name, "cannot be copied into the new file", err);
+        status = fail_read(from, name, "is damaged and cannot be copied into the new file", err);
     h5_close(r.from);
     h5_close(r.to);
     return status;

@@ -151,12 +151,63 @@ enum mix_status h5_write_texts(const struct h5_group *group, const char *name,
 enum mix_status h5_read_texts(const struct h5_group *group, const char *name,
                               const struct h5_dim *dim, char **texts, struct mix_error *err);
 
+/* ---- columns in blocks of rows: those whose first dimension is dims[0]
+ *
+ * Others are written or read whole when the columns are created or opened. All that is given is
+ * borrowed until the columns are closed; what is closed is fine.
+ */
+
+struct h5_columns {
+    const struct h5_group *group;
+    const struct h5_field *fields;
+    size_t n_fields;
+    const struct h5_dim *dims;
+    hid_t *dataset; /* (n_fields); -1 = not by row */
+    uint8_t *buffer;
+    size_t n_buffer;
+};
+enum mix_status h5_columns_create(const struct h5_group *group, const void *object,
+                                  const struct h5_field *fields, size_t n_fields,
+                                  const struct h5_dim *dims, struct h5_columns *columns,
+                                  struct mix_error *err);
+enum mix_status h5_columns_open(const struct h5_group *group, void *object,
+                                const struct h5_field *fields, size_t n_fields,
+                                const struct h5_dim *dims, struct h5_columns *columns,
+                                struct mix_error *err);
+void h5_columns_close(struct h5_columns *columns);
+/** Rows 0 ... n of the object are rows first ... first + n of the file. */
+enum mix_status h5_columns_write(struct h5_columns *columns, const void *object, size_t first,
+                                 size_t n, struct mix_error *err);
+enum mix_status h5_columns_read(struct h5_columns *columns, void *object, size_t first, size_t n,
+                                struct mix_error *err);
+
+/** A column of texts; `width` is that of the longest one with its end. Close it also after a
+ * failure. */
+struct h5_texts {
+    const struct h5_group *group;
+    const char *name;
+    hid_t dataset, type;
+    size_t width, n_rows; /* of a block: whole chunks */
+    char *packed;         /* (n_rows, width) */
+};
+enum mix_status h5_texts_create(const struct h5_group *group, const char *name,
+                                const struct h5_dim *dim, size_t width, struct h5_texts *texts,
+                                struct mix_error *err);
+enum mix_status h5_texts_open(const struct h5_group *group, const char *name,
+                              const struct h5_dim *dim, struct h5_texts *texts,
+                              struct mix_error *err);
+void h5_texts_close(struct h5_texts *texts);
+enum mix_status h5_texts_write(const struct h5_texts *texts, char *const *from, size_t first,
+                               size_t n, struct mix_error *err);
+enum mix_status h5_texts_read(const struct h5_texts *texts, char **to, size_t first, size_t n,
+                              struct mix_error *err);
+
 /** Copy the attributes of a group that the other one does not have. Returns the number of those
  * that cannot be copied: references, damaged ones, more than 64 MiB. */
 size_t h5_carry_attributes(const struct h5_group *from, const struct h5_group *to);
 
 /** Copy object `name` of one file to another, unchanged, and attach the scales in it anew (their
- * references do not survive H5Ocopy). */
+ * references do not survive that). */
 enum mix_status h5_copy(const struct h5_group *from, const char *name, const struct h5_group *to,
                         struct mix_error *err);
 

@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct mix_run) == 408, "a changed struct mix_run needs a 
 
 static const double SHARES_OFF = 1e-6; /* the sum of shares is 1 within the lattice of keys */
 
-static struct mix_key columns_key(const struct mix_table *table)
+struct mix_key store_columns_key(const struct mix_table *table)
 {
     struct mix_key key = {0, 0};
     for (size_t i = 0; i < table->n_domains + table->n_targets; i++) {
@@ -87,7 +87,7 @@ enum mix_status mix_store_result_pack(const struct mix_table *rows, void **bytes
         .n_run = sizeof(struct mix_run),
         .n_domains = (uint32_t)rows->n_domains,
         .n_targets = (uint32_t)rows->n_targets,
-        .columns = columns_key(rows),
+        .columns = store_columns_key(rows),
         .n_rows = rows->n_rows,
     };
     size_t n = sizeof header + rows->n_rows * row_bytes(rows);
@@ -219,7 +219,8 @@ static void fill_mixture(struct mix_table *table, size_t row)
         memcpy(mixture, table->asked + row * n, n * sizeof *mixture);
 }
 
-static enum mix_status take_row(struct reader *reader, struct mix_table *table,
+/* A row as it is in the record. */
+static enum mix_status read_row(struct reader *reader, struct mix_table *table,
                                 struct mix_error *err)
 {
     const size_t row = mix_table_append(table);
@@ -230,10 +231,17 @@ static enum mix_status take_row(struct reader *reader, struct mix_table *table,
         return mix_fail(err, MIX_EFORMAT, "a record of a run ends within a row");
     if (!reader->has_rounds)
         table->runs[row].round = 0;
-    const enum mix_status status = take_metadata(reader, &table->metadata[row], err);
+    fill_mixture(table, row);
+    return take_metadata(reader, &table->metadata[row], err);
+}
+
+static enum mix_status take_row(struct reader *reader, struct mix_table *table,
+                                struct mix_error *err)
+{
+    const enum mix_status status = read_row(reader, table, err);
     if (status != MIX_OK)
         return status;
-    fill_mixture(table, row);
+    const size_t row = table->n_rows - 1;
     const char *fault = find_fault(table, row);
     if (fault != NULL)
         return mix_fail(err, MIX_EFORMAT, "a record of run \"%.*s\" has %s", MIX_NAME_MAX - 1,
@@ -242,7 +250,7 @@ static enum mix_status take_row(struct reader *reader, struct mix_table *table,
     return MIX_OK;
 }
 
-static void drop_from(struct mix_table *table, size_t first)
+void store_drop_rows(struct mix_table *table, size_t first)
 {
     while (table->n_rows > first)
         free(table->metadata[--table->n_rows]);
@@ -266,8 +274,8 @@ static enum mix_status check_header(const struct result_header *header,
     return MIX_OK;
 }
 
-static enum mix_status unpack(struct mix_table *table, struct mix_key columns, const void *bytes,
-                              size_t n_bytes, struct mix_error *err)
+enum mix_status store_result_unpack(struct mix_table *table, struct mix_key columns,
+                                    const void *bytes, size_t n_bytes, struct mix_error *err)
 {
     struct reader reader = {.at = bytes, .left = n_bytes};
     struct result_header header;
@@ -287,14 +295,38 @@ static enum mix_status unpack(struct mix_table *table, struct mix_key columns, c
         status = mix_fail(err, MIX_EFORMAT,
                           "a record of a run goes on for %zu bytes behind its end", reader.left);
     if (status != MIX_OK)
-        drop_from(table, first);
+        store_drop_rows(table, first);
     return status;
+}
+
+enum mix_status store_result_row(struct mix_table *table, const void *bytes, size_t n_bytes,
+                                 size_t number, struct mix_error *err)
+{
+    struct reader reader = {.at = bytes, .left = n_bytes};
+    struct result_header header = {.version = 0};
+    store_drop_rows(table, 0);
+    bool whole = take(&reader, &header, sizeof header) && number < header.n_rows;
+    reader.has_rounds = header.version >= RESULT_VERSION;
+    for (size_t r = 0; r < number && whole; r++) {
+        const size_t fixed = row_bytes(table);
+        uint64_t n_metadata = 0;
+        whole = fixed <= reader.left;
+        if (whole)
+            memcpy(&n_metadata, reader.at + fixed - sizeof n_metadata, sizeof n_metadata);
+        whole = whole && n_metadata <= reader.left - fixed;
+        if (whole) {
+            reader.at += fixed + n_metadata;
+            reader.left -= fixed + n_metadata;
+        }
+    }
+    return whole ? read_row(&reader, table, err)
+                 : mix_fail(err, MIX_EFORMAT, "a record of a run ends within a row");
 }
 
 enum mix_status mix_store_result_unpack(struct mix_table *table, const void *bytes, size_t n_bytes,
                                         struct mix_error *err)
 {
-    return unpack(table, columns_key(table), bytes, n_bytes, err);
+    return store_result_unpack(table, store_columns_key(table), bytes, n_bytes, err);
 }
 
 /* ---- folding */
@@ -360,7 +392,7 @@ static enum mix_status settle(struct fold *fold, size_t first, struct mix_error 
     if (2 * n_rows > fold->n_slots)
         status = make_index(fold, 2 * n_rows, first, err);
     if (status != MIX_OK) {
-        drop_from(table, first);
+        store_drop_rows(table, first);
         return status;
     }
     size_t to = first;
@@ -383,6 +415,15 @@ static enum mix_status settle(struct fold *fold, size_t first, struct mix_error 
     return MIX_OK;
 }
 
+void store_count_left(struct store_folded *count, enum mix_status status,
+                      const struct mix_error *fault)
+{
+    if (count->n_alien + count->n_bad == 0)
+        count->fault = *fault;
+    count->n_alien += status == MIX_ENOTFOUND;
+    count->n_bad += status != MIX_ENOTFOUND;
+}
+
 static enum mix_status fold_record(void *context, enum mix_log_kind kind, const void *head,
                                    size_t n_head, const void *body, size_t n_body,
                                    struct mix_error *err)
@@ -394,15 +435,13 @@ static enum mix_status fold_record(void *context, enum mix_log_kind kind, const 
     if (kind != MIX_LOG_RESULT)
         return MIX_OK;
     const size_t first = fold->table->n_rows;
-    const enum mix_status status = unpack(fold->table, fold->columns, body, n_body, &fault);
+    const enum mix_status status =
+        store_result_unpack(fold->table, fold->columns, body, n_body, &fault);
     if (status == MIX_OK)
         return settle(fold, first, err);
     if (status == MIX_ENOMEM)
         return mix_fail(err, status, "%s", fault.text);
-    if (fold->count->n_alien + fold->count->n_bad == 0)
-        fold->count->fault = fault;
-    fold->count->n_alien += status == MIX_ENOTFOUND;
-    fold->count->n_bad += status != MIX_ENOTFOUND;
+    store_count_left(fold->count, status, &fault);
     return MIX_OK;
 }
 
@@ -411,7 +450,7 @@ enum mix_status store_fold_results(const struct mix_logs *logs, size_t n_expecte
                                    struct mix_error *err)
 {
     *count = (struct store_folded){0};
-    struct fold fold = {.table = table, .columns = columns_key(table), .count = count};
+    struct fold fold = {.table = table, .columns = store_columns_key(table), .count = count};
     enum mix_status status = make_index(&fold, table->n_rows + n_expected, table->n_rows, err);
     if (status == MIX_OK)
         status = mix_logs_read(logs, fold_record, &fold, NULL, err);

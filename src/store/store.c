@@ -274,22 +274,25 @@ enum mix_status store_file_table(const struct mix_store *store, struct mix_table
     return store_read_table(&store->root, out, err);
 }
 
+size_t store_warn_left(struct mix_store *store, const struct store_folded *count)
+{
+    const size_t n_left = count->n_alien + count->n_bad;
+    store->warning.text[0] = '\0';
+    if (n_left > 0)
+        (void)mix_fail(&store->warning, MIX_OK, "%s: %zu of %zu results are left out and kept: %s",
+                       store->log_dir, n_left, store->logged.n_results, count->fault.text);
+    return n_left;
+}
+
 enum mix_status store_fold_runs(struct mix_store *store, struct mix_table *table, size_t *n_added,
                                 size_t *n_left, struct mix_error *err)
 {
     struct store_folded count = {0};
-    store->warning.text[0] = '\0';
-    *n_added = 0;
-    *n_left = 0;
-    if (store->logged.n_results == 0)
-        return MIX_OK;
-    const enum mix_status status =
-        store_fold_results(store->logged.logs, store->logged.n_rows, table, &count, err);
+    enum mix_status status = MIX_OK;
+    if (store->logged.n_results > 0)
+        status = store_fold_results(store->logged.logs, store->logged.n_rows, table, &count, err);
     *n_added = count.n_added;
-    *n_left = count.n_alien + count.n_bad;
-    if (*n_left > 0)
-        (void)mix_fail(&store->warning, MIX_OK, "%s: %zu of %zu results are left out and kept: %s",
-                       store->log_dir, *n_left, store->logged.n_results, count.fault.text);
+    *n_left = store_warn_left(store, &count);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #ifndef MIXSWEEP_STORE_IMPL_H
 #define MIXSWEEP_STORE_IMPL_H
 
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "mixsweep/log.h"
@@ -27,6 +28,25 @@ enum mix_status store_write_table(const struct h5_group *root, const struct mix_
                                   struct mix_error *err);
 enum mix_status store_read_table(const struct h5_group *root, struct mix_table **out,
                                  struct mix_error *err);
+
+/* The rows of /runs in blocks. What is given is borrowed until they are closed. */
+struct store_rows;
+enum mix_status store_rows_open(const struct h5_group *root, struct store_rows **out,
+                                struct mix_error *err);
+/** @param metadata_width  bytes of the longest metadata with its end */
+enum mix_status store_rows_create(const struct h5_group *root, const struct mix_table *names,
+                                  size_t n_rows, size_t metadata_width, struct store_rows **out,
+                                  struct mix_error *err);
+void store_rows_close(struct store_rows *rows);
+/** A table without rows; of what was opened. */
+const struct mix_table *store_rows_names(const struct store_rows *rows);
+size_t store_rows_count(const struct store_rows *rows);
+/** What the block had goes. */
+enum mix_status store_rows_read(struct store_rows *rows, struct mix_table *block, size_t first,
+                                size_t n, struct mix_error *err);
+enum mix_status store_rows_write(struct store_rows *rows, const struct mix_table *block,
+                                 size_t first, struct mix_error *err);
+
 /** Check what a run says beyond its types: texts end, enumerations are known, counts are none below
  * 0. */
 bool store_run_is_sound(const struct mix_run *run);
@@ -92,6 +112,20 @@ struct store_folded {
 enum mix_status store_fold_results(const struct mix_logs *logs, size_t n_expected,
                                    struct mix_table *table, struct store_folded *count,
                                    struct mix_error *err);
+/** Count a result that is left out for `fault`. */
+void store_count_left(struct store_folded *count, enum mix_status status,
+                      const struct mix_error *fault);
+/** What the names of domains and targets are known by in a result. */
+struct mix_key store_columns_key(const struct mix_table *table);
+/** mix_store_result_unpack() by those who have store_columns_key() of the table. */
+enum mix_status store_result_unpack(struct mix_table *table, struct mix_key columns,
+                                    const void *bytes, size_t n_bytes, struct mix_error *err);
+/** Row `number` of a result that was unpacked before becomes the only one of the table; its key is
+ * not computed anew. */
+enum mix_status store_result_row(struct mix_table *table, const void *bytes, size_t n_bytes,
+                                 size_t number, struct mix_error *err);
+/** Drop the rows from `first` on. */
+void store_drop_rows(struct mix_table *table, size_t first);
 /** Rows that a result says it has, within what its length allows. */
 size_t store_result_rows(const void *body, size_t n_body);
 
@@ -103,6 +137,38 @@ size_t store_result_rows(const void *body, size_t n_body);
 enum mix_status store_merge_draws(const struct store_logged *logged, const struct mix_fit *fit,
                                   const struct mix_draws *base, struct mix_draws **out,
                                   struct mix_error *err);
+
+/* ---- runs of the file and of logs together, row by row (stream.c, numbering.c) */
+
+struct store_stream;
+
+/**
+ * The table that store_fold_results() would make of the file's and the logs'. It is not held: some
+ * 30 bytes are for a row, whatever the row has.
+ *
+ * @param out  out: NULL where the file cannot be taken as it is (rows out of order, or under other
+ * keys than theirs): it is for store_fold_results() then
+ */
+enum mix_status store_stream_open(const struct h5_group *root, const struct store_logged *logged,
+                                  struct store_stream **out, struct store_folded *count,
+                                  struct mix_error *err);
+void store_stream_close(struct store_stream *stream);
+/** The groups of the table, as store_write_table(). */
+enum mix_status store_stream_write(struct store_stream *stream, const struct h5_group *root,
+                                   struct mix_error *err);
+
+/* What is known of a row when all rows are: which mixture it has, when its run ends. */
+struct store_numbering;
+enum mix_status store_numbering_begin(const char *path, size_t n_domains,
+                                      struct store_numbering **out, struct mix_error *err);
+void store_numbering_destroy(struct store_numbering *numbering);
+/** The rows in their order. */
+enum mix_status store_numbering_add(struct store_numbering *numbering,
+                                    const struct mix_table *table, size_t row,
+                                    struct mix_error *err);
+enum mix_status store_numbering_finish(struct store_numbering *numbering, struct mix_error *err);
+/** Complete a row that is number `number`, as mix_table_finish() does. */
+void store_numbering_apply(struct store_numbering *numbering, size_t number, struct mix_run *run);
 
 /** The name of what an online run is of; false where the record is none. */
 bool store_online_name(enum mix_log_kind kind, const void *head, size_t n_head,
@@ -141,19 +207,36 @@ bool store_job_is_dead(const char *job, const char *cluster);
 /** Open an existing sweep file for reading and check that it is one of ours. */
 enum mix_status store_file_open(const char *path, struct h5_group *root, struct mix_error *err);
 
-/** A new file that is built in memory; close its root before the image goes. */
-struct store_image;
-enum mix_status store_file_create(const char *path, struct h5_group *root,
-                                  struct store_image **image, struct mix_error *err);
-void store_image_destroy(struct store_image *image);
-
-/** Close a file made in memory and put it in the place of its path: write beside, sync, rename,
- * sync the folder. */
-enum mix_status store_file_replace(struct h5_group *root, struct store_image *image,
-                                   struct mix_error *err);
+/** How files are opened; close it. */
+hid_t store_file_access(void);
 
 /** Remove the temporary files that dead writers left beside `path`; the caller has the lock. */
 void store_file_sweep(const char *path);
+
+/* ---- a new file (draft.c) */
+
+/* Chunk indexes are small: most columns have one chunk. */
+enum { STORE_INDEX_K = 8 };
+
+/** A new file that is written beside its path; close its root before the draft goes. */
+struct store_draft;
+enum mix_status store_draft_create(const char *path, struct h5_group *root,
+                                   struct store_draft **out, struct mix_error *err);
+/** Free it; a draft that is not in its place is removed. NULL is fine. */
+void store_draft_destroy(struct store_draft *draft);
+
+/** `status`, or the reason where the disk refused a part of the draft. */
+enum mix_status store_draft_check(const char *path, const struct store_draft *draft,
+                                  enum mix_status status, struct mix_error *err);
+
+/** Close a new file and put it in the place of its path: sync, rename, sync the folder. */
+enum mix_status store_draft_place(struct h5_group *root, struct store_draft *draft,
+                                  struct mix_error *err);
+
+/** A nameless file beside `path`, for what need not stay in memory; close it with fclose(). */
+enum mix_status store_scratch_open(const char *path, FILE **out, struct mix_error *err);
+/** Whether all that was written is there. */
+enum mix_status store_scratch_check(const char *path, FILE *file, struct mix_error *err);
 
 /** The folder of a path, for example "." for "S.h5"; free with free(). */
 char *store_folder_of(const char *path);
@@ -186,13 +269,17 @@ struct mix_store {
     struct store_logged logged; /* when it was last looked for */
     struct mix_error warning;   /* of the last fold; empty = none */
     bool job_staged;
-    struct mix_table *table; /* staged, borrowed */
+    struct mix_table *table;     /* staged, borrowed */
+    struct store_stream *stream; /* the file's runs with those of the logs, where none are staged */
     size_t n_staged;
     struct store_staged *staged;
 };
 
 /** Open the file as it is now. */
 enum mix_status store_reopen(struct mix_store *store, struct mix_error *err);
+
+/** Say in the store's warning what a fold has left out; the number of results. */
+size_t store_warn_left(struct mix_store *store, const struct store_folded *count);
 
 /** Take the results of the logs into a table, and say in the store's warning what was left out.
  *

@@ -90,16 +90,12 @@ static const struct h5_note run_notes[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum mix_status store_write_table(const struct h5_group *root, const struct mix_table *table,
-                                  struct mix_error *err)
+/* /domains and /targets */
+static enum mix_status write_names(const struct h5_group *root, const struct mix_table *table,
+                                   struct mix_error *err)
 {
     const struct h5_dim domains = {"name", table->n_domains, "domain"};
     const struct h5_dim targets = {"name", table->n_targets, "target"};
-    const struct h5_dim dims[] = {
-        [DIM_ROW] = {"key", table->n_rows, "run"},
-        [DIM_DOMAIN] = {"domain", table->n_domains, "domain"},
-        [DIM_TARGET] = {"target", table->n_targets, "target"},
-    };
     struct h5_group group = {.id = -1};
     enum mix_status status = h5_group_create(root, "domains", &group, err);
     if (status == MIX_OK)
@@ -112,6 +108,19 @@ enum mix_status store_write_table(const struct h5_group *root, const struct mix_
     if (status == MIX_OK)
         status = h5_annotate(&group, target_notes, COUNT(target_notes), err);
     h5_group_close(&group);
+    return status;
+}
+
+enum mix_status store_write_table(const struct h5_group *root, const struct mix_table *table,
+                                  struct mix_error *err)
+{
+    const struct h5_dim dims[] = {
+        [DIM_ROW] = {"key", table->n_rows, "run"},
+        [DIM_DOMAIN] = {"domain", table->n_domains, "domain"},
+        [DIM_TARGET] = {"target", table->n_targets, "target"},
+    };
+    struct h5_group group = {.id = -1};
+    enum mix_status status = write_names(root, table, err);
     if (status == MIX_OK)
         status = h5_group_create(root, "runs", &group, err);
     if (status == MIX_OK)
@@ -163,13 +172,14 @@ static enum mix_status check_targets(const struct h5_group *root, const struct m
     return status;
 }
 
-/* Numbers that readers of a table take for granted. */
+/* Numbers that readers of a table take for granted, in rows first ... first + n of n_rows. */
 static enum mix_status check_rows(const struct h5_group *root, const struct mix_table *table,
-                                  struct mix_error *err)
+                                  size_t first, size_t n, size_t n_rows, struct mix_error *err)
 {
     enum mix_status status = MIX_OK;
-    for (size_t r = 0; r < table->n_rows && status == MIX_OK; r++) {
-        const struct mix_run *run = &table->runs[r];
+    for (size_t i = 0; i < n && status == MIX_OK; i++) {
+        const struct mix_run *run = &table->runs[i];
+        const size_t r = first + i;
         status = check_range(root, "/runs/status", r, run->status, MIX_RUN_DONE,
                              MIX_RUN_INTERRUPTED, err);
         if (status == MIX_OK)
@@ -180,9 +190,9 @@ static enum mix_status check_rows(const struct h5_group *root, const struct mix_
             status = check_range(root, "/runs/round", r, run->round, 0, INT32_MAX, err);
         if (status == MIX_OK)
             status = check_range(root, "/runs/mixture_id", r, run->mixture_id, 0,
-                                 (int64_t)table->n_rows - 1, err);
+                                 (int64_t)n_rows - 1, err);
         for (size_t k = 0; k < table->n_domains && status == MIX_OK; k++) {
-            const double share = table->mixture[r * table->n_domains + k];
+            const double share = table->mixture[i * table->n_domains + k];
             if (!(share >= 0.0 && share <= 1.0 + 1e-9))
                 status =
                     mix_fail(err, MIX_EFORMAT, "%s: /runs/mixture, row %zu: %g is not in [0, 1]",
@@ -213,44 +223,191 @@ static enum mix_status read_runs(const struct h5_group *root, const struct h5_gr
         status = h5_read_texts(group, "metadata", &dims[DIM_ROW], table->metadata, err);
     if (status == MIX_OK)
         status = check_targets(root, table, err);
-    return status == MIX_OK ? check_rows(root, table, err) : status;
+    return status == MIX_OK ? check_rows(root, table, 0, table->n_rows, table->n_rows, err)
+                            : status;
 }
 
-enum mix_status store_read_table(const struct h5_group *root, struct mix_table **out,
-                                 struct mix_error *err)
+/* A table without rows, with the domains and targets of the file. */
+static enum mix_status read_names(const struct h5_group *root, struct mix_table **out,
+                                  struct mix_error *err)
 {
-    struct h5_group domains = {.id = -1}, targets = {.id = -1}, runs = {.id = -1};
+    struct h5_group domains = {.id = -1}, targets = {.id = -1};
     struct h5_dim domain = {"name", 0, "domain"}, target = {"name", 0, "target"};
     struct mix_table *table = NULL;
-    enum mix_status status = h5_group_open(root, "runs", &runs, err);
-    if (status == MIX_OK)
-        status = h5_group_open(root, "domains", &domains, err);
+    enum mix_status status = h5_group_open(root, "domains", &domains, err);
     if (status == MIX_OK)
         status = h5_group_open(root, "targets", &targets, err);
     if (status == MIX_OK)
         status = h5_extent(&domains, "name", 1, MIX_DOMAINS_MAX, &domain.n, err);
     if (status == MIX_OK)
         status = h5_extent(&targets, "name", 0, TARGETS_MAX, &target.n, err);
-    if (status != MIX_OK)
-        goto out;
-    table = mix_table_create(domain.n, target.n);
-    if (table == NULL) {
+    if (status == MIX_OK && (table = mix_table_create(domain.n, target.n)) == NULL)
         status = mix_fail(err, MIX_ENOMEM, "%s: no memory for the table of runs", root->file);
-        goto out;
-    }
-    status = h5_read(&domains, table, domain_fields, COUNT(domain_fields), &domain, err);
+    if (status == MIX_OK)
+        status = h5_read(&domains, table, domain_fields, COUNT(domain_fields), &domain, err);
     if (status == MIX_OK)
         status = h5_read(&targets, table, target_fields, COUNT(target_fields), &target, err);
-    if (status == MIX_OK)
-        status = read_runs(root, &runs, table, err);
-    if (status == MIX_OK) {
-        *out = table;
-        table = NULL;
-    }
-out:
-    mix_table_destroy(table);
     h5_group_close(&domains);
     h5_group_close(&targets);
-    h5_group_close(&runs);
+    if (status == MIX_OK)
+        *out = table;
+    else
+        mix_table_destroy(table);
     return status;
+}
+
+enum mix_status store_read_table(const struct h5_group *root, struct mix_table **out,
+                                 struct mix_error *err)
+{
+    struct h5_group runs = {.id = -1};
+    struct mix_table *table = NULL;
+    enum mix_status status = h5_group_open(root, "runs", &runs, err);
+    if (status == MIX_OK)
+        status = read_names(root, &table, err);
+    if (status == MIX_OK)
+        status = read_runs(root, &runs, table, err);
+    h5_group_close(&runs);
+    if (status == MIX_OK)
+        *out = table;
+    else
+        mix_table_destroy(table);
+    return status;
+}
+
+/* ---- the rows in blocks */
+
+struct store_rows {
+    const struct h5_group *root;
+    struct h5_group group;
+    struct h5_dim dims[3];
+    struct h5_columns columns, later;
+    struct h5_texts metadata;
+    struct mix_table *names; /* of a file that is read */
+};
+
+static struct store_rows *make_rows(const struct h5_group *root)
+{
+    struct store_rows *rows = calloc(1, sizeof *rows);
+    if (rows == NULL)
+        return NULL;
+    rows->root = root;
+    rows->group.id = rows->metadata.dataset = rows->metadata.type = -1;
+    return rows;
+}
+
+static void set_dims(struct store_rows *rows, const struct mix_table *names, size_t n_rows)
+{
+    rows->dims[DIM_ROW] = (struct h5_dim){"key", n_rows, "run"};
+    rows->dims[DIM_DOMAIN] = (struct h5_dim){"domain", names->n_domains, "domain"};
+    rows->dims[DIM_TARGET] = (struct h5_dim){"target", names->n_targets, "target"};
+}
+
+void store_rows_close(struct store_rows *rows)
+{
+    if (rows == NULL)
+        return;
+    h5_columns_close(&rows->columns);
+    h5_columns_close(&rows->later);
+    h5_texts_close(&rows->metadata);
+    h5_group_close(&rows->group);
+    mix_table_destroy(rows->names);
+    free(rows);
+}
+
+enum mix_status store_rows_create(const struct h5_group *root, const struct mix_table *names,
+                                  size_t n_rows, size_t metadata_width, struct store_rows **out,
+                                  struct mix_error *err)
+{
+    struct store_rows *rows = make_rows(root);
+    if (rows == NULL)
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory for the runs", root->file);
+    set_dims(rows, names, n_rows);
+    enum mix_status status = write_names(root, names, err);
+    if (status == MIX_OK)
+        status = h5_group_create(root, "runs", &rows->group, err);
+    if (status == MIX_OK)
+        status = h5_columns_create(&rows->group, names, run_fields, COUNT(run_fields), rows->dims,
+                                   &rows->columns, err);
+    if (status == MIX_OK)
+        status = h5_columns_create(&rows->group, names, later_run_fields, COUNT(later_run_fields),
+                                   rows->dims, &rows->later, err);
+    if (status == MIX_OK)
+        status = h5_texts_create(&rows->group, "metadata", &rows->dims[DIM_ROW], metadata_width,
+                                 &rows->metadata, err);
+    if (status == MIX_OK)
+        status = h5_annotate(&rows->group, run_notes, COUNT(run_notes), err);
+    if (status == MIX_OK)
+        *out = rows;
+    else
+        store_rows_close(rows);
+    return status;
+}
+
+enum mix_status store_rows_write(struct store_rows *rows, const struct mix_table *block,
+                                 size_t first, struct mix_error *err)
+{
+    enum mix_status status = h5_columns_write(&rows->columns, block, first, block->n_rows, err);
+    if (status == MIX_OK)
+        status = h5_columns_write(&rows->later, block, first, block->n_rows, err);
+    return status == MIX_OK
+               ? h5_texts_write(&rows->metadata, block->metadata, first, block->n_rows, err)
+               : status;
+}
+
+enum mix_status store_rows_open(const struct h5_group *root, struct store_rows **out,
+                                struct mix_error *err)
+{
+    struct store_rows *rows = make_rows(root);
+    size_t n_rows = 0;
+    if (rows == NULL)
+        return mix_fail(err, MIX_ENOMEM, "%s: no memory for the runs", root->file);
+    enum mix_status status = h5_group_open(root, "runs", &rows->group, err);
+    if (status == MIX_OK)
+        status = read_names(root, &rows->names, err);
+    if (status == MIX_OK)
+        status = check_targets(root, rows->names, err);
+    if (status == MIX_OK)
+        status = h5_extent(&rows->group, "key", 0, ROWS_MAX, &n_rows, err);
+    if (status == MIX_OK) {
+        set_dims(rows, rows->names, n_rows);
+        status = h5_columns_open(&rows->group, rows->names, run_fields, COUNT(run_fields),
+                                 rows->dims, &rows->columns, err);
+    }
+    if (status == MIX_OK && h5_has_any(&rows->group, later_run_fields, COUNT(later_run_fields)))
+        status = h5_columns_open(&rows->group, rows->names, later_run_fields,
+                                 COUNT(later_run_fields), rows->dims, &rows->later, err);
+    if (status == MIX_OK)
+        status =
+            h5_texts_open(&rows->group, "metadata", &rows->dims[DIM_ROW], &rows->metadata, err);
+    if (status == MIX_OK)
+        *out = rows;
+    else
+        store_rows_close(rows);
+    return status;
+}
+
+const struct mix_table *store_rows_names(const struct store_rows *rows)
+{
+    return rows->names;
+}
+
+size_t store_rows_count(const struct store_rows *rows)
+{
+    return rows->dims[DIM_ROW].n;
+}
+
+enum mix_status store_rows_read(struct store_rows *rows, struct mix_table *block, size_t first,
+                                size_t n, struct mix_error *err)
+{
+    store_drop_rows(block, 0);
+    for (size_t r = 0; r < n; r++)
+        if (mix_table_append(block) == SIZE_MAX)
+            return mix_fail(err, MIX_ENOMEM, "%s: no memory for %zu runs", rows->root->file, n);
+    enum mix_status status = h5_columns_read(&rows->columns, block, first, n, err);
+    if (status == MIX_OK)
+        status = h5_columns_read(&rows->later, block, first, n, err);
+    if (status == MIX_OK)
+        status = h5_texts_read(&rows->metadata, block->metadata, first, n, err);
+    return status == MIX_OK ? check_rows(rows->root, block, first, n, rows->dims[DIM_ROW].n, err)
+                            : status;
 }

@@ -107,8 +107,7 @@ static void progress(void *context, const struct mix_packer *packer, double elap
                       mix_packer_left_s(packer, mix_clock_s()));
 }
 
-/* One class per scale. */
-static struct mix_task_class *make_classes(const struct mix_job *job)
+struct mix_task_class *mix_sweep_classes(const struct mix_job *job)
 {
     struct mix_task_class *classes = calloc(job->n_scales, sizeof *classes);
     for (size_t s = 0; classes && s < job->n_scales; s++) {
@@ -133,7 +132,7 @@ enum mix_status mix_sweep_children(struct mix_sweep *sweep, double stop_s, struc
     const struct mix_job *job = sweep->job;
     struct mix_follower *follower = sweep->follower;
     struct farming farming = {.sweep = sweep};
-    struct mix_task_class *classes = make_classes(job);
+    struct mix_task_class *classes = mix_sweep_classes(job);
     enum mix_status status =
         classes ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory for the scales.");
     status = mix_ranks_agree(sweep->ranks, status, err);

@@ -10,6 +10,10 @@
  * With a launcher the first signal is SIGUSR1: srun and mpirun pass that on to the program, whereas
  * SIGTERM makes srun kill it at once and mpirun a second later.
  *
+ * Its stderr is locked as long as it lives. Who is killed, with the guard, leaves runs behind that
+ * go on: the next sweep does not start a run beside itself in one folder but waits until the first
+ * is gone.
+ *
  * A folder is removed one step after the run has ended, when the record of the run is in the log:
  * who is killed in between has either the folder or the record.
  */
@@ -43,6 +47,8 @@ static const double DOUBT_S = 2;   /* how soon after a foreign SIGTERM our own s
 static const double VISIBLE_S = 5; /* until a file written on another node is seen here */
 static const double REST_S = 1;    /* before a command that asks to be started again at once is */
 static const double LOOK_S = 0.005;
+static const double CLAIMED_S = 10; /* beyond the grace: until another has to be out of a folder */
+static const double CLAIMED_LOOK_S = 0.1;
 
 struct command {
     const struct mix_job *job;
@@ -66,6 +72,7 @@ struct attempt {
     char *folder, *result, *out, *errors;
     long long out_from, errors_from; /* what earlier attempts left there */
     char reason[MIX_ERROR_MAX];      /* why it could not be started */
+    bool is_claimed;                 /* there is another one in the folder */
     enum phase phase;
     bool told_to_stop, out_of_time; /* why it was told to end */
     double limit_s;                 /* time that it may take */
@@ -444,7 +451,8 @@ static enum mix_status launch(const struct command *command, struct attempt *att
     const struct mix_child_spec spec = {.argv = (const char *const *)argv,
                                         .environment = environment,
                                         .stdout_path = attempt->out,
-                                        .stderr_path = attempt->errors};
+                                        .stderr_path = attempt->errors,
+                                        .claims_stderr = true};
     if (status == MIX_OK)
         status = mix_child_start(&spec, &attempt->child, err);
     for (size_t i = 0; argv && i < command->n_argv; i++)
@@ -508,6 +516,9 @@ static enum mix_status start(void *state, const struct mix_request *request,
         return mix_fail(err, status, "job %s, sweep.command: %s", request->job->name, reason.text);
     }
     command->has_started |= status == MIX_OK;
+    attempt->is_claimed = status == MIX_ELOCKED;
+    if (attempt->is_claimed)
+        attempt->next_s = mix_clock_s() + request->job->command.grace_s + CLAIMED_S;
     snprintf(attempt->reason, sizeof attempt->reason, "%s", reason.text);
     *run = attempt;
     return MIX_OK;
@@ -594,8 +605,11 @@ static enum mix_status put_failure(const struct attempt *attempt, enum mix_run_s
 {
     const enum mix_status status =
         mix_request_failed(attempt->request, rows, run_status, reason, err);
-    if (status == MIX_OK && run_status == MIX_RUN_FAILED)
-        rows->metadata[rows->n_rows - 1] = failure_metadata(attempt, reason, is_final);
+    if (status == MIX_OK && run_status == MIX_RUN_FAILED) {
+        char **metadata = &rows->metadata[rows->n_rows - 1];
+        free(*metadata);
+        *metadata = failure_metadata(attempt, reason, is_final);
+    }
     return status;
 }
 
@@ -622,6 +636,20 @@ static enum mix_status interrupt_run(const struct attempt *attempt, bool stop,
     if (!stop)
         return MIX_OK;
     return put_failure(attempt, MIX_RUN_INTERRUPTED, "interrupted", false, rows, err);
+}
+
+/* Begun anew once the other one is gone. */
+static enum mix_status await_folder(const struct attempt *attempt, double now_s, bool stop,
+                                    struct mix_attempt_end *end, struct mix_table *rows,
+                                    struct mix_error *err)
+{
+    if (stop)
+        return interrupt_run(attempt, true, end, rows, err);
+    if (!mix_child_claimed(attempt->errors))
+        end->what = MIX_ATTEMPT_RETRY;
+    else if (now_s >= attempt->next_s)
+        return fail_run(attempt, attempt->reason, false, end, rows, err);
+    return MIX_OK;
 }
 
 /* The last line of stdout that is not empty. */
@@ -767,7 +795,9 @@ static enum mix_status check(void *state, void *run, bool stop, struct mix_attem
     struct attempt *attempt = run;
     const double now_s = mix_clock_s();
     enum mix_status status = MIX_OK;
-    if (!attempt->child) {
+    if (attempt->is_claimed) {
+        status = await_folder(attempt, now_s, stop, end, rows, err);
+    } else if (!attempt->child) {
         status = fail_run(attempt, attempt->reason, false, end, rows, err);
     } else {
         if (!attempt->has_ended && mix_child_ended(attempt->child, &attempt->end)) {
@@ -795,7 +825,7 @@ static int descriptor(void *state, void *run, double *check_s)
 {
     (void)state;
     const struct attempt *attempt = run;
-    *check_s = mix_clock_s() + LOOK_S;
+    *check_s = mix_clock_s() + (attempt->is_claimed ? CLAIMED_LOOK_S : LOOK_S);
     if (!attempt->child || attempt->has_ended)
         return -1;
     const int fd = mix_child_descriptor(attempt->child);

@@ -12,7 +12,7 @@ enum { NODES_MAX = 100000, NODE_NAME_MAX = 256, DIGITS_MAX = 9 };
 struct expansion {
     const char *list; /* for messages */
     char *names;
-    size_t n_bytes, n_names;
+    size_t n_bytes, size, n_names;
     struct mix_error *err;
 };
 
@@ -28,13 +28,17 @@ static enum mix_status add_name(struct expansion *in, const char *name)
     const size_t n = strlen(name) + 1;
     if (n == 1 || in->n_names == NODES_MAX)
         return fail_list(in);
-    char *larger = realloc(in->names, in->n_bytes + n + 1);
-    if (!larger)
-        return mix_fail(in->err, MIX_ENOMEM, "out of memory for the names of the nodes.");
-    in->names = larger;
-    memcpy(larger + in->n_bytes, name, n);
+    if (in->n_bytes + n + 1 > in->size) {
+        const size_t size = 2 * (in->n_bytes + n + 1);
+        char *larger = realloc(in->names, size);
+        if (!larger)
+            return mix_fail(in->err, MIX_ENOMEM, "out of memory for the names of the nodes.");
+        in->names = larger;
+        in->size = size;
+    }
+    memcpy(in->names + in->n_bytes, name, n);
     in->n_bytes += n;
-    larger[in->n_bytes] = '\0';
+    in->names[in->n_bytes] = '\0';
     in->n_names++;
     return MIX_OK;
 }

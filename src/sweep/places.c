@@ -103,9 +103,7 @@ static bool demands_nothing(const struct mix_job_scale *scale)
     return is->cpus == 0 && is->gpus == 0 && is->mem_bytes == 0;
 }
 
-/* Tasks at once on a place; where the job says nothing and a run takes nothing that is counted, one
- * by one. */
-static int slots_of(const struct mix_job *job)
+int mix_sweep_slots(const struct mix_job *job)
 {
     for (size_t s = 0; job->command.slots == 0 && s < job->n_scales; s++)
         if (demands_nothing(&job->scales[s]))
@@ -157,7 +155,7 @@ static struct share share_of(const struct mix_job *job, const struct report *rep
     struct sharers gpus = told_gpus ? host : sharers_of(reports, n, r, same_gpus);
     if (mine->gpus_are_own && !told_gpus)
         gpus = (struct sharers){1, 0};
-    struct share share = {.place = {.rank = r, .slots = slots_of(job)}};
+    struct share share = {.place = {.rank = r, .slots = mix_sweep_slots(job)}};
     memcpy(share.place.host, mine->host, sizeof share.place.host);
     share.place.cpus = part(told_cpus ? command->cpus : mine->cpus, cpus.n, cpus.index);
     if (share.place.cpus == 0) /* more ranks than CPUs; 0 would be any number */
@@ -194,7 +192,7 @@ static int slurm_gpus(void)
 static struct share node_share(const struct mix_job *job, const char *host, size_t i, size_t n)
 {
     const struct mix_job_command *command = &job->command;
-    struct share share = {.place = {.rank = -1, .slots = slots_of(job)}};
+    struct share share = {.place = {.rank = -1, .slots = mix_sweep_slots(job)}};
     snprintf(share.place.host, sizeof share.place.host, "%.63s", host);
     if (command->slots > 0) /* in all */
         share.place.slots = part(command->slots < (int)n ? (int)n : command->slots, (int)n, (int)i);

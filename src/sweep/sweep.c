@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "mixsweep/sweep.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,8 +71,13 @@ enum mix_status mix_request_failed(const struct mix_request *request, struct mix
     struct mix_run *run = &rows->runs[row];
     run->status = status;
     run->attempts -= status == MIX_RUN_INTERRUPTED;
-    snprintf(run->reason, sizeof run->reason, "%.*s",
-             fitting_length(reason, sizeof run->reason - 1), reason);
+    const int length = fitting_length(reason, sizeof run->reason - 1);
+    snprintf(run->reason, sizeof run->reason, "%.*s", length, reason);
+    if (reason[length] != '\0') { /* the whole of it is not for every run's row */
+        json_t *whole = json_pack("{s:s}", "reason", reason);
+        rows->metadata[row] = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
+        json_decref(whole);
+    }
     return MIX_OK;
 }
 

@@ -71,6 +71,10 @@ enum mix_status mix_sweep_pack(const struct mix_sweep *sweep, const char *host, 
  * NaN. */
 double mix_sweep_objective(const struct mix_sweep *sweep, const struct mix_request *request);
 
+/** The kinds of tasks of a job for the packer, one per scale; the caller frees them. NULL when
+ * memory is out. */
+struct mix_task_class *mix_sweep_classes(const struct mix_job *job);
+
 /** Collective. Run what is missing, by evaluators in process or by children. @param stop_s  on the
  * clock of mix_clock_s(); counts on rank 0 */
 enum mix_status mix_sweep_in_process(struct mix_sweep *sweep, double stop_s, struct mix_error *err);

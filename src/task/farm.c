@@ -23,7 +23,8 @@
  *
  * A look costs microseconds: two probes for messages and a poll of the children's descriptors. The
  * pause between looks doubles from 20 us to 10 ms as long as nothing happens, so a child of a
- * millisecond is seen in time, and a child of an hour costs 0.2 % of a core.
+ * millisecond is seen in time, and a child of an hour costs 0.2 % of a core. A rank that is alone
+ * has no messages to look for: what its children's descriptors say wakes it.
  *
  * A rank that is lost ends the job, by MPI's fatal handler or by the launcher: the other ranks get
  * SIGTERM (Open MPI: SIGKILL a second later), tell their children to stop, and what is in a log
@@ -453,7 +454,8 @@ static void end_at_once(struct hand *hand)
 /* How long to pause: the longer, the longer nothing happened, at most until something is due. */
 static double choose_nap(struct hand *hand, double wake_s)
 {
-    const unsigned n = hand->n_naps;
+    const bool is_alone = mix_ranks_count(hand->ranks) == 1;
+    const unsigned n = is_alone ? YIELDS + NAPS_MAX : hand->n_naps;
     if (n < YIELDS + NAPS_MAX)
         hand->n_naps++;
     if (n < YIELDS) {

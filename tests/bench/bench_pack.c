@@ -404,6 +404,7 @@ int main(int argc, char **argv)
         return 2;
     for (int preempted = 0; preempted < 2; preempted++) {
         double sum[N_POLICIES] = {0}, worst[N_POLICIES] = {0}, idle[N_POLICIES] = {0}, bound = 0;
+        int n_over[N_POLICIES] = {0};
         for (int seed = 0; seed < n_seeds; seed++) {
             make_trace(&trace, (uint64_t)seed + 1, preempted != 0);
             const double bound_s = find_bound(&trace);
@@ -413,14 +414,15 @@ int main(int argc, char **argv)
                 const double ratio = simulate(&trace, (enum policy)policy, &idle_share) / bound_s;
                 sum[policy] += ratio / n_seeds;
                 worst[policy] = fmax(worst[policy], ratio);
+                n_over[policy] += ratio > 1.1;
                 idle[policy] += idle_share / n_seeds;
             }
         }
         printf("%s: bound %.1f h (mean of %d seeds)\n",
                preempted ? "with preemptions" : "undisturbed", bound, n_seeds);
         for (int policy = 0; policy < N_POLICIES; policy++)
-            printf("  %-28s makespan / bound %.3f, worst %.3f   GPUs idle %4.1f %%\n",
-                   names[policy], sum[policy], worst[policy], 100 * idle[policy]);
+            printf("  %-28s makespan / bound %.3f, worst %.3f, %d above 1.1   GPUs idle %4.1f %%\n",
+                   names[policy], sum[policy], worst[policy], n_over[policy], 100 * idle[policy]);
     }
     bench_decisions();
     return 0;

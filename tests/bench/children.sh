@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # children.sh BUILD [RUNS [ROUNDS]] - commands per second: a sweep of RUNS (2000) /bin/true, one rank,
-# two at once, on a file system in memory, beside a bare posix_spawn loop, xargs -P2, GNU parallel and,
-# where they are installed, mpi4py.futures and libEnsemble. Medians of ROUNDS (5) alternating rounds,
-# on the wall clock from the first line to the last; for a quiet machine.
+# two at once, on a file system in memory, beside a bare posix_spawn loop, xargs -P2, GNU parallel,
+# mpi4py.futures and libEnsemble; a peer that is not there is named and left out (PYTHON=FILE says which
+# Python has the last two). Medians of ROUNDS (5) alternating rounds, on the wall clock from the first
+# line to the last, and of the processor seconds of a run with all its children; for a quiet machine.
 set -eu
 build=$(cd "$1" && pwd)
 runs=${2:-2000}
 rounds=${3:-5}
+python=${PYTHON:-python3}
 export OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 work=$(mktemp -d -p /dev/shm)
 trap 'rm -rf "$work"' EXIT
@@ -52,22 +54,34 @@ bare_1() { "$build/tests/bench.children.bench" "$runs" 1 >/dev/null; }
 bare_2() { "$build/tests/bench.children.bench" "$runs" 2 >/dev/null; }
 xargs_2() { seq "$runs" | xargs -P2 -n1 /bin/true; }
 parallel_2() { seq "$runs" | parallel -j2 --joblog log /bin/true {} 2>/dev/null; }
-futures() { mpirun -n 3 --oversubscribe python3 -m mpi4py.futures futures.py "$runs"; }
-ensemble() { python3 ensemble.py "$runs" >/dev/null 2>&1; }
+futures() { mpirun -n 3 --oversubscribe "$python" -m mpi4py.futures futures.py "$runs"; }
+ensemble() { "$python" ensemble.py "$runs" >/dev/null 2>&1; }
 
-names=(bare_1 mixsweep bare_2 xargs_2)
-type -P parallel >/dev/null && names+=(parallel_2)
-python3 -c 'import mpi4py.futures' 2>/dev/null && names+=(futures)
-python3 -c 'import libensemble' 2>/dev/null && names+=(ensemble)
+names=(mixsweep bare_1 bare_2)
+add() { # NAME COMMAND... that tells whether it is there
+    local name=$1
+    shift
+    if "$@" >/dev/null 2>&1; then names+=("$name"); else echo "$name: not installed"; fi
+}
+add xargs_2 type -P xargs
+add parallel_2 type -P parallel
+add futures "$python" -c 'import mpi4py.futures'
+add ensemble "$python" -c 'import libensemble'
+
+TIMEFORMAT='%R %U %S'
 for ((round = 0; round < rounds; round++)); do
     for name in "${names[@]}"; do
-        start=$(date +%s%N)
-        $name
-        echo $(($(date +%s%N) - start)) >>"times.$name"
+        if ! { time $name 2>errors; } 2>seconds; then
+            echo "$name failed: $(cat errors)"
+            exit 1
+        fi
+        awk '{ print $1, $2 + $3 }' seconds >>"times.$name"
     done
 done
+median() { sort -n <(cut -d' ' -f"$2" "times.$1") | sed -n "$((rounds / 2 + 1))p"; }
 for name in "${names[@]}"; do
-    ns=$(sort -n "times.$name" | sed -n "$((rounds / 2 + 1))p")
-    awk -v name="$name" -v n="$runs" -v ns="$ns" -v bare="$(sort -n times.bare_1 | sed -n "$((rounds / 2 + 1))p")" \
-        'BEGIN { printf "%-12s %7.0f per second, %5.1f%% of bare_1\n", name, n / ns * 1e9, 100 * bare / ns }'
+    awk -v name="$name" -v n="$runs" -v s="$(median "$name" 1)" -v cpu_s="$(median "$name" 2)" \
+        -v ours="$(median mixsweep 1)" 'BEGIN {
+            printf "%-10s %6.0f per second, %6.0f per processor second", name, n / s, n / cpu_s
+            print (name == "mixsweep" ? "" : sprintf("; mixsweep %.2f times as fast", s / ours)) }'
 done

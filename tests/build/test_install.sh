@@ -82,7 +82,7 @@ cmake --install shared-build --prefix "$PWD/shared" >/dev/null
 try_prefix "$PWD/shared"
 
 # The Debian package has the program, and names the libraries that it needs.
-command -v dpkg-shlibdeps >/dev/null && command -v cpack >/dev/null || exit 0
+for program in dpkg-shlibdeps file cpack; do command -v $program >/dev/null || exit 0; done
 cpack -G DEB --config "$MIXSWEEP_BUILD/CPackConfig.cmake" -B deb >/dev/null 2>&1
 dpkg-deb -f deb/mixsweep_*.deb Depends | grep -q 'libhdf5.*libopenmpi'
 dpkg-deb -x deb/mixsweep_*.deb unpacked

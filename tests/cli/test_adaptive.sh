@@ -1,25 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Rounds of chosen runs: equal on 1 to 4 ranks and after a kill, marked in the file, stopped by the
 # advice, begun anew when they are forgotten; proposals as task files, whose results come back.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
+. "$MIXSWEEP_TESTS/lib.sh"
 
 # A launcher that is killed leaves its folder and its shared memory behind: keep them together.
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
 
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -q -- "$1" out err || die "nothing says \"$1\""; }
-run() { "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"; }
-same() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" >diff || die "$1 and $2 differ: $(cat diff)"; }
 refuses() { # PATTERN JOB
     ! "$MIXSWEEP" plan "$2" >out 2>err || die "$2 is accepted"
-    says "$1"
+    matches "$1"
 }
 
 : >out
@@ -39,7 +27,7 @@ sweep:
   evaluator: simulate
   simulate: {law: capacity, noise: 0.005, seed: 5, delay_s: ${3:-0}}
 fit: {law: capacity, starts: 4, holdout: none}
-bootstrap: {draws: 100}
+bootstrap: {draws: 50}
 optimum: {n_params: 1e9, n_tokens: 2e10, floor: 0.01}
 adaptive: {rounds: $2, runs: 3, flops: 2e18, worth: ${4:-0}}
 YAML
@@ -50,10 +38,10 @@ for n in 1 2 3 4; do
     job s.h5 2 >"ranks$n/job.yaml"
     (cd "ranks$n" && mpirun -n "$n" --oversubscribe "$MIXSWEEP" run job.yaml --format json) \
         >json.$n 2>err || die "run on $n ranks failed"
-    same ranks1/s.h5 "ranks$n/s.h5"
+    equal ranks1/s.h5 "ranks$n/s.h5"
     cmp json.1 json.$n || die "1 and $n ranks print other results"
 done
-says 'round 2 .* runs chosen, .* FLOP, regret'
+matches 'round 2 .* runs chosen, .* FLOP, regret'
 "$python" - <<'PY' || die "the file does not say where runs come from"
 import h5py
 with h5py.File("ranks1/s.h5") as f:
@@ -70,16 +58,16 @@ with h5py.File("ranks1/s.h5") as f:
         assert runs["flops"][:][last & (of == n)].sum() <= 2e18
 PY
 run status ranks1/s.h5
-says '^rounds     2: [2-6] runs were chosen by those before them'
+matches '^rounds     2: [2-6] runs were chosen by those before them'
 flops=$("$python" -c 'import h5py
 runs = h5py.File("ranks1/s.h5")["runs"]
 print("%.2g" % runs["flops"][:][runs["is_final"][:] == 1].sum())')
-(cd ranks1 && run run job.yaml && says "^design .* runs, $flops FLOP") || die "the opening counts other runs"
+(cd ranks1 && run run job.yaml && matches "^design .* runs, $flops FLOP") || die "the opening counts other runs"
 run export ranks1/s.h5 runs -o runs.csv
 head -1 runs.csv | grep -q ',round,' || die "the CSV has no rounds"
 run import runs.csv -o again.h5
 run status again.h5
-says '^rounds     2'
+matches '^rounds     2'
 if command -v gnuplot >/dev/null; then
     run report ranks1/s.h5 -o report
     grep -q 'chosen in round 2' report/index.html || die "the report does not say what was chosen"
@@ -97,11 +85,11 @@ while kill -0 $pid 2>/dev/null && ! "$MIXSWEEP" status s.h5 2>/dev/null | grep -
 kill -9 $pid 2>/dev/null || true
 wait $pid || true
 run status s.h5
-says '^rounds     2'
+matches '^rounds     2'
 job s.h5 2 >job.yaml
 run run job.yaml --break-lock
 cd ..
-same ranks1/s.h5 killed/s.h5
+equal ranks1/s.h5 killed/s.h5
 cp ranks1/s.h5 before.h5
 cd ranks1
 run run job.yaml
@@ -113,14 +101,14 @@ name=$("$python" -c 'import h5py; f = h5py.File("killed/s.h5")["runs"]
 print(f["run"][:][(f["round"][:] == 1) & (f["is_final"][:] == 1)][0].decode())')
 run retry killed/s.h5 --run "$name" --force
 run status killed/s.h5
-says '1 missing'
+matches '1 missing'
 (cd killed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a forgotten run cannot be made again"
-same ranks1/s.h5 killed/s.h5
+equal ranks1/s.h5 killed/s.h5
 
 # It stops where runs do not pay, and says why.
 job poor.h5 2 0 1 >poor.yaml
 run run poor.yaml
-says '^round 1 .*no more runs: .*less than 1'
+matches '^round 1 .*no more runs: .*less than 1'
 
 # Proposals as task files: with the job's labels at its scales, and at another one.
 run next ranks1/s.h5 --flops 2e18 --batch 2 --worth 0 --emit tasks -o next.csv
@@ -135,22 +123,22 @@ PY
 export MIXSWEEP_TRAIN="$python train.py"
 for script in tasks/*.sbatch other/*.sbatch; do
     bash "$script" >out 2>err || die "$script failed"
-    says '^recorded'
+    matches '^recorded'
 done
 sed 's/"round": 3/"round": 4/; s/"tokens": [0-9]*/"tokens": 7/' "$(ls tasks/*.json | grep -v result | head -1)" >bad.json
 ! "$MIXSWEEP" record ranks1/s.h5 --task bad.json bad.result >out 2>err || die "a changed task is recorded"
 run retry ranks1/s.h5 --failed # folds the logs
 run status ranks1/s.h5
-says '^rounds     3'
+matches '^rounds     3'
 [ "$(grep -c . next.csv)" = $(($(ls tasks/*.sbatch | wc -l) + 1)) ] || die "next.csv has other runs"
-head -1 next.csv | grep -q '^n_params,n_tokens,round,h_web' || die "next.csv has no round"
+head -1 next.csv | grep -q '^n_params,n_tokens,round,replicate,h_web' || die "next.csv has no round"
 # An imported table has no job: the task file says it all.
 run fit again.h5 --law capacity --starts 4 --where 'round<2' --holdout none --name some
 run bootstrap again.h5 --fit some --draws 100
 run optimum again.h5 --fit some --params 1e9 --tokens 2e10
 run next again.h5 --flops 2e18 --batch 1 --worth 0 --emit free
 bash free/*.sbatch >out 2>err || die "a task of an imported table cannot be recorded"
-says '^recorded'
+matches '^recorded'
 
 # What a section adaptive cannot be.
 job e.h5 2 | sed 's/^bootstrap: .*//' >e.yaml

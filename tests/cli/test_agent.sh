@@ -2,37 +2,7 @@
 # The verb agent: trajectories, agents and steered runs are the same on one rank and three and after
 # kill -9; a frozen agent in a file of its own steers the embedded trainer and a program; what does
 # not fit is refused.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-die() {
-    echo "$*"
-    for file in out err; do [ ! -f $file ] || tail -n 40 $file; done
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    local expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
-    says "$sentence"
-}
-# holds EXPRESSION: true of the JSON in out, called j
-holds() {
-    "$python" -c 'import json, sys
-j = json.load(open("out"))
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" || die "in the JSON this does not hold: $1"
-}
-equal() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" || die "$1 and $2 differ"; }
-# in_folder NAME COMMAND...
-in_folder() {
-    mkdir -p "$1"
-    (cd "$1" && shift && exec "$@")
-}
+. "$MIXSWEEP_TESTS/lib.sh"
 
 # real text, little of it: each slot has its own letters
 for d in a b c d; do
@@ -144,8 +114,8 @@ says 'rl *'
 equal once/real.h5 killed/real.h5
 (cd once && refuses 1 'frozen.h5 exists already; --force replaces it.' agent train ../real.yaml -o frozen.h5)
 cp once/real.h5 before.h5
-(cd once && refuses 1 'real.h5 is real.h5, which is read' agent train ../real.yaml -o real.h5 --force)
-(cd once && refuses 1 'real.yaml, which is read' agent train ../real.yaml -o ../real.yaml --force)
+(cd once && refuses 1 'real.h5 is the file that is read' agent train ../real.yaml -o real.h5 --force)
+(cd once && refuses 1 'real.yaml is the file that is read' agent train ../real.yaml -o ../real.yaml --force)
 mkfifo pipe
 (cd once && refuses 1 'pipe is not a file; give the name of one.' agent train ../real.yaml -o ../pipe --force)
 cmp once/real.h5 before.h5 || die "a refused command has written the file"
@@ -163,6 +133,28 @@ in_folder once mpirun -n 2 "$MIXSWEEP" agent run ../real.yaml --format json >out
 holds 'len(j["runs"]) == 2 and [r["base"] for r in j["runs"]] == [0, 1]'
 holds 'all(abs(sum(a) - 1) < 1e-6 and min(a) >= 0 for r in j["runs"] for a in r["mixture"])'
 holds 'all(len(r["feedback"]) == 5 and len(r["test"]) == 4 and min(r["test"]) > 0 for r in j["runs"])'
+status=0
+(cd once && exec "$MIXSWEEP" agent run ../real.yaml --format json >/dev/full 2>../err) || status=$?
+[ $status = 1 ] && grep -q '^mixsweep: cannot write to standard output: No space left' err ||
+    die "a full disk behind the standard output: $status"
+"$MIXSWEEP" export once/real.h5 agent >out 2>err || die "no export"
+head -n 1 out | grep -q '^campaign,agent,number,base,.*,decision,step,h_a,h_b,h_c,h_d,feedback_a,' ||
+    die "the export has other columns"
+[ "$(wc -l <out)" = $((1 + 22 * 5)) ] || die "the export is not a row per decision and end"
+"$python" - <<'END' || die "the export is not what the file has"
+import csv
+import h5py
+
+g = h5py.File("once/real.h5", "r")["agent/real"]
+rows = list(csv.DictReader(open("out")))
+for i, row in enumerate(rows[:100]):
+    t = i % 5
+    assert (int(row["number"]), int(row["decision"]), int(row["step"])) == (i // 5, t, 5 * t), row
+    assert [float(row["feedback_" + s]) for s in "abcd"] == list(g["feedback"][i // 5, t])
+    h = [row["h_" + s] for s in "abcd"]
+    assert h == [""] * 4 if t == 4 else [float(x) for x in h] == list(g["mixture"][i // 5, t])
+assert {row["agent"] for row in rows[100:]} == {"rl"} and rows[100]["stratum"] == ""
+END
 cp once/frozen.h5 frozen.h5
 in_folder killed "$MIXSWEEP" agent run ../real.yaml --agent ../frozen.h5 >out 2>err || die "the file does not steer"
 says 'base model 1, seed 0'

@@ -1,39 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mixsweep agent compare in a simulated world: one command does it all, every arm is there, equal
 # files on 1 and 2 ranks and after kill -9, transfers take over the ratios, refusals, the report.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-die() {
-    echo "$*"
-    for file in out err; do [ ! -f $file ] || tail -n 40 $file; done
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    local expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
-    says "$sentence"
-}
-# holds EXPRESSION: true of the JSON in out, called j, its settings and their arms
-holds() {
-    "$python" -c 'import json, sys
-j = json.load(open("out"))
-own = {a["arm"]: a for a in j["settings"][0]["arms"]}
-code = {a["arm"]: a for a in j["settings"][-1]["arms"]}
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" || die "in the JSON this does not hold: $1"
-}
-# in_folder NAME COMMAND...
-in_folder() {
-    mkdir -p "$1"
-    (cd "$1" && shift && exec "$@")
-}
-equal() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" || die "$1 and $2 differ"; }
+. "$MIXSWEEP_TESTS/lib.sh"
+facts='own = {a["arm"]: a for a in j["settings"][0]["arms"]}
+code = {a["arm"]: a for a in j["settings"][-1]["arms"]}'
 
 cat >job.yaml <<'END'
 job: mix

@@ -1,30 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb bootstrap through the program: it resumes, adds, and gives equal files on any number of
 # ranks.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-mixsweep() { "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    local expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
-    says "$sentence"
-}
-# holds EXPRESSION: true of the JSON in out, called j
-holds() {
-    "$python" -c 'import json, sys
-j = json.load(open("out"))
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" || die "in the JSON this does not hold: $1"
-}
-equal() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" || die "$1 and $2 differ"; }
+. "$MIXSWEEP_TESTS/lib.sh"
 
 # 14 mixtures of three domains at two sizes, each mixture twice at the smaller one
 awk 'BEGIN {
@@ -42,13 +19,13 @@ awk 'BEGIN {
         }
     }
 }' >runs.csv
-mixsweep import runs.csv -o fitted.h5
+run import runs.csv -o fitted.h5
 refuses 1 'no fit' bootstrap fitted.h5
-mixsweep fit fitted.h5 --law capacity --starts 6 --holdout none
+run fit fitted.h5 --law capacity --starts 6 --holdout none
 
 # at once, and in two goes
 cp fitted.h5 once.h5
-mixsweep bootstrap once.h5 --draws 40 --format json
+run bootstrap once.h5 --draws 40 --format json
 holds 'j["fit"] == "capacity" and j["draws"] == 40 and j["done"] == 40 and j["resumed"] == 0'
 holds 'j["failed"] == 0 and j["cluster"] == "mixture" and j["bayesian"] is False and j["seed"] == 1'
 # with a jackknife over the 14 mixtures; two sizes are too few for a rolling origin
@@ -56,14 +33,14 @@ holds 'j["jackknife"] == 14 and j["level"] == 0.9 and j["origins"] == [] and 0 <
 holds 'set(j["params"]["b[code]"]) == {"value", "lo", "hi", "bca_lo", "bca_hi"}'
 holds 'all(p["lo"] <= p["hi"] and p["bca_lo"] <= p["bca_hi"] for p in j["params"].values())'
 cp fitted.h5 twice.h5
-mixsweep bootstrap twice.h5 --fit capacity --draws 20 --format json
+run bootstrap twice.h5 --fit capacity --draws 20 --format json
 holds 'j["done"] == 20 and j["resumed"] == 0'
-mixsweep bootstrap twice.h5 --fit capacity --draws 40 --format json
+run bootstrap twice.h5 --fit capacity --draws 40 --format json
 holds 'j["done"] == 40 and j["resumed"] == 20'
 equal once.h5 twice.h5
-mixsweep bootstrap twice.h5 --draws 40
+run bootstrap twice.h5 --draws 40
 says "40/40 draws, 40 of them from before"
-mixsweep bootstrap twice.h5 --draws 10 --format json # fewer than there are: all stay
+run bootstrap twice.h5 --draws 10 --format json # fewer than there are: all stay
 holds 'j["draws"] == 40 and j["resumed"] == 40'
 equal once.h5 twice.h5
 [ -z "$(ls -A twice.h5.log 2>/dev/null)" ] || die "logs are left over"
@@ -79,7 +56,7 @@ with h5py.File(sys.argv[1], "r+") as f:
         del draws[name]
     del draws.attrs["residual"]
 PY
-mixsweep bootstrap early.h5 --draws 40
+run bootstrap early.h5 --draws 40
 says "BCa, where it differs"
 equal once.h5 early.h5
 
@@ -100,7 +77,7 @@ for change in '--seed 2' '--cluster run' '--bayesian'; do
     equal once.h5 twice.h5
     cp once.h5 other.h5
     # shellcheck disable=SC2086
-    mixsweep bootstrap other.h5 --draws 40 --replace --format json $change
+    run bootstrap other.h5 --draws 40 --replace --format json $change
     holds 'j["done"] == 40 and j["resumed"] == 0'
     "$python" - once.h5 other.h5 <<'PY' || die "$change changes nothing"
 import sys
@@ -112,12 +89,12 @@ done
 
 # a fit that was replaced has no draws; runs that were added since are noticed
 cp once.h5 refitted.h5
-mixsweep fit refitted.h5 --law capacity --starts 5 --holdout none --replace
+run fit refitted.h5 --law capacity --starts 5 --holdout none --replace
 says "former fit capacity and dropped: bootstrap capacity"
-mixsweep bootstrap refitted.h5 --draws 2 --format json
+run bootstrap refitted.h5 --draws 2 --format json
 holds 'j["draws"] == 2 and j["resumed"] == 0'
 sed -n '1p;$p' runs.csv | sed 's/^m13-2,/new,/' >new.csv
-mixsweep import new.csv -o refitted.h5 --append
+run import new.csv -o refitted.h5 --append
 refuses 1 'have changed' bootstrap refitted.h5 --draws 4
 
 refuses 1 'nonesuch' bootstrap once.h5 --fit nonesuch
@@ -136,11 +113,11 @@ ln -s linked/real.h5 link.h5
 
 # More draws make an optimum of fewer stale: it goes, and that is said.
 cp fitted.h5 more.h5
-mixsweep bootstrap more.h5 --draws 5
-mixsweep optimum more.h5 --params 1e9 --tokens 2e10
-mixsweep bootstrap more.h5 --draws 8
+run bootstrap more.h5 --draws 5
+run optimum more.h5 --params 1e9 --tokens 2e10
+run bootstrap more.h5 --draws 8
 says 'made from fewer or other draws and dropped: optimum capacity'
-mixsweep status more.h5 --format json
+run status more.h5 --format json
 holds 'j["optimum"] == []'
 
 # A holder that is stopped still lives: its lock stands, however old the heartbeat.

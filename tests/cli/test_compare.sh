@@ -1,29 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb compare through the program: table, JSON, what h5py sees, ranks, refusals.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-mixsweep() { "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    local expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
-    says "$sentence"
-}
-# holds EXPRESSION: true of the JSON in out, called j; row(t, name) is a row of hold-out t
-holds() {
-    "$python" -c 'import json, math, sys
-j = json.load(open("out"))
-def row(t, name): return next(r for r in j["holdouts"][t]["rows"] if r["name"] == name)
-sys.exit(0 if eval(sys.argv[1], globals()) else 1)' "$1" || die "in the JSON this does not hold: $1"
-}
+. "$MIXSWEEP_TESTS/lib.sh"
+facts='def row(t, name): return next(r for r in j["holdouts"][t]["rows"] if r["name"] == name)'
 
 # 16 mixtures of three domains at three sizes, by the law additive and a little noise
 awk 'BEGIN {
@@ -41,11 +19,11 @@ awk 'BEGIN {
         }
     }
 }' >runs.csv
-mixsweep import runs.csv -o s.h5
+run import runs.csv -o s.h5
 
 options='--laws additive,chinchilla,dml,linear --starts 3'
 # shellcheck disable=SC2086
-mixsweep compare s.h5 $options --format json
+run compare s.h5 $options --format json
 holds '[h["kind"] for h in j["holdouts"]] == ["scale 90M", "mixture, 4 folds", "scale 90M and mixture, 4 folds"]'
 holds 'set("name laws holdout where targets checkpoints mask_below starts seed n_rows n_fitted n_mixtures n_targets holdouts".split()) == set(j)'
 holds 'set("kind folds groups standard_errors_over trained_min trained_max best rows".split()) == set(j["holdouts"][0])'
@@ -65,9 +43,9 @@ holds 'j["n_rows"] == 48 and j["n_fitted"] == 144 and j["n_mixtures"] == 16'
 cp out first.json
 
 # the file gives back what was printed, and others can read it
-mixsweep compare s.h5 --show --format json
+run compare s.h5 --show --format json
 cmp -s out first.json || die "--show prints something else"
-mixsweep compare s.h5 --show
+run compare s.h5 --show
 says 'compare    laws'
 says 'held out: scale 90M; fitted on 10M to 30M, ± over 16 mixtures'
 says 'not linear: law linear knows nothing of N'
@@ -89,7 +67,7 @@ assert g.attrs["laws"] in ("additive,chinchilla,dml,linear", b"additive,chinchil
 PY
 
 # equal output on 1 and 3 ranks but for the time
-mixsweep import runs.csv -o three.h5
+run import runs.csv -o three.h5
 # shellcheck disable=SC2086
 mpirun -n 3 "$MIXSWEEP" compare three.h5 $options --format json >out 2>err || die "3 ranks failed"
 "$python" - <<'PY' || die "on 3 ranks the comparison differs"
@@ -104,16 +82,16 @@ PY
 "$python" "$MIXSWEEP_TESTS/h5equal.py" s.h5 three.h5 || die "on 3 ranks the file differs"
 
 # a comparison takes the place of one of its name; others stay; a changed table is told
-mixsweep compare s.h5 --laws chinchilla --holdout scale --name other --where 'n_params<=30e6' --starts 1
+run compare s.h5 --laws chinchilla --holdout scale --name other --where 'n_params<=30e6' --starts 1
 says 'held out: scale 30M; fitted on 10M to 10M'
-mixsweep compare s.h5 --laws chinchilla --holdout mixture:3-fold --starts 1
+run compare s.h5 --laws chinchilla --holdout mixture:3-fold --starts 1
 says 'not stack: a stack needs two laws'
-mixsweep compare s.h5 --show --format json
+run compare s.h5 --show --format json
 holds 'j["laws"] == "chinchilla" and len(j["holdouts"]) == 1 and j["holdouts"][0]["folds"] == 3'
-mixsweep compare s.h5 --show --name other --format json
+run compare s.h5 --show --name other --format json
 holds 'j["where"] == "n_params<=30e6" and j["name"] == "other"'
-mixsweep exclude s.h5 m3-90 --reason test
-mixsweep compare s.h5 --show
+run exclude s.h5 m3-90 --reason test
+run compare s.h5 --show
 says 'the runs have changed since'
 
 # a damaged file

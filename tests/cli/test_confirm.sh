@@ -1,28 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The check of an optimum: measured beside predicted, left out of fits, done once, resumed.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -q -- "$1" out err || die "nothing says \"$1\""; }
-run() { # VERB JOB [OPTIONS]
-    "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"
-}
-fails() { # STATUS SENTENCE VERB...
-    local status=0 wanted=$1 sentence=$2
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>err || status=$?
-    [ $status = "$wanted" ] || die "mixsweep $* ended with status $status"
-    says "$sentence"
-}
-same() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" >diff || die "$1 and $2 differ: $(cat diff)"; }
+. "$MIXSWEEP_TESTS/lib.sh"
 set_aside() { # FILE: the names of the runs that are left out as confirmations
     "$python" - "$1" <<'PY'
 import sys, h5py
@@ -57,7 +35,7 @@ confirm='confirm: {seeds: 4, scales: [{n_params: 500e6, n_tokens: 1e10}, {n_para
 mkdir plain # the stages before it
 job >plain/job.yaml
 (cd plain && run sweep job.yaml && fails 1 \
-    's\.h5 has no optimum of the fit capacity yet: `mixsweep run` makes it\.' confirm job.yaml)
+    's\.h5 has no optimum of the fit capacity yet: `mixsweep run` makes it\.' "$MIXSWEEP" confirm job.yaml)
 (cd plain && run run job.yaml)
 [ -z "$(set_aside plain/s.h5)" ] || die "runs are left out of the fit"
 
@@ -67,7 +45,7 @@ for n in 1 2 3; do
     { job && echo "$confirm"; } >ranks$n/job.yaml
     (cd ranks$n && mpirun -n $n --oversubscribe "$MIXSWEEP" run job.yaml --format json) \
         >json.$n 2>err || die "run on $n ranks failed"
-    same ranks1/s.h5 ranks$n/s.h5
+    equal ranks1/s.h5 ranks$n/s.h5
     cmp json.1 json.$n || die "1 and $n ranks print other results"
 done
 
@@ -105,10 +83,10 @@ n=$(set_aside ranks1/s.h5 | wc -l)
 [ "$n" = "$("$python" -c 'import json; print(json.load(open("json.1"))["confirmation"]["n_runs"])')" ] ||
     die "$n runs are left out"
 cp ranks1/s.h5 before.h5
-(cd ranks1 && run run job.yaml && says '^confirm  *[0-9]* runs of [0-9] mixtures, 0 failed  *in file$' &&
-    [ "$(grep -c 'in file' out)" = 4 ] && says 'the optimum .*beats prior') || die "the second run did something"
+(cd ranks1 && run run job.yaml && matches '^confirm  *[0-9]* runs of [0-9] mixtures, 0 failed  *in file$' &&
+    [ "$(grep -c 'in file' out)" = 4 ] && matches 'the optimum .*beats prior') || die "the second run did something"
 cmp before.h5 ranks1/s.h5 || die "a run with nothing to do changed the file"
-(cd ranks1 && run confirm job.yaml && says '^confirm .* in file$') || die "confirm did something"
+(cd ranks1 && run confirm job.yaml && matches '^confirm .* in file$') || die "confirm did something"
 cmp before.h5 ranks1/s.h5 || die "a confirm with nothing to do changed the file"
 
 # Alone and without a section: three seeds at the optimum's own scale.
@@ -145,7 +123,7 @@ for end in TERM KILL; do
     { job && echo "$confirm"; } >job.yaml
     run run job.yaml
     cd ..
-    same ranks1/s.h5 $end/s.h5
+    equal ranks1/s.h5 $end/s.h5
 done
 
 # Given to the next fit, they stay there, and the new optimum is confirmed by runs of its own.
@@ -156,7 +134,7 @@ while read -r name; do
     "$MIXSWEEP" exclude s.h5 "$name" --undo >/dev/null
 done <names
 run run job.yaml
-says 'note: fit capacity is made anew: the runs have changed'
+matches 'note: fit capacity is made anew: the runs have changed'
 [ -z "$(set_aside s.h5 | grep -F -x -f names)" ] || die "runs were left out again"
 [ -n "$(set_aside s.h5)" ] || die "the new optimum was not confirmed"
 run run job.yaml
@@ -166,6 +144,6 @@ cd ..
 # Refusals.
 cd plain
 job | sed '/^fit/,$d' >nofit.yaml
-fails 1 'the job claim fits no law, so there is nothing to confirm\.' confirm nofit.yaml
+fails 1 'the job claim fits no law, so there is nothing to confirm\.' "$MIXSWEEP" confirm nofit.yaml
 { job && echo "${confirm/500e6, n_tokens: 1e10/500e6, n_tokens: 1e10, checkpoints: 2}"; } >checkpoints.yaml
-fails 1 'key confirm\.scales\[0\]\.checkpoints: 2, but' confirm checkpoints.yaml
+fails 1 'key confirm\.scales\[0\]\.checkpoints: 2, but' "$MIXSWEEP" confirm checkpoints.yaml

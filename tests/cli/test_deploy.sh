@@ -1,26 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb optimum and the section optimum of a job, asked for a mixture that one can deploy: supply
 # and epochs, guards, distance, worst case, support, lattice, scale path, and the forms of trainers.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-optimum() { "$MIXSWEEP" optimum "$@" >out 2>err || die "mixsweep optimum $* failed"; }
-refuses() {
-    expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" optimum "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep optimum $* ended with $status, not $expected"
-    says "$sentence"
-}
-# holds EXPRESSION: of the JSON answer `o` in the file out
-holds() {
-    "$python" -c "import json; o = json.load(open('out')); assert $1, o" || die "not so: $1"
-}
+. "$MIXSWEEP_TESTS/lib.sh"
+facts='o = j'
+optimum() { run optimum "$@"; }
+no_optimum() { refuses "$1" "$2" optimum "${@:3}"; } # STATUS SENTENCE OPTIONS...
 
 # The law of tests/optimum/toy.h; a job that asks for all of it.
 cat >job.yaml <<'YAML'
@@ -133,8 +117,8 @@ cmp out one || die "2 ranks answer otherwise"
 optimum s.h5 --params 4e8 --tokens 1e10 --name hand --cap wiki=0.3333333 --supply web=1e9 \
     --max-epochs 3.5 --lattice 1/2048 --export nanotron -o mix.yaml
 says 'optimum    capacity at 400M parameters'
-refuses 1 'mix.yaml exists already' s.h5 --name hand --export nanotron -o mix.yaml
-refuses 1 's.h5' s.h5 --name hand --export nanotron -o s.h5 --force
+no_optimum 1 'mix.yaml exists already' s.h5 --name hand --export nanotron -o mix.yaml
+no_optimum 1 's.h5' s.h5 --name hand --export nanotron -o s.h5 --force
 optimum s.h5 --name hand --export nanotron -o mix.yaml --force
 for form in megatron olmo-yaml nanotron json; do
     optimum s.h5 --name hand --export $form
@@ -189,20 +173,20 @@ PYTHON
     holds 'abs(sum(o["mixture"].values()) - 1) < 1e-12'
 fi
 
-refuses 2 '--objective "best": not mean, worst, mean-gain or worst-gain.' $at --objective best
-refuses 2 '--near "tv": not baseline:tv=X or baseline:kl=X' $at --near tv
-refuses 2 '--lattice "1/0": not one of 1/2 to' $at --lattice 1/0
-refuses 2 '--export "yaml": not olmo-yaml, megatron, nanotron or json' $at --export yaml
-refuses 2 '-o is for --export' $at -o x
-refuses 2 '--supply "wiki=1e9": wiki is given twice' $at --supply wiki=1e9,wiki=1e9
-refuses 2 '--supply "wik=1": the fit has no domain wik; did you mean wiki?' $at --supply wik=1
-refuses 1 'the fit capacity has no target "wbe"' $at --no-worse wbe
-refuses 1 'the supplies of the 3 domains sum to 0.3, less than 1.' $at --supply \
+no_optimum 2 '--objective "best": not mean, worst, mean-gain or worst-gain.' $at --objective best
+no_optimum 2 '--near "tv": not baseline:tv=X or baseline:kl=X' $at --near tv
+no_optimum 2 '--lattice "1/0": not one of 1/2 to' $at --lattice 1/0
+no_optimum 2 '--export "yaml": not olmo-yaml, megatron, nanotron or json' $at --export yaml
+no_optimum 2 '-o is for --export' $at -o x
+no_optimum 2 '--supply "wiki=1e9": wiki is given twice' $at --supply wiki=1e9,wiki=1e9
+no_optimum 2 '--supply "wik=1": the fit has no domain wik; did you mean wiki?' $at --supply wik=1
+no_optimum 1 'the fit capacity has no target "wbe"' $at --no-worse wbe
+no_optimum 1 'the supplies of the 3 domains sum to 0.3, less than 1.' $at --supply \
     wiki=1e9,web=1e9,code=1e9 --max-epochs 1
-refuses 1 'none is nearer to the baseline than tv=0.4, and --near asks for 0.1' $at \
+no_optimum 1 'none is nearer to the baseline than tv=0.4, and --near asks for 0.1' $at \
     --cap web=0.2 --near baseline:tv=0.1
-refuses 1 'the loss of web is at best' $at --cap web=0.2 --no-worse web
-refuses 1 'the lattice 1/2 is too coarse' $at --cap web=0.4 --cap wiki=0.4 --cap code=0.4 --lattice 1/2
+no_optimum 1 'the loss of web is at best' $at --cap web=0.2 --no-worse web
+no_optimum 1 'the lattice 1/2 is too coarse' $at --cap web=0.4 --cap wiki=0.4 --cap code=0.4 --lattice 1/2
 
 # A log-linear law on the 512 runs of RegMix puts 30% on a domain that no run had more than 2.6% of.
 data=${MIXSWEEP_SHARED:-}/data/regmix17.csv
@@ -211,7 +195,7 @@ if [ -f "$data" ]; then
     "$MIXSWEEP" fit r.h5 --law loglinear --targets all --holdout none --starts 1 >out 2>err ||
         die "fit failed"
     optimum r.h5 --params 1e6 --tokens 1e9 --no-save
-    says 'caution: far beyond all runs (in brackets: times the largest share seen): enron_emails (1'
+    says '  caution: do not trust this optimum, its shares lie far beyond all runs (in brackets: times the largest share seen): enron_emails (1'
     optimum r.h5 --params 1e6 --tokens 1e9 --no-save --within-support --format json
     holds 'abs(o["mixture"]["enron_emails"] - o["seen_max"]["enron_emails"]) < 1e-9'
     holds 'o["binding"]["enron_emails"] == "support"'

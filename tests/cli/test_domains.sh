@@ -1,16 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb domains: runs carried over to other domains, what is not valid any more out of the way, the
 # runs to add, and every sentence of what cannot be.
-expect() { # STATUS PATTERN ARGUMENTS...
-    local status=$1 pattern=$2 got=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>&1 || got=$?
-    if [ $got != "$status" ] || ! grep -q -- "$pattern" out; then
-        echo "expected exit status $status and \"$pattern\", got $got from: mixsweep $*"
-        cat out
-        exit 1
-    fi
-}
+. "$MIXSWEEP_TESTS/lib.sh"
+asked() { expect "$1" "$2" "$MIXSWEEP" "${@:3}"; } # STATUS PATTERN ARGUMENTS...
 python() { "${MIXSWEEP_PYTHON:-/usr/bin/python3}" -; }
 equal="${MIXSWEEP_PYTHON:-/usr/bin/python3} $MIXSWEEP_TESTS/h5equal.py"
 
@@ -35,37 +27,37 @@ job s.h5 '{name: web, supply_tokens: 9e11}, {name: code, content: v1, supply_tok
 cp s.h5 before.h5
 
 # ---- what cannot be, and then nothing is written
-expect 2 '"ad" is not add, split, merge, revise, drop, plan or expand' domains ad s.h5 math -o n.h5
-expect 2 'add which domain?' domains add s.h5 -o n.h5
-expect 2 'where to? Give -o NEW.h5' domains add s.h5 math
-expect 2 'add takes one domain; "x" is one word too many' domains add s.h5 math x -o n.h5
-expect 2 'plan takes a file only; "x" is one word too many' domains plan s.h5 x
-expect 2 'split web: give its parts as NAME=SHARE' domains split s.h5 web -o n.h5
-expect 2 '"a=x" is not NAME=SHARE' domains split s.h5 web a=x b=0.5 -o n.h5
-expect 2 'give each part of web its share, as NAME=SHARE' domains split s.h5 web a b=0.5 -o n.h5
-expect 2 'the supply of wiki is not known: give proportions as wiki=0.5' domains merge s.h5 x web wiki -o n.h5
-expect 2 'split takes no --prior' domains split s.h5 web a=0.5 b=0.5 -o n.h5 --prior 0.1
-expect 2 'drop takes no --supply' domains drop s.h5 wiki -o n.h5 --supply 1e9
-expect 2 'add takes no --new-validation' domains add s.h5 math -o n.h5 --new-validation
-expect 1 's.h5: the content of code is v1 already; give another label' domains revise s.h5 code --content v1 -o n.h5
-expect 1 's.h5: there is no domain "x"; there are web, code, wiki' domains drop s.h5 x -o n.h5
-expect 1 's.h5: the proportions in web sum to 0.9; they must sum to 1' domains split s.h5 web a=0.5 b=0.4 -o n.h5
-expect 1 's.h5: there is a domain "wiki" already' domains split s.h5 web a=0.5 wiki=0.5 -o n.h5
-expect 1 's.h5: there is a domain "code" already' domains add s.h5 code -o n.h5
-expect 1 's.h5: there is no domain "x"; there are' domains merge s.h5 y x=0.5 web=0.5 -o n.h5
-expect 1 's.h5 is the file that is read' domains add s.h5 math -o s.h5 --force
-expect 1 'is a folder' domains add s.h5 math -o .
-expect 1 'none.h5: no such file\|none.h5' domains add none.h5 math -o n.h5
-expect 1 '"other"' domains add s.h5 math -o n.h5 --optimum other
-expect 1 'drop leaves 2 domains alone and changes 0: there is nothing to collapse' domains drop s.h5 wiki --collapse rest -o n.h5
-expect 1 'no domain of the file has changed' domains plan s.h5
+asked 2 '"ad" is not add, split, merge, revise, drop, plan or expand' domains ad s.h5 math -o n.h5
+asked 2 'add which domain?' domains add s.h5 -o n.h5
+asked 2 'where to? Give -o NEW.h5' domains add s.h5 math
+asked 2 'add takes one domain; "x" is one word too many' domains add s.h5 math x -o n.h5
+asked 2 'plan takes a file only; "x" is one word too many' domains plan s.h5 x
+asked 2 'split web: give its parts as NAME=SHARE' domains split s.h5 web -o n.h5
+asked 2 '"a=x" is not NAME=SHARE' domains split s.h5 web a=x b=0.5 -o n.h5
+asked 2 'give each part of web its share, as NAME=SHARE' domains split s.h5 web a b=0.5 -o n.h5
+asked 2 'the supply of wiki is not known: give proportions as wiki=0.5' domains merge s.h5 x web wiki -o n.h5
+asked 2 'split takes no --prior' domains split s.h5 web a=0.5 b=0.5 -o n.h5 --prior 0.1
+asked 2 'drop takes no --supply' domains drop s.h5 wiki -o n.h5 --supply 1e9
+asked 2 'add takes no --new-validation' domains add s.h5 math -o n.h5 --new-validation
+asked 1 's.h5: the content of code is v1 already; give another label' domains revise s.h5 code --content v1 -o n.h5
+asked 1 's.h5: there is no domain "x"; there are web, code, wiki' domains drop s.h5 x -o n.h5
+asked 1 's.h5: the proportions in web sum to 0.9; they must sum to 1' domains split s.h5 web a=0.5 b=0.4 -o n.h5
+asked 1 's.h5: there is a domain "wiki" already' domains split s.h5 web a=0.5 wiki=0.5 -o n.h5
+asked 1 's.h5: there is a domain "code" already' domains add s.h5 code -o n.h5
+asked 1 's.h5: there is no domain "x"; there are' domains merge s.h5 y x=0.5 web=0.5 -o n.h5
+asked 1 's.h5 is the file that is read' domains add s.h5 math -o s.h5 --force
+asked 1 'is a folder' domains add s.h5 math -o .
+asked 1 'none.h5: no such file\|none.h5' domains add none.h5 math -o n.h5
+asked 1 '"other"' domains add s.h5 math -o n.h5 --optimum other
+asked 1 'drop leaves 2 domains alone and changes 0: there is nothing to collapse' domains drop s.h5 wiki --collapse rest -o n.h5
+asked 1 'no domain of the file has changed' domains plan s.h5
 : >there
-expect 1 'there exists already; --force replaces it' domains add s.h5 math -o there
-expect 1 'there exists already; --force replaces it' domains add s.h5 math -o n.h5 --runs there
+asked 1 'there exists already; --force replaces it' domains add s.h5 math -o there
+asked 1 'there exists already; --force replaces it' domains add s.h5 math -o n.h5 --runs there
 [ ! -e n.h5 ]
 
 # ---- a new domain: its runs join the old ones by a job of their own
-expect 0 'rows      8 valid' domains add s.h5 math --supply 5e10 -o add.h5 --runs math.csv
+asked 0 'rows      8 valid' domains add s.h5 math --supply 5e10 -o add.h5 --runs math.csv
 grep -q 'to add    9 mixtures of math and the other 3 in fixed proportions (optimum loglinear of s.h5)' out
 cmp s.h5 before.h5
 mpirun -n 2 --oversubscribe "$MIXSWEEP" domains add s.h5 math --supply 5e10 -o add2.h5 --runs math2.csv >out
@@ -77,26 +69,26 @@ job add.h5 '{name: web}, {name: code}, {name: wiki}, {name: math}' '{name: chat}
 "$MIXSWEEP" fit add.h5 --law loglinear --targets all --starts 4 --holdout none >out
 "$MIXSWEEP" bootstrap add.h5 --draws 120 >out 2>&1
 "$MIXSWEEP" optimum add.h5 --params 20e6 --tokens 1e9 >out
-expect 0 'plan add.h5, by the draws of its fit' domains plan add.h5 --mixtures 3 --runs next.csv
+asked 0 'plan add.h5, by the draws of its fit' domains plan add.h5 --mixtures 3 --runs next.csv
 head -1 next.csv | grep -q '^n_params,n_tokens,h_web,h_code,h_wiki,h_math$'
 
 # ---- a silent change of data is refused, and revise is the way out
 sed 's/content: v1/content: v2/; s/mixtures: 8/mixtures: 9/' job.yaml >changed.yaml
-expect 1 'mixsweep domains revise s.h5 code --content v2 -o NEW.h5 keeps what is still valid' sweep changed.yaml
-expect 0 'not any more: trained on the former content of code' domains revise s.h5 code --content v2 \
+asked 1 'mixsweep domains revise s.h5 code --content v2 -o NEW.h5 keeps what is still valid' sweep changed.yaml
+asked 0 'not any more: trained on the former content of code' domains revise s.h5 code --content v2 \
     -o revised.h5 --tolerance 0.02
-expect 1 'the content of domain "code" is v1 in the file and v2 in the new rows: mixsweep domains revise' \
+asked 1 'the content of domain "code" is v1 in the file and v2 in the new rows: mixsweep domains revise' \
     merge s.h5 revised.h5 -o n.h5
 sed 's/s.h5/revised.h5/; s/content: v1/content: v2/' job.yaml >remade.yaml
 "$MIXSWEEP" sweep remade.yaml >out 2>&1 || { cat out; exit 1; }
 
 # ---- chains: split, merge in the same proportions, and what is one domain for a time
-expect 0 'rows      8 valid' domains split s.h5 web news=0.7 forum=0.3 -o split.h5
-expect 0 'rows      8 valid' domains merge split.h5 web news=0.7 forum=0.3 -o back.h5
+asked 0 'rows      8 valid' domains split s.h5 web news=0.7 forum=0.3 -o split.h5
+asked 0 'rows      8 valid' domains merge split.h5 web news=0.7 forum=0.3 -o back.h5
 "$MIXSWEEP" merge split.h5 -o joined.h5 >out # joined files keep what was done to the first
-expect 0 'rows      [0-9]* valid, [0-9]* not any more: merged with other proportions than text' \
+asked 0 'rows      [0-9]* valid, [0-9]* not any more: merged with other proportions than text' \
     domains merge s.h5 text web code -o merged.h5 --format text
-expect 0 'mixsweep optimum s.h5 --cap wiki=0' domains drop s.h5 wiki -o dropped.h5
+asked 0 'mixsweep optimum s.h5 --cap wiki=0' domains drop s.h5 wiki -o dropped.h5
 "$MIXSWEEP" domains revise s.h5 code --collapse rest -o rest.h5 --runs rest.csv --format json >rest.json
 job rest.h5 '{name: rest}, {name: code}' '{name: chat}, {name: exams}' 'file: rest.csv' >rest.yaml
 "$MIXSWEEP" run rest.yaml >out 2>&1 || { cat out; exit 1; }
@@ -167,9 +159,9 @@ assert {row["domain"]: float(row["share"]) for row in csv.DictReader(open("expan
 PY
 
 # ---- the bound of a tolerance: by the fit, by the steepest pair without one
-expect 0 'bound     [0-9]* of the valid rows only within the tolerance: .*' domains drop s.h5 wiki \
+asked 0 'bound     [0-9]* of the valid rows only within the tolerance: .*' domains drop s.h5 wiki \
     --tolerance 0.3 -o near.h5
 grep -q 'by the fit, whose residuals are' out
 "$MIXSWEEP" merge s.h5 -o bare.h5 >out
-expect 0 'if none changes faster than between the steepest pair of runs' domains drop bare.h5 wiki \
+asked 0 'if none changes faster than between the steepest pair of runs' domains drop bare.h5 wiki \
     --tolerance 0.3 -o near.h5 --force

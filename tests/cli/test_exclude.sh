@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verbs exclude and retry: a run is named by name or key, with all its checkpoints; what is
 # excluded is in no fit, what is retried is begun anew by the next sweep.
-
-fails() { # STATUS SENTENCE COMMAND...
-    local status=0 wanted=$1 sentence=$2
-    shift 2
-    "$@" >out 2>err || status=$?
-    [ $status = "$wanted" ] && grep -q -- "$sentence" err || { cat err; return 1; }
-}
+. "$MIXSWEEP_TESTS/lib.sh"
 column() { # FILE COLUMN: run and value of each row
     "$MIXSWEEP_PYTHON" - "$1" "$2" <<'END'
 import sys

@@ -1,28 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb fit through the program: what it prints, what is in the JSON, and when it refuses.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-mixsweep() { "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    local expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
-    says "$sentence"
-}
-# holds EXPRESSION: true of the JSON in out, called j
-holds() {
-    "$python" -c 'import json, math, sys
-j = json.load(open("out"))
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" || die "in the JSON this does not hold: $1"
-}
+. "$MIXSWEEP_TESTS/lib.sh"
 
 # 12 mixtures of three domains at three sizes; losses fall with size, with tokens of the domain, and
 # rise with the largest other share; the same on every machine to the digits printed.
@@ -41,10 +19,10 @@ awk 'BEGIN {
         }
     }
 }' >runs.csv
-mixsweep import runs.csv -o s.h5
+run import runs.csv -o s.h5
 
 # JSON: the keys that design.md promises, and numbers in them
-mixsweep fit s.h5 --law capacity --starts 8 --format json
+run fit s.h5 --law capacity --starts 8 --format json
 holds 'set("law n_fitted objective starts starts_at_best train holdout params".split()) <= set(j)'
 holds 'j["law"] == "capacity" and j["name"] == "capacity" and j["n_fitted"] == 12 * 3 * 3'
 holds 'j["starts"] == 8 and 1 <= j["starts_at_best"] <= 8 and 0 < j["objective"] < 1e-3'
@@ -71,9 +49,9 @@ cp out first.json
 
 # the same options again: nothing is done; without --format json it is said
 cp s.h5 before.h5
-mixsweep fit s.h5 --law capacity --starts 8 --format json
+run fit s.h5 --law capacity --starts 8 --format json
 cmp -s out first.json || die "the second time the JSON differs"
-mixsweep fit s.h5 --law capacity --starts 8
+run fit s.h5 --law capacity --starts 8
 says "in the file already"
 says "fit        capacity"
 says "next: mixsweep bootstrap s.h5 --fit capacity"
@@ -86,14 +64,14 @@ for change in '--starts 9' '--seed 2' '--holdout none' '--mask-below 0.2' '--for
     refuses 1 '--replace' fit s.h5 --law capacity --starts 8 $change
 done
 cmp -s s.h5 before.h5 || die "a refusal changed the file"
-mixsweep fit s.h5 --law capacity --starts 4 --holdout none --name other --format json
+run fit s.h5 --law capacity --starts 4 --holdout none --name other --format json
 holds 'j["holdout"] is None and j["name"] == "other" and j["law"] == "capacity"'
 
 # --replace drops what was made from the former fit, and says so; other fits stay
-mixsweep bootstrap s.h5 --fit capacity --draws 3
-mixsweep bootstrap s.h5 --fit other --draws 3
-mixsweep optimum s.h5 --fit capacity --params 1e9 --tokens 2e10
-mixsweep fit s.h5 --law capacity --starts 4 --holdout mixture:0.25 --replace
+run bootstrap s.h5 --fit capacity --draws 3
+run bootstrap s.h5 --fit other --draws 3
+run optimum s.h5 --fit capacity --params 1e9 --tokens 2e10
+run fit s.h5 --law capacity --starts 4 --holdout mixture:0.25 --replace
 says "former fit capacity and dropped: bootstrap capacity, optimum "
 says "held out: mixture 25%"
 "$python" - <<'PY' || die "what is left in the file is not right"
@@ -103,15 +81,15 @@ assert sorted(f["fits"]) == ["capacity", "other"], list(f["fits"])
 assert list(f["bootstrap"]) == ["other"], list(f["bootstrap"])
 assert not list(f.get("optimum", {})), list(f["optimum"])
 PY
-mixsweep fit s.h5 --law capacity --starts 4 --holdout mixture:0.25
+run fit s.h5 --law capacity --starts 4 --holdout mixture:0.25
 says "in the file already"
 
 # equal files on 1 to 4 ranks
-mixsweep import runs.csv -o np0.h5
-mixsweep fit np0.h5 --law transfer --starts 5
+run import runs.csv -o np0.h5
+run fit np0.h5 --law transfer --starts 2
 for n in 1 2 3 4; do
-    mixsweep import runs.csv -o np$n.h5
-    mpirun -n $n "$MIXSWEEP" fit np$n.h5 --law transfer --starts 5 >out 2>err || die "$n ranks failed"
+    run import runs.csv -o np$n.h5
+    mpirun -n $n "$MIXSWEEP" fit np$n.h5 --law transfer --starts 2 >out 2>err || die "$n ranks failed"
     [ "$(grep -c '^fit  ' out)" = 1 ] || die "on $n ranks not one rank speaks"
     "$python" "$MIXSWEEP_TESTS/h5equal.py" np0.h5 np$n.h5 || die "on $n ranks the file differs"
 done

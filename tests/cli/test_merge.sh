@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb merge: runs of several files by what they are, whatever the order of columns; what cannot
 # be joined is named, and then nothing is written.
+. "$MIXSWEEP_TESTS/lib.sh"
 equal="$MIXSWEEP_PYTHON $MIXSWEEP_TESTS/h5equal.py"
-
-fails() { # STATUS SENTENCE COMMAND...
-    local status=0 wanted=$1 sentence=$2
-    shift 2
-    "$@" >out 2>err || status=$?
-    [ $status = "$wanted" ] && grep -q -- "$sentence" err || { cat err; return 1; }
-}
 
 cat >all.csv <<'END'
 run,n_params,n_tokens,h_code,h_web,loss_code,loss_web,status,attempts,excluded,reason
@@ -76,7 +70,8 @@ fails 1 'other.h5: run "[ab]" .* with loss .*; so do 1 more rows' \
 sed 's/h_web/h_books/' all.csv >books.csv
 "$MIXSWEEP" import books.csv -o books.h5 >/dev/null 2>&1
 fails 1 'books.h5: the file has no domain "books"' "$MIXSWEEP" merge all.h5 books.h5 -o never.h5
-fails 1 'all.h5 is all.h5, which is read' "$MIXSWEEP" merge all.h5 one.h5 -o all.h5
+fails 1 'all.h5 is the file that is read' "$MIXSWEEP" merge all.h5 one.h5 -o all.h5
+fails 1 './one.h5 is one.h5, which is read' "$MIXSWEEP" merge all.h5 one.h5 -o ./one.h5
 ln -s all.h5 link.h5
 fails 1 'which is read' "$MIXSWEEP" merge all.h5 one.h5 -o link.h5 --force
 fails 1 'again.h5 exists already; --force' "$MIXSWEEP" merge one.h5 -o again.h5
@@ -95,4 +90,26 @@ fails 1 'all.csv is not an HDF5 file' "$MIXSWEEP" merge all.csv -o never.h5
 fails 1 'is a folder' "$MIXSWEEP" merge all.h5 -o .
 fails 2 'where to' "$MIXSWEEP" merge all.h5
 fails 2 '' "$MIXSWEEP" merge -o never.h5
+[ ! -e never.h5 ]
+
+# What was done to the domains of any of them is the history of all; nothing is done in two ways.
+"$MIXSWEEP" domains split all.h5 web new=0.25 old=0.75 -o split.h5 >/dev/null
+"$MIXSWEEP" domains split one.h5 web new=0.25 old=0.75 -o same.h5 >/dev/null
+"$MIXSWEEP" domains split two.h5 web new=0.5 old=0.5 -o otherwise.h5 >/dev/null
+cat >fresh.csv <<'END'
+run,n_params,n_tokens,h_code,h_new,h_old,loss_code,loss_web,loss_new,loss_old
+e,1e6,2e7,0.25,0.5,0.25,2.5,3.25,3,3
+END
+"$MIXSWEEP" import fresh.csv -o fresh.h5 >/dev/null 2>&1
+"$MIXSWEEP" merge fresh.h5 same.h5 split.h5 -o changed.h5 >/dev/null 2>&1
+"$MIXSWEEP_PYTHON" - <<'END'
+import json
+
+import h5py
+with h5py.File("changed.h5") as f:
+    lines = f.attrs["domain_changes"].decode().split("\n")
+assert [json.loads(line)["from"] for line in lines] == ["one.h5"], lines
+END
+fails 1 'otherwise.h5: split web was done otherwise in it than in the files before it' \
+    "$MIXSWEEP" merge split.h5 otherwise.h5 -o never.h5
 [ ! -e never.h5 ]

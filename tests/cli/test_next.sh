@@ -1,36 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Which runs to make next: within the budget, the same on any number of ranks, and clear about what is
 # missing.
-expect() { # STATUS PATTERN ARGUMENTS...
-    local status=$1 pattern=$2 got=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>&1 || got=$?
-    if [ $got != "$status" ] || ! grep -q -- "$pattern" out; then
-        echo "expected exit status $status and \"$pattern\", got $got from: mixsweep $*"
-        cat out
-        exit 1
-    fi
-}
+. "$MIXSWEEP_TESTS/lib.sh"
+asked() { expect "$1" "$2" "$MIXSWEEP" "${@:3}"; } # STATUS PATTERN ARGUMENTS...
 cat >job.yaml <<'YAML'
 job: world
 file: world.h5
 seed: 3
 domains: [{name: web, supply_tokens: 1e12}, {name: code, supply_tokens: 2e8}, {name: wiki}]
-design: {mixtures: 12, replicates: 1}
+design: {mixtures: 12, replicates: 1, match_epochs: {n_tokens: 4e9}}
 scales: [{n_params: 20e6, n_tokens: 1e9}, {n_params: 60e6, n_tokens: 2e9}]
 sweep: {evaluator: simulate, simulate: {law: capacity, noise: 0.02}}
 fit: {law: capacity, starts: 8, holdout: none}
 YAML
 "$MIXSWEEP" run job.yaml >out 2>&1 || { cat out; exit 1; }
-expect 1 'world.h5 has no optimum yet, which is what the next runs are to make more certain' next world.h5 --flops 1e20
+asked 1 'world.h5 has no optimum yet, which is what the next runs are to make more certain' next world.h5 --flops 1e20
 "$MIXSWEEP" bootstrap world.h5 --draws 120 >out
 "$MIXSWEEP" optimum world.h5 --params 1e9 --tokens 2e10 >out
-expect 2 '--flops says what the proposed runs may cost' next world.h5
-expect 2 '--scale "40e6": not of the form N:D' next world.h5 --flops 1e20 --scale 40e6
-expect 2 '--criterion "luck": not regret, variance or information' next world.h5 --flops 1e20 --criterion luck
-expect 1 'no run is within 1e+16 FLOP: the cheapest, 2e+07 parameters on 1e+09 tokens, takes 1.2e+17' next world.h5 --flops 1e16
-expect 1 'there is no optimum "other"\|no optimum other\|other' next world.h5 --flops 1e20 --optimum other
-expect 0 'regret after' next world.h5 --flops 2e18 --batch 4
+asked 2 '--flops says what the proposed runs may cost' next world.h5
+asked 2 '--scale "40e6": not of the form N:D' next world.h5 --flops 1e20 --scale 40e6
+asked 2 '--criterion "luck": not regret, variance or information' next world.h5 --flops 1e20 --criterion luck
+asked 1 'no run is within 1e+16 FLOP: the cheapest, 2e+07 parameters on 1e+09 tokens, takes 1.2e+17' next world.h5 --flops 1e16
+asked 1 'there is no optimum "other"\|no optimum other\|other' next world.h5 --flops 1e20 --optimum other
+asked 0 'regret after' next world.h5 --flops 2e18 --batch 4
 
 for criterion in regret variance information; do
     for n in 1 3; do
@@ -50,7 +42,7 @@ for criterion in "regret", "variance", "information":
     assert sum(run["flops"] for run in answer["runs"]) == answer["flops"] <= 2e18 * (1 + 1e-9)
     for run, row in zip(answer["runs"], rows):
         assert abs(sum(run["mixture"].values()) - 1) < 1e-9
-        assert run["mixture"]["code"] * run["n_tokens"] <= 2 * 2e8
+        assert run["mixture"]["code"] * 4e9 <= 2 * 2e8 # proxies have the passes of 4e9 tokens
         assert float(row["h_wiki"]) == run["mixture"]["wiki"] and float(row["n_tokens"]) == run["n_tokens"]
         assert run["flops"] == 6 * run["n_params"] * run["n_tokens"]
     assert answer["regret"]["value"] > 0 and answer["n_draws"] > 50
@@ -65,8 +57,8 @@ for n in 1 3; do
         --scale 20e6:1e9 --scale 60e6:2e9 --format json >allocate-$n.json
 done
 cmp allocate-1.json allocate-3.json
-expect 0 'all small' next world.h5 --flops 1.6e19 --allocate --mixtures 8
-expect 2 'so there is nothing for --emit' next world.h5 --flops 1e20 --allocate --emit tasks
+asked 0 'all small' next world.h5 --flops 1.6e19 --allocate --mixtures 8
+asked 2 'so there is nothing for --emit' next world.h5 --flops 1e20 --allocate --emit tasks
 "${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'PY'
 import json
 answer = json.load(open("allocate-1.json"))
@@ -89,8 +81,17 @@ PY
 "$MIXSWEEP" fit world.h5 --law capacity --starts 4 --holdout none --name few >out 2>&1
 "$MIXSWEEP" bootstrap world.h5 --fit few --draws 24 >out
 "$MIXSWEEP" optimum world.h5 --fit few --params 1e9 --tokens 2e10 >out
-expect 0 'over 24 draws' next world.h5 --optimum few --flops 2e18 --batch 2
+asked 0 'over 24 draws' next world.h5 --optimum few --flops 2e18 --batch 2
 "$MIXSWEEP" fit world.h5 --law capacity --starts 4 --holdout none --name fewer >out 2>&1
 "$MIXSWEEP" bootstrap world.h5 --fit fewer --draws 10 >out
 "$MIXSWEEP" optimum world.h5 --fit fewer --params 1e9 --tokens 2e10 >out
-expect 1 'there are 10 bootstrap draws of fewer: at least 20 are needed' next world.h5 --optimum fewer --flops 2e18
+asked 1 'there are 10 bootstrap draws of fewer: at least 20 are needed' next world.h5 --optimum fewer --flops 2e18
+
+# A job makes the runs that were written, each at its scale, and they are marked.
+cp world.h5 more.h5
+sed -e 's/^file: .*/file: more.h5/; s/^design: .*/design: {file: regret-1.csv}/; /^fit:/d' \
+    -e 's/^scales: \[/&{n_params: 150e6, n_tokens: 1e9}, /' job.yaml >more.yaml
+n=$(($(grep -c . regret-1.csv) - 1))
+asked 0 "$n/$n runs, 0 failed" run more.yaml
+asked 0 "^rounds     1: $n runs" status more.h5
+asked 0 "^runs       $((24 + n)) done" status more.h5

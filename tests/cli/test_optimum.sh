@@ -1,22 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb optimum: recovers a known optimum from noise-free runs, answers in every format, equal on
 # any number of ranks, and refuses what it must in a sentence.
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-optimum() { "$MIXSWEEP" optimum "$@" >out 2>err || die "mixsweep optimum $* failed"; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" optimum "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep optimum $* ended with $status, not $expected"
-    says "$sentence"
-}
+. "$MIXSWEEP_TESTS/lib.sh"
+optimum() { run optimum "$@"; }
+no_optimum() { refuses "$1" "$2" optimum "${@:3}"; } # STATUS SENTENCE OPTIONS...
 
 # The law of tests/optimum/toy.h without noise. Its optimum at 400M parameters and 10B tokens, by
 # brute force over nested grids there: code 0.318046, web 0.264506, wiki 0.417447.
@@ -70,7 +57,7 @@ says 'resampling only'
 says 'certificate: KKT residual'
 says 'warning: only 50 draws'
 says 'warning: the size is 2.5 times the largest fitted one'
-refuses 1 'holds an optimum capacity already, for another question (400M parameters, 10B tokens)' \
+no_optimum 1 'holds an optimum capacity already, for another question (400M parameters, 10B tokens)' \
     s.h5 --params 800e6 --tokens 10e9
 optimum s.h5 --params 800e6 --tokens 10e9 --no-save
 optimum s.h5 --params 800e6 --tokens 10e9 --name large
@@ -126,41 +113,41 @@ mpirun -n 2 --oversubscribe "$MIXSWEEP" optimum s.h5 --params 4e8 --tokens 1e10 
 [ "$(grep -c 'cannot read none.csv' err)" = 1 ] || die "not one sentence from 2 ranks"
 
 at="s.h5 --params 4e8 --tokens 1e10 --no-save"
-refuses 1 'the floor 0.4 exceeds the cap of wiki (0.01).' $at --floor 0.4 --cap wiki=0.01
+no_optimum 1 'the floor 0.4 exceeds the cap of wiki (0.01).' $at --floor 0.4 --cap wiki=0.01
 says '  Lower --floor to 0.01 or less, or raise the cap.'
-refuses 1 'sum to 1.2, more than 1.' $at --floor 0.4
-refuses 1 'Raise caps by 0.7 in all.' $at --cap code=0.1 --cap web=0.1 --cap wiki=0.1
-refuses 2 'the fit has no domain wikis; did you mean wiki?' $at --cap wikis=0.1
-refuses 2 'the fit has no target coda; did you mean code? It has code, web, wiki.' $at --weight coda=1
-refuses 2 'the fit has no target foo; it has code, web, wiki.' $at --weight foo=2
-refuses 2 '--cap "wiki=0.5": wiki is given twice' $at --cap wiki=0.4 --cap web=0.4 --cap wiki=0.5
-refuses 2 '--weight "web=2": web is given twice' $at --weight web=2 --weight web=2
-refuses 2 '--cap "wiki=1.5": not a number from 0 to 1' $at --cap wiki=1.5
-refuses 2 '--weight "wiki=-1": not a number from 0' $at --weight wiki=-1
-refuses 2 '--format "xml": not text, json, yaml or csv' $at --format xml
-refuses 2 '--params and --tokens say which model' s.h5 --params 1e9
-refuses 1 'below H = 0.5' s.h5 --params 1e5 --tokens 1e9 --no-save
-refuses 1 'nofit' s.h5 --fit nofit --params 1e9 --tokens 1e9
-refuses 1 'none.h5' none.h5 --params 1e9 --tokens 1e9
+no_optimum 1 'sum to 1.2, more than 1.' $at --floor 0.4
+no_optimum 1 'Raise caps by 0.7 in all.' $at --cap code=0.1 --cap web=0.1 --cap wiki=0.1
+no_optimum 2 'the fit has no domain wikis; did you mean wiki?' $at --cap wikis=0.1
+no_optimum 2 'the fit has no target coda; did you mean code? It has code, web, wiki.' $at --weight coda=1
+no_optimum 2 'the fit has no target foo; it has code, web, wiki.' $at --weight foo=2
+no_optimum 2 '--cap "wiki=0.5": wiki is given twice' $at --cap wiki=0.4 --cap web=0.4 --cap wiki=0.5
+no_optimum 2 '--weight "web=2": web is given twice' $at --weight web=2 --weight web=2
+no_optimum 2 '--cap "wiki=1.5": not a number from 0 to 1' $at --cap wiki=1.5
+no_optimum 2 '--weight "wiki=-1": not a number from 0' $at --weight wiki=-1
+no_optimum 2 '--format "xml": not text, json, yaml or csv' $at --format xml
+no_optimum 2 '--params and --tokens say which model' s.h5 --params 1e9
+no_optimum 1 'below H = 0.5' s.h5 --params 1e5 --tokens 1e9 --no-save
+no_optimum 1 'nofit' s.h5 --fit nofit --params 1e9 --tokens 1e9
+no_optimum 1 'none.h5' none.h5 --params 1e9 --tokens 1e9
 printf 'domain,share\ncode,0.5\nweb,0.2\n' >short.csv
-refuses 1 'short.csv: the shares sum to 0.7; they must sum to 1' $at --baseline short.csv
+no_optimum 1 'short.csv: the shares sum to 0.7; they must sum to 1' $at --baseline short.csv
 printf 'code,0.5\nweb,half\n' >bad.csv
-refuses 1 'bad.csv, line 2: "web,half" is not DOMAIN,SHARE' $at --baseline bad.csv
+no_optimum 1 'bad.csv, line 2: "web,half" is not DOMAIN,SHARE' $at --baseline bad.csv
 printf 'code,0.5\ncode,0.5\n' >bad.csv
-refuses 1 'bad.csv, line 2: domain code is given twice' $at --baseline bad.csv
+no_optimum 1 'bad.csv, line 2: domain code is given twice' $at --baseline bad.csv
 printf '{"code": 0.5, "web": "x"}' >bad.json
-refuses 1 'bad.json: the share of web is not a number' $at --baseline bad.json
+no_optimum 1 'bad.json: the share of web is not a number' $at --baseline bad.json
 printf '{"code": 0.5,' >bad.json
-refuses 1 'bad.json, line 1:' $at --baseline bad.json
+no_optimum 1 'bad.json, line 1:' $at --baseline bad.json
 
 # Several fits: one must be named. A table that knows no prior has none as baseline.
 "$MIXSWEEP" export s.h5 runs -o runs.csv >out 2>err || die "export failed"
 "$MIXSWEEP" import runs.csv -o t.h5 >out 2>err || die "import failed"
-refuses 1 'has no fit yet' t.h5 --params 4e8 --tokens 1e10
+no_optimum 1 'has no fit yet' t.h5 --params 4e8 --tokens 1e10
 "$MIXSWEEP" fit t.h5 --law capacity --starts 8 --holdout none >out 2>err || die "fit failed"
 optimum t.h5 --params 4e8 --tokens 1e10 --no-save
 says 'warning: no bootstrap'
-refuses 1 'does not know the prior of code' t.h5 --params 4e8 --tokens 1e10 --baseline prior
+no_optimum 1 'does not know the prior of code' t.h5 --params 4e8 --tokens 1e10 --baseline prior
 "$MIXSWEEP" fit t.h5 --law capacity --name again --starts 8 --holdout none >out 2>err ||
     die "fit failed"
-refuses 2 'has 2 fits: say which by --fit (' t.h5 --params 4e8 --tokens 1e10
+no_optimum 2 'has 2 fits: say which by --fit (' t.h5 --params 4e8 --tokens 1e10

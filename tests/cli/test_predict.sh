@@ -1,22 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb predict: scores runs that the file has never seen, predicts runs without losses and single
 # mixtures, matches columns by name.
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-predict() { "$MIXSWEEP" predict "$@" >out 2>err || die "mixsweep predict $* failed"; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" predict "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep predict $* ended with $status, not $expected"
-    says "$sentence"
-}
+. "$MIXSWEEP_TESTS/lib.sh"
+predict() { run predict "$@"; }
+no_prediction() { refuses "$1" "$2" predict "${@:3}"; } # STATUS SENTENCE OPTIONS...
 # number KEY: its first value in the JSON of the last run
 number() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*$/\1/p" out | head -n 1; }
 holds() { awk "BEGIN { exit !($1) }" || die "not so: $1"; }
@@ -78,11 +65,11 @@ cmp scored.csv bare.out || die "the order of columns changes the predictions"
 cp runs.csv runs.before
 cp s.h5 before.h5
 echo mine >scored.csv
-refuses 1 'scored.csv exists already; --force replaces it' s.h5 runs.csv -o scored.csv
+no_prediction 1 'scored.csv exists already; --force replaces it' s.h5 runs.csv -o scored.csv
 [ "$(cat scored.csv)" = mine ] || die "a refusal wrote"
 for force in '' --force; do
-    refuses 1 './runs.csv is runs.csv, which is read' s.h5 runs.csv -o ./runs.csv $force
-    refuses 1 's.h5 is s.h5, which is read' s.h5 runs.csv -o s.h5 $force
+    no_prediction 1 './runs.csv is runs.csv, which is read' s.h5 runs.csv -o ./runs.csv $force
+    no_prediction 1 's.h5 is the file that is read' s.h5 runs.csv -o s.h5 $force
 done
 cmp runs.csv runs.before
 cmp s.h5 before.h5
@@ -109,19 +96,19 @@ holds "$(number laws) == 1 && $(number total) >= $(number resampling)"
 holds "$(number wiki) == 0 && $(number draws) == 20 && $(number lo) <= $(number hi)"
 
 at="--params 1e9 --tokens 2e10"
-refuses 2 'give either a table of runs or --mixture' s.h5
-refuses 2 'give either a table of runs or --mixture' s.h5 runs.csv --mixture web=1 $at
-refuses 2 '--mixture needs --params and --tokens' s.h5 --mixture web=1
-refuses 2 'the table gives its own sizes' s.h5 runs.csv $at
-refuses 2 '--where, --checkpoints and -o go with a table' s.h5 --mixture web=1 $at -o x.csv
-refuses 2 '--checkpoints "first": not last or all' s.h5 runs.csv --checkpoints first
-refuses 1 '--mixture: there is no domain wikki; did you mean wiki?' s.h5 --mixture wikki=1 $at
-refuses 1 '--mixture: the shares sum to 0.9' s.h5 --mixture web=.5,code=.4 $at
-refuses 2 '--mixture "web": not NAME=NUMBER' s.h5 --mixture web,code=1 $at
+no_prediction 2 'give either a table of runs or --mixture' s.h5
+no_prediction 2 'give either a table of runs or --mixture' s.h5 runs.csv --mixture web=1 $at
+no_prediction 2 '--mixture needs --params and --tokens' s.h5 --mixture web=1
+no_prediction 2 'the table gives its own sizes' s.h5 runs.csv $at
+no_prediction 2 '--where, --checkpoints and -o go with a table' s.h5 --mixture web=1 $at -o x.csv
+no_prediction 2 '--checkpoints "first": not last or all' s.h5 runs.csv --checkpoints first
+no_prediction 1 '--mixture: there is no domain wikki; did you mean wiki?' s.h5 --mixture wikki=1 $at
+no_prediction 1 '--mixture: the shares sum to 0.9' s.h5 --mixture web=.5,code=.4 $at
+no_prediction 2 '--mixture "web": not NAME=NUMBER' s.h5 --mixture web,code=1 $at
 columns run,n_params,n_tokens,h_code,h_web,loss_code >less.csv
 sed -e '2,$s/^\([^,]*,[^,]*,[^,]*\),[^,]*,[^,]*/\1,0.5,0.5/' less.csv >two.csv
-refuses 1 'domain wiki of fit capacity is missing in the table' s.h5 two.csv
+no_prediction 1 'domain wiki of fit capacity is missing in the table' s.h5 two.csv
 sed -e '1s/$/,h_math/' -e '2,$s/$/,0/' runs.csv >more.csv
-refuses 1 'domain math of the table is unknown to fit capacity' s.h5 more.csv
-refuses 1 'none.csv' s.h5 none.csv
-refuses 1 'no/such/folder/p.csv' s.h5 runs.csv -o no/such/folder/p.csv
+no_prediction 1 'domain math of the table is unknown to fit capacity' s.h5 more.csv
+no_prediction 1 'none.csv' s.h5 none.csv
+no_prediction 1 'no/such/folder/p.csv' s.h5 runs.csv -o no/such/folder/p.csv

@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Runs made outside: plan --emit writes what is to be done, record takes the results, from many
 # processes at once, before the file is there and while a sweep writes it.
+. "$MIXSWEEP_TESTS/lib.sh"
 equal="$MIXSWEEP_PYTHON $MIXSWEEP_TESTS/h5equal.py"
-
-fails() { # STATUS SENTENCE COMMAND...
-    local status=0 wanted=$1 sentence=$2
-    shift 2
-    "$@" >out 2>err || status=$?
-    [ $status = "$wanted" ] && grep -q -- "$sentence" err || { cat err; return 1; }
-}
 
 cat >job.yaml <<'END'
 job: outside

@@ -1,20 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Repeats from the plan to the optimum: proxies of which the evaluators cut the scarce domain, what
 # the fit knows of that, and the same by way of a table of somebody else's.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-run() { "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"; }
-says() { grep -q -- "$1" out || die "no line like: $1"; }
-holds() { "$python" -c "import json; r = json.load(open('out')); assert $1, r" || die "not: $1"; }
+. "$MIXSWEEP_TESTS/lib.sh"
+facts='r = j'
 
 # each NAME VALUE: a parameter of all three domains
 each() { for domain in good web code; do printf '"%s[%s]": %s, ' "$1" $domain "$2"; done; }
@@ -38,7 +26,7 @@ YAML
 
 # The plan says how much of the domain a proxy gets, and tells what is run outside.
 run plan job.yaml
-says '  at 20M domains of known supply are cut to 0.016 of it, so that they pass as often as in 50B tokens'
+prints '  at 20M domains of known supply are cut to 0.016 of it, so that they pass as often as in 50B tokens'
 run plan job.yaml --emit tasks
 "$python" - <<'PY' || die "the tasks are not told how much to use"
 import glob, json
@@ -86,8 +74,8 @@ holds 'r["repetition"]["if_new"]["mixture"]["good"] > r["mixture"]["good"] + 0.3
 holds 'r["repetition"]["if_new"]["objective"] > r["objective"]["value"]'
 holds 'r["prices"]["domains"]["good"]["per_1e9_tokens"] > 0'
 run optimum s.h5 --fit transfer+repetition --params 2e8 --tokens 5e10 --name asked
-says '  price: 1B more tokens of good would lower the objective by 0.0'
-says '  worth: in passes over new tokens (r1 = '
+prints '  price: 1B more tokens of good would lower the objective by 0.0'
+prints '  worth: in passes over new tokens (r1 = '
 grep -q 'would be seen' out && die "a warning of what the law knows"
 
 # More of the domain is another question; a limit on passes holds as with any law.
@@ -121,8 +109,8 @@ grep -q 'line 2, column unique_good: epochs_ and unique_ of a domain say the sam
 sed '/^design/s/, match_epochs: {[^}]*}//; s/s\.h5/u.h5/' job.yaml >u.yaml
 run run u.yaml
 run fit u.h5 --law transfer+repetition --starts 6 --holdout none
-says 'no selected run sees a domain more than once (0[.0-9]* passes at most): r1, what repeats are worth, is held at the published 15.4'
-says '  r1 = 15.4 ?'
+prints 'no selected run sees a domain more than once (0[.0-9]* passes at most): r1, what repeats are worth, is held at the published 15.4'
+prints '  r1 = 15.4 ?'
 
 # Trained proxies see the part of the text that the plan says.
 for i in $(seq 600); do echo "line $i: $((i * i % 101)) follows $((i * i % 89))"; done >good.txt

@@ -1,26 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A whole job: equal on 1 to 4 ranks, done once, resumed after SIGTERM and kill -9, made anew where
 # the job file changes and only there.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
+. "$MIXSWEEP_TESTS/lib.sh"
 
 # A launcher that is killed leaves its folder and its shared memory behind: keep them together.
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
 
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-# says PATTERN: the last run printed it; keeps_quiet PATTERN: it did not
-says() { grep -q -- "$1" out err || die "nothing says \"$1\""; }
 keeps_quiet() { ! grep -q -- "$1" out err || die "something says \"$1\""; }
-run() { # VERB JOB [OPTIONS]: in this process alone
-    "$MIXSWEEP" "$@" >out 2>err || die "mixsweep $* failed"
-}
-same() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" >diff || die "$1 and $2 differ: $(cat diff)"; }
 
 # job FILE [DELAY]: 8 mixtures x 3 scales
 job() {
@@ -47,7 +32,7 @@ for n in 1 2 3 4; do
     job s.h5 >"ranks$n/job.yaml"
     (cd "ranks$n" && mpirun -n "$n" --oversubscribe "$MIXSWEEP" run job.yaml --format json) \
         >json.$n 2>err || die "run on $n ranks failed"
-    same ranks1/s.h5 "ranks$n/s.h5"
+    equal ranks1/s.h5 "ranks$n/s.h5"
     cmp json.1 json.$n || die "1 and $n ranks print other results"
 done
 
@@ -69,13 +54,13 @@ kill -TERM $pid
 status=0
 wait $pid || status=$?
 [ $status = 75 ] || die "interrupted with status $status"
-says 'interrupted: s.h5 keeps [1-9][0-9]* of 24 runs; the same command resumes\.'
+matches 'interrupted: s.h5 keeps [1-9][0-9]* of 24 runs; the same command resumes\.'
 kept=$(sed -n 's/.*keeps \([0-9]*\) of.*/\1/p' err)
 job s.h5 >job.yaml
 run run job.yaml
-says "resuming s.h5: $kept of 24 runs done"
+matches "resuming s.h5: $kept of 24 runs done"
 cd ..
-same ranks1/s.h5 term/s.h5
+equal ranks1/s.h5 term/s.h5
 
 # kill -9 of everything in the sweep: what was in the logs counts.
 mkdir kill
@@ -93,39 +78,39 @@ for rank in $ranks; do
 done
 job s.h5 >job.yaml
 run run job.yaml
-says 'resuming s.h5: [1-9][0-9]* of 24 runs done'
+matches 'resuming s.h5: [1-9][0-9]* of 24 runs done'
 [ ! -e s.h5.log ] || [ -z "$(ls s.h5.log)" ] || die "logs are left over"
-same ../ranks1/s.h5 s.h5
+equal ../ranks1/s.h5 s.h5
 
 # More mixtures: the old runs stay, what was made from them is made anew.
 sed -i 's/mixtures: 8/mixtures: 10/' job.yaml
 run run job.yaml
-says 'resuming s.h5: 24 of 30 runs done, 6 to do'
-says 'note: fit capacity is made anew: the runs have changed'
+matches 'resuming s.h5: 24 of 30 runs done, 6 to do'
+matches 'note: fit capacity is made anew: the runs have changed'
 mkdir ../whole
 cp job.yaml ../whole
 (cd ../whole && "$MIXSWEEP" run job.yaml) >out 2>err || die "the whole run failed"
-same ../whole/s.h5 s.h5
+equal ../whole/s.h5 s.h5
 
 # Options that change: that stage and what follows from it, no more.
 sed -i 's/floor: 0.01/floor: 0.02/' job.yaml
 run run job.yaml
-says 'note: the optimum of capacity is made anew'
+matches 'note: the optimum of capacity is made anew'
 [ "$(grep -c 'in file' out)" = 3 ] || die "more than the optimum was made anew"
 sed -i 's/draws: 30/draws: 40/' job.yaml
 run run job.yaml
-says '^bootstrap *40/40 draws'
+matches '^bootstrap *40/40 draws'
 [ "$(grep -c 'in file' out)" = 2 ] || die "more draws touched something else"
 sed -i 's/starts: 6/starts: 7/' job.yaml
 run run job.yaml
-says 'note: fit capacity is made anew: starts, seed or hold-out have changed'
+matches 'note: fit capacity is made anew: starts, seed or hold-out have changed'
 [ "$(grep -c 'in file' out)" = 1 ] || die "a changed fit touched the sweep or kept its draws"
 run run job.yaml
 keeps_quiet 'note:'
 cp job.yaml ../whole
 rm ../whole/s.h5
 (cd ../whole && "$MIXSWEEP" run job.yaml) >out 2>err || die "the whole run failed"
-same ../whole/s.h5 s.h5
+equal ../whole/s.h5 s.h5
 cd ..
 
 # sweep stops after the runs; run goes on from there to the same file.
@@ -134,24 +119,24 @@ job s.h5 >stages/job.yaml
 (cd stages && "$MIXSWEEP" sweep job.yaml) >out 2>err || die "sweep failed"
 keeps_quiet '^fit'
 (cd stages && "$MIXSWEEP" run job.yaml) >out 2>err || die "run after sweep failed"
-same ranks1/s.h5 stages/s.h5
+equal ranks1/s.h5 stages/s.h5
 
 # Refusals: one sentence, nothing written.
 job bad.h5 | sed 's/starts: 6/starts: 0/' >bad.yaml
 status=0
 mpirun -n 2 --oversubscribe "$MIXSWEEP" run bad.yaml >out 2>err || status=$?
 [ $status = 1 ] || die "a bad job ended with status $status"
-says '^mixsweep: bad.yaml, line 12, key fit.starts: 0 is not in 1 … 100000\.$'
+matches '^mixsweep: bad.yaml, line 12, key fit.starts: 0 is not in 1 … 100000\.$'
 [ "$(grep -c '^mixsweep:' err)" = 1 ] || die "more than one rank complains"
 [ ! -e bad.h5 ] || die "a bad job left a file"
 job s.h5 | sed 's/name: wiki/name: books/' >ranks1/other.yaml
 ! (cd ranks1 && "$MIXSWEEP" run other.yaml) >out 2>err || die "runs of other domains were mixed"
-says 's.h5 holds runs of other domains or targets than the job tiny'
+matches 's.h5 holds runs of other domains or targets than the job tiny'
 
 job plan.h5 >plan.yaml
 run plan plan.yaml
-says '24  '
-says 'not from training'
+matches '24  '
+matches 'not from training'
 run plan plan.yaml --format json
 "$python" -c 'import json, sys; p = json.load(open("out")); sys.exit(p["n_runs"] != 24)' ||
     die "the plan as JSON has another number of runs"
@@ -160,9 +145,9 @@ run plan plan.yaml --format json
 # Simulated runs of another truth are not taken for this job's.
 sed 's/seed: 5/seed: 6/' ranks1/job.yaml >ranks1/other.yaml
 (cd ranks1 && "$MIXSWEEP" run other.yaml) >out 2>err && die "runs of another truth were taken"
-says "simulated otherwise"
+matches "simulated otherwise"
 
 # A share that the large run would see more than once is said.
 job supply.h5 | sed 's/name: wiki, prior: 0.2/name: wiki, prior: 0.2, supply_tokens: 1e9/' >supply.yaml
 run run supply.yaml
-says 'warning: wiki would be seen .* exceeds the supply of 1e+09'
+matches 'warning: wiki would be seen .* exceeds the supply of 1e+09'

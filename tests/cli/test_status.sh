@@ -123,6 +123,7 @@ with h5py.File("half.h5", "r+") as f:
     runs["flops"][:] = 6 * size * runs["n_tokens"][:]
     said = np.array([b""] * 20, dtype="S4096")
     said[failed[1]] = json.dumps({"stderr": "one\ntwo\nthree\n\x1b[31mfour\n\n"}).encode()
+    said[failed[0]] = json.dumps({"reason": "exit code 7" + 9 * " and more" + "\nline 2"}).encode()
     attributes = dict(runs["metadata"].attrs)
     del runs["metadata"]
     runs.create_dataset("metadata", data=said, maxshape=(None,), chunks=(64,))
@@ -143,11 +144,13 @@ grep -q '^job        half: 14 of 20 runs done, 2 failed, 4 missing$' text
 grep -q '^           missing 4 of 10 at 2M parameters, 40M tokens$' text
 grep -q '^hosts      n1 14, n2 2 (2 failed)$' text
 grep -A4 '^  .*: exit code 7 (attempt 3 on n2)$' text | tr '\n' '|' | grep -q '|      two|      three|      ?\[31mfour|'
+grep -q '^  .*: exit code 7\( and more\)\{9\} (attempt 3 on n2)$' text # the row has 63 bytes of it
 "$MIXSWEEP" status half.h5 --format json >json
 "$MIXSWEEP_PYTHON" - <<'END'
 import json
 
 said = json.load(open("json"))
+assert said["failures"][1]["reason"].endswith(" and more\nline 2"), said["failures"]
 job = said["job"]
 assert (job["planned"], job["done"], job["failed"], job["missing"]) == (20, 14, 2, 4), job
 assert [(s["n_params"], s["done"]) for s in job["scales"]] == [(1e6, 10), (2e6, 4)], job

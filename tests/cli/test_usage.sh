@@ -1,17 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What the program says to help, versions and wrong use, and with which exit status.
-
-# expect STATUS PATTERN COMMAND... - exit status, and a pattern in stdout and stderr together
-expect() {
-    local status=$1 pattern=$2 got=0
-    shift 2
-    "$@" >out 2>&1 || got=$?
-    if [ $got != "$status" ] || ! grep -q -- "$pattern" out; then
-        echo "expected exit status $status and \"$pattern\", got $got from: $*"
-        cat out
-        exit 1
-    fi
-}
+. "$MIXSWEEP_TESTS/lib.sh"
 
 expect 0 '^  status ' "$MIXSWEEP" --help
 expect 0 '^  mixsweep optimum' "$MIXSWEEP" --help

@@ -346,6 +346,28 @@ static void test_programs_that_cannot_run(void **state)
     expect_failure(&(struct mix_child_spec){.argv = argv}, MIX_EIO, "true", "too long");
 }
 
+/* Also what a child has started, and what outlives it, claims the file. */
+static void test_a_claimed_file_is_not_shared(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "%s", in_folder("claimed"));
+    assert_false(mix_child_claimed(path));
+    const char *stays[] = {"sh", "-c", "sleep 1000 & exit 0", NULL}, *ends[] = {"true", NULL};
+    const struct mix_child_spec second = {.argv = ends, .stderr_path = path, .claims_stderr = true};
+    struct mix_child *child =
+        start(&(struct mix_child_spec){.argv = stays, .stderr_path = path, .claims_stderr = true});
+    assert_int_equal(wait_for(child).exit_code, 0);
+    assert_true(mix_child_claimed(path));
+    expect_failure(&second, MIX_ELOCKED, path, "started earlier");
+    mix_child_destroy(child); /* with its group */
+    for (int ms = 0; mix_child_claimed(path) && ms < WAIT_MS; ms += 10)
+        poll(NULL, 0, 10);
+    child = start(&second);
+    assert_int_equal(wait_for(child).exit_code, 0);
+    mix_child_destroy(child);
+}
+
 static void test_folders_and_files_that_are_not_there(void **state)
 {
     (void)state;
@@ -584,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_nothing_of_ours_is_inherited),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_programs_that_cannot_run),
+        cmocka_unit_test(test_a_claimed_file_is_not_shared),
         cmocka_unit_test(test_folders_and_files_that_are_not_there),
         cmocka_unit_test(test_path_of_the_child),
         cmocka_unit_test(test_exit_code_where_ended_children_vanish),

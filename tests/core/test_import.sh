@@ -79,7 +79,7 @@ refused 1 'all.csv exists already; --force replaces it' "$MIXSWEEP" export all.h
 "$MIXSWEEP" export s.h5 runs -o all.csv --force
 [ "$(wc -l <all.csv)" = 4 ]
 [ "$(echo all.csv*)" = all.csv ] || fail "left behind: $(echo all.csv*)"
-refused 2 'no table "runns"; allowed are runs, fits, bootstrap, optimum and online (did you mean runs?)' \
+refused 2 'no table "runns"; allowed are runs, fits, bootstrap, optimum, online and agent (did you mean runs?)' \
     "$MIXSWEEP" export s.h5 runns
 refused 1 's.h5 has no fits' "$MIXSWEEP" export s.h5 fits
 refused 1 's.h5 has no bootstrap' "$MIXSWEEP" export s.h5 bootstrap
@@ -95,8 +95,10 @@ cp s.h5 before.h5
 ln s.h5 same.csv
 ln -s s.h5 link.csv
 for name in s.h5 ./s.h5 same.csv link.csv; do
-    refused 1 "$name is s.h5, which is read" "$MIXSWEEP" export s.h5 runs -o $name --force
-    refused 1 "$name is s.h5, which is read" "$MIXSWEEP" export s.h5 runs -o $name
+    said="$name is s.h5, which is read"
+    [ $name != s.h5 ] || said='s.h5 is the file that is read'
+    refused 1 "$said" "$MIXSWEEP" export s.h5 runs -o $name --force
+    refused 1 "$said" "$MIXSWEEP" export s.h5 runs -o $name
 done
 cmp s.h5 before.h5
 refused 1 '^mixsweep: folder is a folder' "$MIXSWEEP" export s.h5 runs -o folder

@@ -91,15 +91,15 @@ static void test_draws_are_the_same_on_any_ranks(struct mix_ranks *ranks,
                                                  const struct mix_table *table,
                                                  const struct mix_fit *fit, int bayesian)
 {
-    enum { N = 40 };
+    const size_t n = bayesian ? 20 : 70; /* the latter are two generations */
     const bool first = mix_ranks_rank(ranks) == 0;
-    struct mix_draws *alone = draws_of(fit, N, bayesian), *together = NULL, *resumed = NULL;
+    struct mix_draws *alone = draws_of(fit, n, bayesian), *together = NULL, *resumed = NULL;
     struct mix_error err = {{0}};
     CHECK(mix_bootstrap_run(NULL, table, fit, alone, NULL, NULL, NULL, &err) == MIX_OK);
     if (first) {
-        together = draws_of(fit, N, bayesian);
-        resumed = draws_of(fit, N, bayesian);
-        for (size_t b = 0; b < N; b += 1 + b % 3) {
+        together = draws_of(fit, n, bayesian);
+        resumed = draws_of(fit, n, bayesian);
+        for (size_t b = 0; b < n; b += 1 + b % 3) {
             resumed->done[b] = 1;
             resumed->objective[b] = alone->objective[b];
             memcpy(resumed->params + b * fit->n_params, alone->params + b * fit->n_params,
@@ -110,9 +110,9 @@ static void test_draws_are_the_same_on_any_ranks(struct mix_ranks *ranks,
     CHECK(mix_bootstrap_run(ranks, table, fit, resumed, NULL, NULL, NULL, &err) == MIX_OK);
     for (int i = 0; first && i < 2; i++) {
         const struct mix_draws *draws = i == 0 ? together : resumed;
-        CHECK(memcmp(draws->objective, alone->objective, N * sizeof(double)) == 0);
-        CHECK(memcmp(draws->params, alone->params, N * fit->n_params * sizeof(double)) == 0);
-        CHECK(memcmp(draws->done, alone->done, N) == 0);
+        CHECK(memcmp(draws->objective, alone->objective, n * sizeof(double)) == 0);
+        CHECK(memcmp(draws->params, alone->params, n * fit->n_params * sizeof(double)) == 0);
+        CHECK(memcmp(draws->done, alone->done, n) == 0);
     }
     mix_draws_destroy(alone);
     mix_draws_destroy(together);

@@ -52,20 +52,46 @@ static struct mix_intervals resampled(double (*figure)(size_t, const double *), 
     return mix_intervals_over_draws(figure(N, sample), B, draws, N, left, level);
 }
 
-/* scipy.stats._resampling._bca_interval and numpy.percentile of SciPy 1.10.1 on the same draws. */
+/* numpy.percentile(method = "weibull") of the same draws, at the levels themselves and at those of
+ * scipy.stats._resampling._bca_interval of SciPy 1.10.1. */
 static void test_bca_is_that_of_scipy(void **state)
 {
     (void)state;
     const struct mix_intervals mean = resampled(mean_of, 12345, 0.9);
-    assert_near(mean.percentile.lo, 4.48466667, 1e-8);
-    assert_near(mean.percentile.hi, 9.714, 1e-8);
-    assert_near(mean.bca.lo, 4.9082249230211445, 1e-9);
-    assert_near(mean.bca.hi, 10.408264847267453, 1e-9);
+    assert_near(mean.percentile.lo, 4.448666666666667, 1e-8);
+    assert_near(mean.percentile.hi, 9.726, 1e-8);
+    assert_near(mean.bca.lo, 4.9027690746820705, 1e-9);
+    assert_near(mean.bca.hi, 10.433300643626497, 1e-9);
     const struct mix_intervals variance = resampled(variance_of, 777, 0.95);
-    assert_near(variance.percentile.lo, 7.93030222, 1e-8);
-    assert_near(variance.percentile.hi, 79.8451, 1e-8);
-    assert_near(variance.bca.lo, 14.096180740083446, 1e-9);
-    assert_near(variance.bca.hi, 96.23877047501905, 1e-8);
+    assert_near(variance.percentile.lo, 7.639475555555557, 1e-8);
+    assert_near(variance.percentile.hi, 80.2989888888889, 1e-8);
+    assert_near(variance.bca.lo, 14.019672368683382, 1e-9);
+    assert_near(variance.bca.hi, 96.34515555555556, 1e-8);
+}
+
+/* One more draw is below the k-th of B with probability k / (B + 1): 19 draws just hold a 90%
+ * interval, fewer cannot. About a figure the interval is as wide, and the figure is its middle. */
+static void test_quantiles_of_few_draws(void **state)
+{
+    (void)state;
+    double draws[20];
+    for (size_t n = 9; n <= 19; n += 10) {
+        for (size_t b = 0; b < n; b++)
+            draws[b] = (double)((7 * b) % n);
+        draws[n] = NAN;
+        const struct mix_interval all = mix_interval_over_draws(3.0, n + 1, draws, 0.9);
+        assert_true(all.lo == 0.0 && all.hi == (double)n - 1.0);
+    }
+    const struct mix_interval half = mix_interval_over_draws(3.0, 19, draws, 0.47);
+    assert_near(half.lo, 20.0 * 0.265 - 1.0, 1e-12);
+    assert_near(half.hi, 20.0 * 0.735 - 1.0, 1e-12);
+    for (size_t b = 0; b < 19; b++)
+        draws[b] = (double)(b * b);
+    const struct mix_interval about = mix_interval_about(100.0, 19, draws, 0.9);
+    assert_near(about.lo, 100.0 - 81.0, 1e-12);
+    assert_near(about.hi, 100.0 + 324.0 - 81.0, 1e-12);
+    double none[1] = {NAN};
+    assert_true(isnan(mix_interval_about(1.0, 1, none, 0.9).lo));
 }
 
 /* Without a jackknife there is no BCa interval; symmetric draws about the estimate leave it at the
@@ -364,6 +390,14 @@ static void test_budget_adds_what_is_known(void **state)
     assert_true(b.resampling > 0.0 && b.n_draws == 40 && b.n_laws == 1);
     assert_true(isnan(b.seed) && isnan(b.law) && isnan(b.scale) && isinf(b.reach));
     assert_near(b.total, b.resampling, 1e-15);
+    assert_true(isnan(mix_error_budget_widen(&b, (struct mix_interval){2, 1, 3}, 0.9).lo));
+    s.fit->scale_error = 0.02; /* at twice the size */
+    s.fit->scale_factor = 2.0;
+    assert_ok(mix_error_budget_compute(s.world.table, s.fit, s.draws, 0, NULL, NULL, even, 640e6,
+                                       8e9, &b, &err),
+              err);
+    assert_near(b.scale, 0.04 * b.value, 1e-9);
+    assert_near(b.reach, 2.0, 1e-12);
 
     /* Two steps of the rolling origin, both an error of 1% for each e-fold once the known parts are
      * taken off: 4 times the largest size is ln 4 of them, at the same length. */
@@ -445,6 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bca_is_that_of_scipy),
+        cmocka_unit_test(test_quantiles_of_few_draws),
         cmocka_unit_test(test_bca_at_its_limits),
         cmocka_unit_test(test_a_refit_is_a_fit_without_the_mixture),
         cmocka_unit_test(test_a_jackknife_goes_on),

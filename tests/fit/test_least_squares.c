@@ -27,7 +27,8 @@ static const struct law_case {
 } cases[] = {{"capacity", 0, 4, 4}, {"capacity", 1, 3, 3},  {"capacity", 3, 3, 3},
              {"transfer", 0, 3, 3}, {"demand", 0, 3, 5},    {"chinchilla", 0, 2, 3},
              {"additive", 0, 3, 3}, {"joint", 0, 2, 3},     {"dml", 0, 3, 2},
-             {"bimix", 0, 3, 3},    {"loglinear", 0, 3, 2}, {"linear", 0, 3, 4}};
+             {"bimix", 0, 3, 3},    {"loglinear", 0, 3, 2}, {"linear", 0, 3, 4},
+             {"product", 0, 3, 3}};
 enum { N_CASES = sizeof cases / sizeof cases[0] };
 
 static struct world_plan plan_of(const struct law_case *law, uint64_t seed)

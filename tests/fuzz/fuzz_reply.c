@@ -35,7 +35,8 @@ static void check(const struct reply_form *form, const struct reply *reply)
     check_numbers(&seen->validation_norm, 1, gradient);
     check_numbers(reply->loss, M, form->kind == REPLY_TESTED);
     if (isinf(seen->learning_rate) || seen->learning_rate < 0 || isinf(reply->se[0]) ||
-        reply->can > (MIX_CAN_FORK | MIX_CAN_WEIGHT | MIX_CAN_REFERENCE | MIX_CAN_GRADIENT) ||
+        reply->can > (MIX_CAN_FORK | MIX_CAN_WEIGHT | MIX_CAN_REFERENCE | MIX_CAN_GRADIENT |
+                      MIX_CAN_SELECT) ||
         (gradient && (seen->validation_norm < 0 || seen->train_norm[M - 1] < 0)))
         abort();
 }

@@ -534,6 +534,45 @@ static void test_design_file(void **state)
     }
 }
 
+/* Rows with sizes are runs, as `next` and `domains` write them: each at its scale alone, a mixture
+ * again being another seed. */
+static void test_design_file_of_runs(void **state)
+{
+    (void)state;
+    static const char runs[] = "n_params,n_tokens,round,replicate,h_web,h_code,h_wiki\n"
+                               "60e6,1.2e9,2,1,0.5,0.3,0.2\n"
+                               "150e6,3e9,2,3,0.5,0.3,0.2\n"
+                               "60000000,1200000000,0,2,0.5,0.3,0.2\n"
+                               "60e6,1.2e9,2,1,0.2,0.2,0.6\n";
+    static const char *const wanted[] = {"-150M-3B-s3", "-60M-1.2B-s1", "-60M-1.2B-s2",
+                                         "-60M-1.2B-s1"};
+    static const int rounds[] = {2, 2, 0, 2};
+    write_text("runs.csv", runs);
+    char *text = job_text_with("mixtures: 12\n", "file: runs.csv\n");
+    char *six = strstr(text, ", mixtures: 6");
+    memset(six, ' ', strlen(", mixtures: 6"));
+    struct mix_job *job = parse(text);
+    assert_int_equal(job->n_mixtures, 2);
+    assert_int_equal(mix_job_n_runs(job, &job->scales[0]), 3);
+    assert_int_equal(mix_job_n_runs(job, &job->scales[1]), 1);
+    struct mix_table *table = plan(job);
+    assert_int_equal(table->n_rows, 4);
+    for (size_t r = 0; r < 4; r++) {
+        assert_string_equal(table->runs[r].run + 8, wanted[r]);
+        assert_int_equal(table->runs[r].round, rounds[r]);
+        assert_true(table->asked[r * 3] == (r == 3 ? 0.2 : 0.5));
+    }
+    /* what the file has of it already is not planned again */
+    assert_int_equal(mix_job_take_chosen(job, table, NULL), MIX_OK);
+    struct mix_table *again = plan(job);
+    assert_int_equal(again->n_rows, 4);
+    mix_table_destroy(again);
+    mix_table_destroy(table);
+    mix_job_destroy(job);
+    free(text);
+    unlink("runs.csv");
+}
+
 static void test_design_file_refusals(void **state)
 {
     (void)state;
@@ -553,6 +592,15 @@ static void test_design_file_refusals(void **state)
          "m.csv, line 4: the same as mixture 1."},
         {"m.csv", "web,code,wiki\n0,1,0\n",
          "mixture 1 has 1 of code; design.max_epochs allows 0.666666."},
+        {"m.csv", "n_params,web,code,wiki\n1,1,0,0\n",
+         "m.csv: of n_params and n_tokens one is missing."},
+        {"m.csv", "n_params,n_tokens,web,code,wiki\n60e6,3e9,0.5,0.5,0\n",
+         "m.csv, line 2: no scale has 60000000 parameters and 3000000000 tokens."},
+        {"m.csv", "n_params,n_tokens,web,code,wiki\n60e6,,0.5,0.5,0\n",
+         "m.csv, line 2: \"\" is no n_tokens."},
+        {"m.csv",
+         "n_params,n_tokens,web,code,wiki,replicate\n60e6,1.2e9,1,0,0,1\n60e6,1.2e9,1,0,0,1\n",
+         "m.csv, line 3: the same run as number 1."},
         {"m.yaml", "web: 1\n", "m.yaml, line 1: is a mapping; a list is wanted."},
         {"m.yaml", "- web\n", "m.yaml, line 1, key [0]: is a single value; a mapping"},
         {"m.yaml", "- {web: 1}\n- {books: 1}\n", "m.yaml, line 2: \"books\" is no domain."},
@@ -737,6 +785,7 @@ int main(void)
         cmocka_unit_test(test_design_sobol_at_its_limits),
         cmocka_unit_test(test_design_lattice_keeps_within_caps),
         cmocka_unit_test(test_design_file),
+        cmocka_unit_test(test_design_file_of_runs),
         cmocka_unit_test(test_design_file_refusals),
         cmocka_unit_test(test_plan_replicates),
         cmocka_unit_test(test_plan_replicates_at_the_ends),

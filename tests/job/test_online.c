@@ -117,6 +117,7 @@ static void test_online_refusals(void **state)
         {"online: 3\n", "j.yaml, line 13, key online: is a single value; a mapping"},
         {"online:\n  methods: [aioli, aioli]\n", "line 14, key online.methods[1]: aioli is in the"},
         {"online:\n  methods: [grid, doremy]\n", "\"doremy\"; did you mean doremi?"},
+        {"online:\n  methods: []\n", "online.methods: is empty; without the key it is all"},
         {"online:\n  methods: [nonesuch]\n", "\"nonesuch\"; known are stratified, grid, dml"},
         {"online:\n  methods: [agent]\n", "methods[0]: agent is trained first, on a field to come"},
         {"online:\n  settings: [web, code]\n",
@@ -153,12 +154,61 @@ static void test_online_refusals(void **state)
     }
 }
 
+static void test_agent_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *section, *sentence;
+    } cases[] = {
+        {"source: [web], target: [web]", "agent.target[0]: web is a slot already."},
+        {"source: [], target: [web]", "agent.source: is empty; at least one domain is wanted."},
+        {"source: [wbe], target: [code]", "agent.source[0]: there is no domain \"wbe\""},
+        {"source: [web], target: [code], training: {alpha: []}",
+         "agent.training.alpha: is empty; without the key"},
+        {"source: [web], target: [code], training: {alpha: [1, 1]}",
+         "agent.training.alpha[1]: 1 is in the list already."},
+        {"source: [web], target: [code], transfers: [{name: t, target: [web]}]",
+         "agent.transfers[0]: web would be in two slots."},
+        {"source: [web], target: [code], transfers: [{name: t, target: [wiki, code]}]",
+         "agent.transfers[0].target: 2 domains for 1 slots."},
+        {"source: [web], target: [code], transfers: [{name: own}]",
+         "agent.transfers[0]: own is what the job's own setting is called."},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mix_job *job = NULL;
+        struct mix_error err = {""};
+        char section[256];
+        snprintf(section, sizeof section, "agent: {trainer: simulate, %s}\n", cases[i].section);
+        if (parse(section, &job, &err) != MIX_EINVAL || strstr(err.text, cases[i].sentence) == NULL)
+            fail_msg("%s says \"%s\", not \"%s\"", section, err.text, cases[i].sentence);
+    }
+}
+
+/* Text that is made: no domain names files. */
+static void test_online_takes_made_text(void **state)
+{
+    (void)state;
+    struct mix_job *job = NULL;
+    struct mix_error err = {""};
+    const char *text =
+        "job: j\nfile: j.h5\ndomains: [{name: web}, {name: code}]\n"
+        "scales: [{width: 16, layers: 1, heads: 2, context: 16, n_tokens: 4000}]\n"
+        "sweep: {evaluator: embedded, embedded: {synthetic: {bytes: 5000, shared: 0.2}}}\n"
+        "online: {seeds: 2}\nagent: {source: [web], target: [code], decisions: 2}\n";
+    if (mix_job_parse("j.yaml", text, &job, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    assert_true(job->embedded.is_synthetic && job->embedded.synthetic.shared == 0.2);
+    assert_int_equal(job->online.n_seeds, 2);
+    assert_int_equal(job->agent.n_slots, 2);
+    mix_job_destroy(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_online_defaults),
-        cmocka_unit_test(test_online_all_keys),
-        cmocka_unit_test(test_online_refusals),
+        cmocka_unit_test(test_online_defaults), cmocka_unit_test(test_online_all_keys),
+        cmocka_unit_test(test_online_refusals), cmocka_unit_test(test_online_takes_made_text),
+        cmocka_unit_test(test_agent_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb plan: cost, time, coverage and warnings, as text and as JSON.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-says() { grep -q -- "$1" out || die "nothing says \"$1\""; }
+. "$MIXSWEEP_TESTS/lib.sh"
 keeps_quiet() { ! grep -q -- "$1" out || die "something says \"$1\""; }
 plan() { "$MIXSWEEP" plan "$@" >out 2>err || die "mixsweep plan $* failed"; }
 # figures EXPRESSION: true of the plan p as JSON
@@ -40,13 +32,13 @@ optimum: {n_params: 1e9, n_tokens: 2e10}
 YAML
 plan job.yaml
 [ ! -e s.h5 ] || die "plan wrote a file"
-says '^job tiny · 12 mixtures × 3 scales × 3 domains, 50 runs · file s.h5$'
-says '^  40M *1B *2 *12 *20 *4.8e+18$'
-says '^  3 seeds of the first 4 mixtures at 40M$'
-says '^  2 seeds of every mixture at 250M$'
-says '^the runs tell apart 16 of the 16 parameters of the law capacity$'
-says '^folders of all runs in s.h5.runs: about 251 files and folders$'
-says 'warning: code is repeated up to [0-9.]* times at 250M, 5B tokens'
+prints '^job tiny · 12 mixtures × 3 scales × 3 domains, 50 runs · file s.h5$'
+prints '^  40M *1B *2 *12 *20 *4.8e+18$'
+prints '^  3 seeds of the first 4 mixtures at 40M$'
+prints '^  2 seeds of every mixture at 250M$'
+prints '^the runs tell apart 16 of the 16 parameters of the law capacity$'
+prints '^folders of all runs in s.h5.runs: about 251 files and folders$'
+prints 'warning: code is repeated up to [0-9.]* times at 250M, 5B tokens'
 plan job.yaml --format json
 figures 'p["n_runs"] == 50 and s[40e6]["n_runs"] == 20 and s[250e6]["n_runs"] == 24'
 figures 'p["flops"] == 6 * (40e6 * 1e9 * 20 + 100e6 * 2e9 * 6 + 250e6 * 5e9 * 24)'
@@ -70,6 +62,17 @@ for wall in [4] * 24 + [2] * 6 + [1] * 20:
     heapq.heappush(heap, heapq.heappop(heap) + wall)
 assert json.load(open("out"))["makespan_s"] == 3600 * max(heap)' || die "another makespan"
 
+# By GPUs and nodes: 4 runs on two nodes whole take 2 h each, then 16 runs on a GPU an hour together.
+sed '/^  - {n_params/d; /^fit:/,$d; s/^scales:/&\n  - {n_params: 1e6, n_tokens: 1e8, mixtures: 8, replicates: 2, resources: {gpus: 1, wall: 1h}}\n  - {n_params: 1e9, n_tokens: 1e8, mixtures: 4, replicates: 1, resources: {nodes: 2, gpus: 8, wall: 2h}}/
+    s/slots: 2/launcher: [srun], gpus: 8/' job.yaml >wide.yaml
+plan wide.yaml --format json
+figures 'p["makespan_s"] == 9 * 3600 and p["nodes"] == 2 and p["slots"] == 0'
+plan wide.yaml --nodes 4
+prints '^1d00h of wall time as declared, 5h00m on 4 nodes$'
+sed -i 's/gpus: 8}/gpus: 4}/' wide.yaml
+plan wide.yaml --format json
+figures 'p["makespan_s"] is None and any("need 2 nodes with 0 CPUs, 8 GPUs" in w for w in p["warnings"])'
+
 # Without wall times there is no makespan, and GPU-hours of proxies trained here only when asked for.
 sed 's/, resources: {wall: .h}//' job.yaml >no_wall.yaml
 plan no_wall.yaml --format json
@@ -80,7 +83,7 @@ keeps_quiet 'wall time'
 # Caps, and passes matched to the target run's.
 sed 's/strength:/max_epochs: 2, match_epochs: {n_tokens: 2e10}, strength:/' job.yaml >match.yaml
 plan match.yaml
-says 'at 40M domains of known supply are cut to 0.05 of it, so that they pass as often as in 20B tokens'
+prints 'at 40M domains of known supply are cut to 0.05 of it, so that they pass as often as in 20B tokens'
 keeps_quiet 'is repeated'
 plan match.yaml --format json
 figures 's[40e6]["subsample"] == {"web": 1, "code": 0.05, "wiki": 1}'
@@ -90,7 +93,7 @@ figures 'd["code"]["share_max"] <= 0.05 and abs(d["code"]["epochs_max"] - 40 * d
 warned() {
     sed "$1" job.yaml >warned.yaml
     plan warned.yaml
-    says "^warning: $2"
+    prints "^warning: $2"
 }
 warned '/100e6/d; /250e6/d' 'one model size: nothing says how the loss changes on the way to 1B$'
 warned '/250e6/d; s/100e6/60e6/' '2 model sizes: with three or more the largest can be held out'
@@ -115,11 +118,7 @@ warned 's/mixtures: 12/mixtures: 10000/; s/, mixtures: 6//; s/, replicates: 2//'
 
 # Refused: 1, and the sentence on stderr; wrong use: 2.
 sed 's/keep: all/kep: all/' job.yaml >bad.yaml
-status=0
-"$MIXSWEEP" plan bad.yaml >out 2>err || status=$?
-[ $status = 1 ] || die "a bad job ended with status $status"
-grep -q '^mixsweep: bad.yaml, line 14, key sweep.command.kep: unknown key; did you mean keep?$' err ||
-    die "another sentence"
-status=0
-"$MIXSWEEP" plan job.yaml --slots 0 >out 2>err || status=$?
-[ $status = 2 ] || die "wrong use ended with status $status"
+fails 1 '^mixsweep: bad.yaml, line 14, key sweep.command.kep: unknown key; did you mean keep?$' "$MIXSWEEP" plan bad.yaml
+sed 's/evaluator: command/evaluator: simulate\n  simulate: {law: additive}/' job.yaml >bad.yaml
+fails 1 'sweep.simulate.params: .* is missing; for the law additive all' "$MIXSWEEP" plan bad.yaml
+fails 2 'slots' "$MIXSWEEP" plan job.yaml --slots 0

@@ -209,7 +209,8 @@ static const struct {
                  {"joint", 5, 5, 1, 1},     {"joint", 3, 6, 1, 0},     {"joint", 4, 2, 0, 0},
                  {"dml", 5, 5, 1, 1},       {"dml", 3, 6, 0, 1},       {"dml", 4, 2, 0, 0},
                  {"loglinear", 7, 7, 0, 0}, {"loglinear", 4, 6, 0, 0}, {"bimix", 5, 5, 0, 1},
-                 {"bimix", 7, 6, 0, 0},     {"linear", 7, 7, 0, 0},    {"linear", 4, 6, 0, 0}};
+                 {"bimix", 7, 6, 0, 0},     {"linear", 7, 7, 0, 0},    {"linear", 4, 6, 0, 0},
+                 {"product", 5, 5, 1, 1},   {"product", 3, 6, 0, 1},   {"product", 4, 2, 0, 0}};
 enum { N_SEPARABLE = sizeof separable / sizeof separable[0] };
 
 /* The same on effective tokens, some domains being repeated. */
@@ -220,7 +221,7 @@ static const struct {
     {"capacity+repetition", 5, 5},   {"transfer+repetition", 5, 5},  {"demand+repetition", 4, 6},
     {"chinchilla+repetition", 3, 5}, {"additive+repetition", 4, 2},  {"joint+repetition", 3, 3},
     {"dml+repetition", 4, 3},        {"loglinear+repetition", 4, 3}, {"bimix+repetition", 4, 4},
-    {"linear+repetition", 4, 3},     {"transfer+repetition", 1, 1}};
+    {"linear+repetition", 4, 3},     {"transfer+repetition", 1, 1},  {"product+repetition", 4, 3}};
 enum { N_REPEATED = sizeof repeated / sizeof repeated[0] };
 
 static struct mix_law_spec repeated_spec(size_t i)

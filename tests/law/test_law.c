@@ -502,9 +502,9 @@ static void test_law_starts_lie_in_the_box(void **state)
 static void test_law_table_finds_every_law(void **state)
 {
     (void)state;
-    static const char *const names[] = {"capacity", "transfer",  "demand",    "additive",
-                                        "joint",    "dml",       "loglinear", "bimix",
-                                        "linear",   "chinchilla"};
+    static const char *const names[] = {"capacity", "transfer",   "demand",    "additive",
+                                        "joint",    "dml",        "loglinear", "bimix",
+                                        "linear",   "chinchilla", "product"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         assert_non_null(mix_law_find(names[i]));
         assert_string_equal(mix_law_name(mix_law_find(names[i])), names[i]);

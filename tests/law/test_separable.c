@@ -57,6 +57,12 @@ static void test_values_by_hand(void **state)
     /* 1 + 1/2 + sqrt(4/4 + 4 (3/4)) / sqrt(64) + (8/4 + (8/3) (3/4))^2 / 8 */
     const double joint[] = {1.0, 1.0, 2.0, 0.5, 1.0, 4.0, 4.0, 0.5, 0.5, 8.0, 8.0 / 3.0, 2.0, 1.0};
     assert_value(&spec, joint, 13, 64.0, 8.0, 1.0 + 0.5 + 0.25 + 2.0);
+    spec = spec_at("product", 2, 1, 1, 1);
+    /* F = 1 + 1/sqrt(4/4 + 4 (3/4)): 2 F + (4/sqrt(64) + 1/8) F^2 */
+    const double product[] = {2.0, 4.0, 4.0, 1.0, 0.5, 2.0, 4.0, 0.5, 1.0, 1.0};
+    assert_value(&spec, product, 10, 64.0, 8.0, 3.0 + 0.625 * 2.25);
+    spec = spec_at("product", 2, 1, 0, 0);
+    assert_value(&spec, product, 5, 64.0, 8.0, 3.0);
     spec = spec_at("dml", 2, 1, 0, 0);
     /* 1 + 3 exp((ln 4)/4 - (ln 4) (3/4)) */
     const double dml[] = {1.0, 3.0, log(4.0), -log(4.0)};
@@ -155,6 +161,23 @@ static double formula_dml(const struct named *named, size_t m, const double *h, 
     return value(named, "c", m, SIZE_MAX) + k + scale_terms(named, symbols, m, size, tokens);
 }
 
+static double formula_product(const struct named *named, size_t m, const double *h, double size,
+                              double tokens)
+{
+    static const char *const symbols[] = {"A", "alpha", "B", "beta"};
+    const struct mix_law_spec *spec = mix_model_spec(named->model);
+    const double gamma = value(named, "gamma", m, SIZE_MAX);
+    double sum = 0.0;
+    for (size_t j = 0; j < spec->n_domains; j++)
+        sum += value(named, "C", m, j) * pow(fmax(h[j], spec->h_min), gamma);
+    const double factor = 1.0 + pow(sum, -value(named, "a", m, SIZE_MAX));
+    double loss = value(named, "E", m, SIZE_MAX) * factor;
+    if (spec->has_size_term || spec->has_token_term)
+        loss += pow(factor, value(named, "kappa", m, SIZE_MAX)) *
+                scale_terms(named, symbols, m, size, tokens);
+    return loss;
+}
+
 static double formula(const struct named *named, size_t m, const double *h, double size,
                       double tokens)
 {
@@ -163,6 +186,8 @@ static double formula(const struct named *named, size_t m, const double *h, doub
     if (strcmp(spec->law, "additive") == 0)
         return value(named, "E", m, SIZE_MAX) + 1.0 / weighted(named, "C", "gamma", m, h) +
                scale_terms(named, additive, m, size, tokens);
+    if (strcmp(spec->law, "product") == 0)
+        return formula_product(named, m, h, size, tokens);
     if (strcmp(spec->law, "joint") == 0)
         return formula_joint(named, m, h, size, tokens);
     if (strcmp(spec->law, "dml") == 0)
@@ -189,7 +214,8 @@ static const struct law_case {
     {"joint", 1, 1, 5, 4, 0, 6},     {"joint", 1, 0, 3, 3, 0, 4},    {"joint", 0, 0, 1, 2, 0, 4},
     {"dml", 1, 1, 8, 1, 1, 6},       {"dml", 0, 1, 5, 1, 1, 4},      {"dml", 0, 0, 2, 1, 1, 4},
     {"loglinear", 0, 0, 1, 1, 0, 6}, {"bimix", 0, 1, 4, 0, 0, 4},    {"bimix", 0, 0, 2, 0, 0, 3},
-    {"linear", 0, 0, 0, 1, 0, 6}};
+    {"linear", 0, 0, 0, 1, 0, 6},    {"product", 1, 1, 8, 1, 0, 6},  {"product", 0, 1, 6, 1, 0, 4},
+    {"product", 0, 0, 3, 1, 0, 2}};
 enum { N_CASES = sizeof cases / sizeof cases[0], N_ROWS = 6 };
 
 static struct mix_law_spec spec_of_case(const struct law_case *law)
@@ -396,8 +422,8 @@ static void test_tables_of_several_scales(void **state)
 {
     (void)state;
     struct table table;
-    static const char *const all[] = {"additive", "joint", "dml"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const all[] = {"additive", "joint", "dml", "product"};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         fill_table(&table, 2, 3);
         assert_accepted(&table, all[i], 1, 1, "");
         fill_table(&table, 1, 3);

@@ -24,6 +24,8 @@ static const struct world_plan plans[] = {
     {"loglinear", 4, 5, 24, {20}, {2}, 0.0, 6},
     {"bimix", 4, 4, 24, {20}, {2, 8, 30}, 0.0, 7},
     {"linear", 4, 5, 24, {20}, {2}, 0.0, 8},
+    {"product", 3, 3, 24, {20, 80, 300}, {2, 8, 30}, 0.0, 9},
+    {"product", 4, 3, 24, {20}, {2}, 0.0, 10},
 };
 enum { N_PLANS = sizeof plans / sizeof plans[0] };
 
@@ -206,6 +208,8 @@ static void test_slimpajama_from_680M_to_937M(void **state)
     struct mix_table *table = import(path);
     struct mix_metrics m = at_937(table, "additive");
     assert_true(m.mre < 0.0085 && m.rho > 0.975 && m.skill > 0.84);
+    m = at_937(table, "product");
+    assert_true(m.mre < 0.0060 && m.rho > 0.970 && m.skill > 0.90);
     m = at_937(table, "joint");
     assert_true(m.mre < 0.0070 && m.rho > 0.965 && m.skill > 0.87);
     m = at_937(table, "dml");

@@ -3,7 +3,7 @@
 # training anew, over the same 200 held-out episodes reinforcement is better than the supervised
 # start by more than 2 standard errors, that is better than the data, and the agent no worse than
 # the best static mixture, which is chosen on these episodes themselves, by more than 0.01. With
-# feedback shuffled among trajectories there is nothing to gain. Four minutes of one core.
+# feedback shuffled among trajectories there is nothing to gain. One minute of one core.
 bench=$MIXSWEEP_BUILD/tests/bench.losssim.bench
 for seed in 1 2 3; do
     "$bench" 128 200 0 $seed alpha=0.03 | tee true.txt

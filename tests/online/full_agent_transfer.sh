@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The agent of jobs/agent.yaml against its baselines, where it was made and, as it is, in every
-# transfer of the job: another target field, another source field, a larger model. Verdicts are
-# printed; asserted is that every arm ran with every seed, that the target-only run learns and
-# forgets, and that the agents stayed what they were. What is done is kept in the folder AGENT_KEEP,
-# where that is given: the same command resumes.
+# transfer of the job: another target field, another source field, a larger model, the same text cut
+# otherwise. Verdicts are printed; asserted is that every arm ran with every seed, that the
+# target-only run learns and forgets, and that the agents stayed what they were. What is done is
+# kept in the folder AGENT_KEEP, where that is given: the same command resumes.
 python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
 job=$(cd "$MIXSWEEP_TESTS/../jobs" && pwd)/agent.yaml
 for text in /usr/include/linux /usr/share/cmake-*/Help /usr/share/perl; do

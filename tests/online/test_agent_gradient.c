@@ -121,7 +121,7 @@ static void check_policy(enum mix_agent_trunk trunk, size_t n_decisions, size_t 
     end(&f);
 }
 
-static void test_gradient_of_the_policy(void **state)
+static void test_I5_gradient_of_the_policy(void **state)
 {
     (void)state;
     check_policy(MIX_AGENT_TRANSFORMER, T, 11);
@@ -158,7 +158,7 @@ static void check_critic(enum mix_agent_trunk trunk, size_t stride)
     end(&f);
 }
 
-static void test_gradient_of_the_critic_by_parameters_and_actions(void **state)
+static void test_I5_gradient_of_the_critic_by_parameters_and_actions(void **state)
 {
     (void)state;
     check_critic(MIX_AGENT_TRANSFORMER, 19);
@@ -181,7 +181,7 @@ static double actor_loss(struct fixture *f)
     return sum;
 }
 
-static void test_gradient_of_the_reparameterised_path(void **state)
+static void test_I5_gradient_of_the_reparameterised_path(void **state)
 {
     (void)state;
     struct fixture f;
@@ -208,7 +208,7 @@ static double density_loss(struct fixture *f)
            0.4 * agent_policy_divergence(D, f->actions, f->noise, 0.0, NULL);
 }
 
-static void test_gradient_of_density_and_divergence(void **state)
+static void test_I5_gradient_of_density_and_divergence(void **state)
 {
     (void)state;
     struct fixture f;
@@ -225,7 +225,7 @@ static void test_gradient_of_density_and_divergence(void **state)
 }
 
 /* On the 2-simplex, whose area in the first two shares is 1/2. */
-static void test_densities_integrate_to_one(void **state)
+static void test_I7_densities_integrate_to_one(void **state)
 {
     (void)state;
     enum { GRID = 800 };
@@ -244,7 +244,7 @@ static void test_densities_integrate_to_one(void **state)
 
 /* log of the integral of e^{3x} over 0 ... 1 = log((e^3 - 1) / 3) = 1.8503, as conservative
  * learning estimates such integrals: by importance, of uniform draws and of a policy's. */
-static void test_log_integral_by_importance_sampling(void **state)
+static void test_I8_log_integral_by_importance_sampling(void **state)
 {
     (void)state;
     const size_t n = 200000;
@@ -269,12 +269,12 @@ static void test_log_integral_by_importance_sampling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradient_of_the_policy),
-        cmocka_unit_test(test_gradient_of_the_critic_by_parameters_and_actions),
-        cmocka_unit_test(test_gradient_of_the_reparameterised_path),
-        cmocka_unit_test(test_gradient_of_density_and_divergence),
-        cmocka_unit_test(test_densities_integrate_to_one),
-        cmocka_unit_test(test_log_integral_by_importance_sampling),
+        cmocka_unit_test(test_I5_gradient_of_the_policy),
+        cmocka_unit_test(test_I5_gradient_of_the_critic_by_parameters_and_actions),
+        cmocka_unit_test(test_I5_gradient_of_the_reparameterised_path),
+        cmocka_unit_test(test_I5_gradient_of_density_and_divergence),
+        cmocka_unit_test(test_I7_densities_integrate_to_one),
+        cmocka_unit_test(test_I8_log_integral_by_importance_sampling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -299,6 +299,40 @@ static void test_restored_agent_acts_alike(void **state)
     mix_agent_data_destroy(data);
 }
 
+/* To the bit: of a history that grows, of one that is asked for as a whole, of an earlier decision
+ * asked for again, of another history in between. */
+static void test_a_decision_hangs_on_its_history_alone(void **state)
+{
+    (void)state;
+    enum { LAST = SIM_DECISIONS - 1 };
+    struct mix_agent_data *data = losssim_data(20, 1, 0.5);
+    struct mix_agent_options o = small_options();
+    double grown[SIM_DECISIONS][SIM_SLOTS], p[SIM_SLOTS];
+    o.n_supervised = 5;
+    for (size_t trunk = 0; trunk < 2; trunk++) {
+        o.trunk = (enum mix_agent_trunk)trunk;
+        struct mix_agent *agent = train(data, &o, NULL), *fresh = train(data, &o, NULL);
+        const double *mixtures = agent_mixtures(data, 1), *seen = agent_feedback(data, 1);
+        for (size_t t = 0; t < SIM_DECISIONS; t++)
+            mix_agent_act(agent, t, mixtures, seen, grown[t]);
+        mix_agent_act(fresh, LAST, mixtures, seen, p);
+        assert_memory_equal(p, grown[LAST], sizeof p);
+        const size_t asked[] = {LAST, 3, 3, 7, 0, 1};
+        for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+            if (i % 2 == 1)
+                mix_agent_act(fresh, i, agent_mixtures(data, 2), agent_feedback(data, 2), p);
+            mix_agent_act(fresh, asked[i], mixtures, seen, p);
+            assert_memory_equal(p, grown[asked[i]], sizeof p);
+            mix_agent_act(agent, asked[i], mixtures, seen, p);
+            assert_memory_equal(p, grown[asked[i]], sizeof p);
+        }
+        assert_memory_not_equal(grown[0], grown[LAST], sizeof p);
+        mix_agent_destroy(agent);
+        mix_agent_destroy(fresh);
+    }
+    mix_agent_data_destroy(data);
+}
+
 static void test_blind_agent_sees_nothing(void **state)
 {
     (void)state;
@@ -486,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_I10_one_trajectory),
         cmocka_unit_test(test_training_is_determined),
         cmocka_unit_test(test_restored_agent_acts_alike),
+        cmocka_unit_test(test_a_decision_hangs_on_its_history_alone),
         cmocka_unit_test(test_blind_agent_sees_nothing),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_agent_steers),

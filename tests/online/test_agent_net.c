@@ -141,7 +141,7 @@ static void check_causality(enum agent_role role, enum mix_agent_trunk trunk, si
     end(&f);
 }
 
-static void test_no_decision_sees_what_follows(void **state)
+static void test_I6_no_decision_sees_what_follows(void **state)
 {
     (void)state;
     check_causality(AGENT_POLICY, MIX_AGENT_TRANSFORMER, T);
@@ -150,7 +150,7 @@ static void test_no_decision_sees_what_follows(void **state)
     check_causality(AGENT_CRITIC, MIX_AGENT_MLP, 4);
 }
 
-static void test_the_blind_see_no_feedback(void **state)
+static void test_I6_the_blind_see_no_feedback(void **state)
 {
     (void)state;
     struct fixture f;
@@ -198,6 +198,34 @@ static void test_reading_a_beginning_is_reading_it_in_a_batch(void **state)
         agent_net_destroy(&one);
         agent_net_destroy(&net);
         end(&f);
+    }
+}
+
+/* Token by token, the decisions are those of reading the whole history, but for the last bits; from
+ * its beginning on they are the same again. */
+static void test_a_history_that_grows_is_read_on(void **state)
+{
+    (void)state;
+    struct fixture f;
+    float all[ROWS * 2 * M], first[T * 2 * M];
+    for (int trunk = MIX_AGENT_TRANSFORMER; trunk <= MIX_AGENT_MLP; trunk++) {
+        struct agent_net net = make(AGENT_POLICY, (enum mix_agent_trunk)trunk, mix_isa_best());
+        for (int again = 0; again < 2; again++) {
+            begin(&f);
+            outputs(&net, &f, all);
+            for (size_t t = 0; t < T; t++) {
+                agent_net_extend(&net, t, f.tokens + (T + t) * F);
+                float *one = first + t * 2 * M;
+                for (size_t i = 0; i < M; i++) {
+                    assert_true(fabsf(net.mu[i] - all[(T + t) * 2 * M + i]) < 1e-4F);
+                    assert_true(fabsf(net.log_sigma[i] - all[(T + t) * 2 * M + M + i]) < 1e-4F);
+                    assert_true(again == 0 || (net.mu[i] == one[i] && net.mu[i] != 0.0F));
+                    one[i] = net.mu[i];
+                }
+            }
+            end(&f);
+        }
+        agent_net_destroy(&net);
     }
 }
 
@@ -412,7 +440,7 @@ static void test_large_sizes_pass_both_ways(void **state)
 }
 
 /* However far away the policy's mean is. */
-static void test_every_action_is_a_mixture(void **state)
+static void test_I1_every_action_is_a_mixture(void **state)
 {
     (void)state;
     const size_t sizes[] = {2, 3, 6, 64};
@@ -483,9 +511,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens_say_what_happened),
-        cmocka_unit_test(test_no_decision_sees_what_follows),
-        cmocka_unit_test(test_the_blind_see_no_feedback),
+        cmocka_unit_test(test_I6_no_decision_sees_what_follows),
+        cmocka_unit_test(test_I6_the_blind_see_no_feedback),
         cmocka_unit_test(test_reading_a_beginning_is_reading_it_in_a_batch),
+        cmocka_unit_test(test_a_history_that_grows_is_read_on),
         cmocka_unit_test(test_both_roles_and_trunks_learn),
         cmocka_unit_test(test_the_same_steps_make_the_same_network),
         cmocka_unit_test(test_instruction_sets_agree),
@@ -493,7 +522,7 @@ int main(void)
         cmocka_unit_test(test_a_step_with_no_number_is_none),
         cmocka_unit_test(test_sizes_out_of_range_are_named),
         cmocka_unit_test(test_large_sizes_pass_both_ways),
-        cmocka_unit_test(test_every_action_is_a_mixture),
+        cmocka_unit_test(test_I1_every_action_is_a_mixture),
         cmocka_unit_test(test_uniform_draws_are_uniform),
         cmocka_unit_test(test_a_mixture_of_one_slot_has_a_density),
     };

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "mixsweep/agent_compare.h"
+#include "mixsweep/store.h"
 #include "online/agent_world.h"
 
 enum { D = 4, K = 2, T = 4, STEPS = 5 };
@@ -54,30 +55,37 @@ static void write_text(size_t slot)
     assert_int_equal(fclose(file), 0);
 }
 
-static struct mix_job *parse(void)
+/* Further domains are to have priors of 0.4 in all. */
+static struct mix_job *parse_with(const char *more_domains, const char *more_agent)
 {
-    char text[2048], domains[512] = "";
+    char text[2048], domains[1024] = "";
     size_t at = 0;
     struct mix_job *job = NULL;
     struct mix_error err = {.text = ""};
     for (size_t i = 0; i < D; i++) {
         write_text(i);
-        at += (size_t)snprintf(domains + at, sizeof domains - at,
-                               "  - {name: s%zu, prior: %g, paths: %s/%zu.txt, document: line}\n",
-                               i, 0.1 * (double)(i + 1), folder, i);
+        at +=
+            (size_t)snprintf(domains + at, sizeof domains - at,
+                             "  - {name: s%zu, prior: %g, paths: %s/%zu.txt, document: line}\n", i,
+                             (more_domains[0] != '\0' ? 0.06 : 0.1) * (double)(i + 1), folder, i);
     }
     snprintf(text, sizeof text,
-             "job: w\nfile: w.h5\nseed: 5\ndomains:\n%s"
+             "job: w\nfile: w.h5\nseed: 5\ndomains:\n%s%s"
              "scales: [{width: 16, layers: 1, heads: 2, context: 16, n_tokens: 3840}]\n"
              "sweep: {evaluator: embedded, embedded: {batch: 8}}\n"
              "agent: {source: [s0, s1], target: [s2, s3], base: {tokens: 5120}, tokens: 2560,\n"
-             "  decisions: 4, feedback_bytes: 256, test_bytes: 512}\n",
-             domains);
+             "  decisions: 4, feedback_bytes: 256, test_bytes: 512%s}\n",
+             domains, more_domains, more_agent);
     if (mix_job_parse("w.yaml", text, &job, &err) != MIX_OK)
         fail_msg("%s", err.text);
     assert_int_equal(job->agent.n_steps, T * STEPS);
     assert_int_equal(job->agent.base_steps, 40);
     return job;
+}
+
+static struct mix_job *parse(void)
+{
+    return parse_with("", "");
 }
 
 /* A world with its base models, and the campaign that has them. */
@@ -178,7 +186,7 @@ static void test_a_damaged_base_model_is_refused(void **state)
 }
 
 /* I2 */
-static void test_equal_actions_give_equal_feedback_and_equal_beginnings_equal_ones(void **state)
+static void test_I2_equal_actions_give_equal_feedback_and_beginnings(void **state)
 {
     (void)state;
     struct made made;
@@ -234,7 +242,7 @@ static void test_the_rate_of_a_run_warms_up_and_stays(void **state)
 }
 
 /* I1: of B sequences a slot with share a gets B a within four deviations; all where it has all. */
-static void test_slots_are_drawn_by_their_shares(void **state)
+static void test_I1_slots_are_drawn_by_their_shares(void **state)
 {
     (void)state;
     enum { N = 200 };
@@ -281,7 +289,7 @@ static int compare(const void *left, const void *right)
 }
 
 /* I13: no document is in two parts, whatever slots it is in. */
-static void test_no_text_is_in_two_parts(void **state)
+static void test_I13_no_text_is_in_two_parts(void **state)
 {
     (void)state;
     enum { MOST = 8000 };
@@ -317,7 +325,7 @@ static void test_no_text_is_in_two_parts(void **state)
     drop(&made);
 }
 
-static void test_what_is_chosen_by_is_not_what_is_reported(void **state)
+static void test_I13_what_is_chosen_by_is_not_what_is_reported(void **state)
 {
     (void)state;
     struct made made;
@@ -339,16 +347,146 @@ static void test_what_is_chosen_by_is_not_what_is_reported(void **state)
     drop(&made);
 }
 
+/* The same bytes in other slots: a setting of its own, in which base models are trained anew. Its
+ * domains stand in the job beside the agent's, whose runs stay known. */
+static void test_text_cut_otherwise_is_a_transfer(void **state)
+{
+    (void)state;
+    char more[512], name[128];
+    struct mix_error err = {.text = ""};
+    struct agent_world *own = NULL, *recut = NULL, *before = NULL;
+    size_t at = 0, n_own = 0, n_recut = 0;
+    struct mix_job *plain = parse(), *job = NULL;
+    for (size_t i = 0; i < D; i++) { /* halves: lines of two topics in one file */
+        snprintf(name, sizeof name, "%s/cut%zu.txt", folder, i);
+        FILE *to = fopen(name, "w");
+        assert_non_null(to);
+        for (size_t half = 0; half < 2; half++) {
+            char line[256];
+            snprintf(name, sizeof name, "%s/%zu.txt", folder, (i + half) % D);
+            FILE *from = fopen(name, "r");
+            assert_non_null(from);
+            for (size_t n = 0; fgets(line, sizeof line, from) != NULL; n++)
+                if (n % 2 == half)
+                    fputs(line, to);
+            fclose(from);
+        }
+        fclose(to);
+        at += (size_t)snprintf(
+            more + at, sizeof more - at,
+            "  - {name: c%zu, prior: 0.1, paths: %s/cut%zu.txt, document: line}\n", i, folder, i);
+    }
+    job = parse_with(more, ", transfers: [{name: recut, source: [c0, c1], target: [c2, c3]}]");
+    assert_int_equal(agent_world_open(plain, AGENT_OWN, MIX_ISA_GENERIC, &before, &err), MIX_OK);
+    assert_int_equal(agent_world_open(job, AGENT_OWN, MIX_ISA_GENERIC, &own, &err), MIX_OK);
+    if (agent_world_open(job, 0, MIX_ISA_GENERIC, &recut, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(agent_world_name(recut), "recut");
+    for (size_t i = 0; i < D; i++)
+        for (int p = 0; p < MIX_PARTS; p++) {
+            size_t n = 0;
+            mix_corpus_bytes(agent_world_corpus(own), i, (enum mix_corpus_part)p, &n);
+            n_own += n;
+            mix_corpus_bytes(agent_world_corpus(recut), i, (enum mix_corpus_part)p, &n);
+            n_recut += n;
+        }
+    assert_true(n_own == n_recut && n_own > 10000);
+    const struct mix_key a = agent_world_key(own), b = agent_world_key(recut);
+    const struct mix_key c = agent_world_key(before);
+    assert_memory_not_equal(&a, &b, sizeof a);
+    assert_memory_equal(&a, &c, sizeof a);
+    assert_true(fabs(agent_world_natural(own)[0] - 1.0 / 3) < 1e-9);
+    agent_world_close(before);
+    agent_world_close(own);
+    agent_world_close(recut);
+    mix_job_destroy(plain);
+    mix_job_destroy(job);
+}
+
+/* An agent of a label in a record, and what the campaign makes of it. */
+static void take_agent(struct mix_agent_campaign *campaign, const char *label, double alpha,
+                       double value, size_t n_weights)
+{
+    float weights[4] = {1, 2, 3, 4};
+    struct mix_error err = {.text = ""};
+    const struct mix_agent_log_head head = mix_agent_log_head(campaign);
+    struct mix_agent_trained agent;
+    struct mix_agent_data *data = NULL;
+    memset(&agent, 0, sizeof agent);
+    struct mix_agent_options options = mix_agent_defaults(&campaign->space);
+    assert_int_equal(mix_agent_campaign_data(campaign, &data, &err), MIX_OK);
+    if (agent_diverged_head(data, &options, &agent.head, &agent.report, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    assert_true(agent.head.n_weights == 0 && isnan(agent.report.value));
+    mix_agent_data_destroy(data);
+    snprintf(agent.label, sizeof agent.label, "%s", label);
+    agent.alpha = alpha;
+    agent.key = mix_key_make(0, "label", label, strlen(label));
+    agent.weights = weights;
+    agent.head.n_weights = n_weights;
+    agent.hash = mix_agent_hash(weights, n_weights);
+    if (n_weights > 0)
+        agent.report.value = value;
+    const size_t n_bytes = mix_agent_trained_bytes(4);
+    void *record = calloc(1, n_bytes);
+    assert_non_null(record);
+    mix_agent_pack_trained(&agent, record);
+    if (mix_agent_campaign_take(campaign, &head, sizeof head, record, n_bytes, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    free(record);
+}
+
+/* An agent whose training has diverged is kept, without weights, in the file too, and is not
+ * chosen. */
+static void test_an_agent_that_diverged_is_marked_and_not_chosen(void **state)
+{
+    (void)state;
+    static const double data[] = {-3, -2, -1, -2, -1, -2, -2, -1, -3, -1};
+    struct mix_job *job = parse();
+    struct mix_agent_campaign *campaign = NULL, *again = NULL;
+    struct mix_store *store = NULL;
+    struct mix_error err = {.text = ""};
+    char name[128];
+    assert_int_equal(mix_agent_campaign_plan(job, &campaign, &err), MIX_OK);
+    for (size_t i = 0; i < 10; i++) {
+        const size_t row = mix_agent_add_row(campaign);
+        for (size_t j = 0; j < T * D; j++)
+            campaign->mixture[row * T * D + j] = 1.0 / D;
+        for (size_t j = 0; j < (T + 1) * D; j++)
+            campaign->feedback[row * (T + 1) * D + j] = data[i] * (double)(j + 1);
+    }
+    take_agent(campaign, "rl-a1", 1, 9, 0);
+    assert_null(mix_agent_campaign_best(campaign));
+    take_agent(campaign, "supervised", NAN, 1, 3);
+    assert_string_equal(mix_agent_campaign_best(campaign)->label, "supervised");
+    take_agent(campaign, "rl-a0.1", 0.1, 2, 4);
+    snprintf(name, sizeof name, "%s/diverged.h5", folder);
+    assert_int_equal(mix_store_open(name, MIX_STORE_CREATE, false, &store, &err), MIX_OK);
+    assert_int_equal(mix_store_put_agent(store, campaign, &err), MIX_OK);
+    assert_int_equal(mix_store_commit(store, &err), MIX_OK);
+    if (mix_store_read_agent(store, campaign->name, &again, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(again->n_agents, 3);
+    assert_true(mix_agent_has_diverged(mix_agent_campaign_find(again, "rl-a1")));
+    assert_string_equal(mix_agent_campaign_best(again)->label, "rl-a0.1");
+    mix_store_close(store);
+    mix_agent_campaign_destroy(again);
+    mix_agent_campaign_destroy(campaign);
+    mix_job_destroy(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base_models_know_the_source_field_and_differ_by_seed),
         cmocka_unit_test(test_a_damaged_base_model_is_refused),
-        cmocka_unit_test(test_equal_actions_give_equal_feedback_and_equal_beginnings_equal_ones),
+        cmocka_unit_test(test_I2_equal_actions_give_equal_feedback_and_beginnings),
         cmocka_unit_test(test_the_rate_of_a_run_warms_up_and_stays),
-        cmocka_unit_test(test_slots_are_drawn_by_their_shares),
-        cmocka_unit_test(test_no_text_is_in_two_parts),
-        cmocka_unit_test(test_what_is_chosen_by_is_not_what_is_reported),
+        cmocka_unit_test(test_I1_slots_are_drawn_by_their_shares),
+        cmocka_unit_test(test_I13_no_text_is_in_two_parts),
+        cmocka_unit_test(test_I13_what_is_chosen_by_is_not_what_is_reported),
+        cmocka_unit_test(test_text_cut_otherwise_is_a_transfer),
+        cmocka_unit_test(test_an_agent_that_diverged_is_marked_and_not_chosen),
     };
     return cmocka_run_group_tests(tests, new_folder, remove_folder);
 }

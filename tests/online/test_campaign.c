@@ -13,6 +13,7 @@
 
 #include "mixsweep/online.h"
 #include "mixsweep/online_campaign.h"
+#include "online/campaign_impl.h"
 
 static const char job_text[] = "job: t\n"
                                "file: t.h5\n"
@@ -145,11 +146,83 @@ static void test_run_and_resume(void **state)
     mix_job_destroy(job);
 }
 
+/* Fewer static runs than the law of dml has parameters: a sentence before anything is trained. */
+static void test_too_few_static_runs_for_dml(void **state)
+{
+    (void)state;
+    for (int n = 2; n <= 3; n++) {
+        char text[512];
+        struct mix_job *job = NULL;
+        struct mix_online *online = NULL;
+        struct mix_error err = {""};
+        snprintf(text, sizeof text,
+                 "job: t\nfile: t.h5\ndomains: [{name: a}, {name: b}]\n"
+                 "online: {methods: [dml], steps: 50, trainer: simulate, options: {static_runs: "
+                 "%d}}\n",
+                 n);
+        if (mix_job_parse("t.yaml", text, &job, &err) != MIX_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(mix_campaign_plan(job, &online, &err), n < 3 ? MIX_EINVAL : MIX_OK);
+        if (n < 3)
+            assert_non_null(strstr(err.text, "static_runs is 2; the law of dml has 3 parameters"));
+        mix_online_destroy(online);
+        mix_job_destroy(job);
+    }
+}
+
+/* Text that is made: a domain has the same in every setting, and what is trained on it learns. */
+static void test_made_text(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "job: t\nfile: t.h5\nseed: 1\ndomains: [{name: a}, {name: b}, {name: c}]\n"
+        "scales: [{width: 16, layers: 1, heads: 2, context: 16, n_tokens: 10240}]\n"
+        "sweep: {evaluator: embedded, embedded: {batch: 8, synthetic:\n"
+        "  {bytes: 20000, validation_bytes: 2000, shared: 0.5}}}\n"
+        "online: {methods: [aioli], settings: [[a, b], [b, c]], seeds: 1, steps: 80,\n"
+        "  validation_bytes: 512, test_bytes: 0, options: {rounds: 2}}\n";
+    struct mix_job *job = NULL;
+    struct mix_online *online = NULL;
+    struct campaign_world world;
+    struct mix_error err = {""};
+    if (mix_job_parse("t.yaml", text, &job, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    if (campaign_world_open(job, MIX_ISA_GENERIC, &world, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    const struct mix_key a = mix_corpus_hash(world.corpora[0], 0);
+    const struct mix_key b = mix_corpus_hash(world.corpora[0], 1);
+    const struct mix_key b_too = mix_corpus_hash(world.corpora[1], 0);
+    assert_memory_equal(&b, &b_too, sizeof b);
+    assert_memory_not_equal(&a, &b, sizeof a);
+    campaign_world_close(&world);
+    const struct mix_campaign_options options = {.log_dir = NULL};
+    assert_int_equal(mix_campaign_plan(job, &online, &err), MIX_OK);
+    if (mix_campaign_run(NULL, job, online, &options, &err) != MIX_OK)
+        fail_msg("%s", err.text);
+    size_t n_final = 0;
+    for (size_t i = 0; i < online->n_runs; i++) {
+        if (online->runs[i].role != MIX_ONLINE_FINAL)
+            continue;
+        n_final++;
+        const bool first = strcmp(online->runs[i].setting, "a+b") == 0;
+        for (size_t k = 0; k < 3; k++)
+            if (k == 1 || (k == 0) == first)
+                assert_true(online->test[i * 3 + k] < 3.2 && online->test[i * 3 + k] > 1.1);
+            else
+                assert_true(isnan(online->test[i * 3 + k]));
+    }
+    assert_int_equal(n_final, 4); /* stratified and aioli in each setting */
+    mix_online_destroy(online);
+    mix_job_destroy(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_summary),
         cmocka_unit_test(test_run_and_resume),
+        cmocka_unit_test(test_too_few_static_runs_for_dml),
+        cmocka_unit_test(test_made_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

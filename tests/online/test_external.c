@@ -109,7 +109,7 @@ static void test_the_example_trains_forks_and_begins_anew(void **state)
     struct mix_trainee *trainee = start_example();
     struct seen first, forked, end, again;
     double loss[M], se[M];
-    assert_int_equal(trainee->can, MIX_CAN_FORK);
+    assert_int_equal(trainee->can, MIX_CAN_FORK | MIX_CAN_SELECT);
     assert_int_equal(trainee->n_steps, 100);
     measure(trainee, &first);
     assert_true(fabs(first.loss[0] - log(8.0)) < 1e-12); /* it knows nothing yet */
@@ -130,6 +130,13 @@ static void test_the_example_trains_forks_and_begins_anew(void **state)
     assert_memory_equal(end.loss, again.loss, sizeof end.loss);
     assert_int_equal(trainee->kind->test(trainee, loss, se, NULL, NULL), MIX_OK);
     assert_true(loss[0] > 0.0 && loss[0] != end.loss[0] && isnan(se[0]));
+    double select[M];
+    mix_trainee_test_on(trainee, MIX_PART_SELECT);
+    assert_int_equal(trainee->kind->test(trainee, select, se, NULL, NULL), MIX_OK);
+    assert_true(select[0] != loss[0] && select[0] != end.loss[0]);
+    mix_trainee_test_on(trainee, MIX_PART_TEST);
+    assert_int_equal(trainee->kind->test(trainee, select, se, NULL, NULL), MIX_OK);
+    assert_memory_equal(select, loss, sizeof loss);
     assert_int_equal(trainee->kind->restart(trainee, NULL, NULL), MIX_OK);
     measure(trainee, &again);
     assert_memory_equal(first.loss, again.loss, sizeof first.loss);
@@ -244,6 +251,8 @@ static void test_requests_are_as_documented(void **state)
     assert_true(seen.loss[0] == 1.0 && seen.loss[1] == 2.0 && seen.o.learning_rate == 0.5);
     assert_int_equal(seen.o.step, 3);
     assert_int_equal(trainee->kind->snapshot(trainee, 5, NULL, &err), MIX_OK);
+    mix_trainee_test_on(trainee, MIX_PART_SELECT); /* which it has not said that it can */
+    assert_false(trainee->on_select);
     mix_trainee_destroy(trainee);
     assert_no_child_is_left();
     FILE *asked = fopen("asked", "r");

@@ -1,38 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb online on simulated worlds: every method in every setting, Aioli no worse than stratified
 # where some groups teach more, equal files on 1 and 3 ranks and after kill -9 and signals, refusals.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-die() {
-    echo "$*"
-    for file in out err; do [ ! -f $file ] || tail -n 40 $file; done
-    exit 1
-}
-says() { grep -qF -- "$1" out err || die "nothing says \"$1\""; }
-# refuses STATUS SENTENCE ARGUMENTS...
-refuses() {
-    local expected=$1 sentence=$2 status=0
-    shift 2
-    "$MIXSWEEP" "$@" >out 2>err || status=$?
-    [ $status = "$expected" ] || die "mixsweep $* ended with $status, not $expected"
-    says "$sentence"
-}
-# holds EXPRESSION: true of the JSON in out, called j
-holds() {
-    "$python" -c 'import json, sys
-j = json.load(open("out"))
-by = {(m["method"], m["after"], m["restricted"]): m for m in j["methods"]}
-sys.exit(0 if eval(sys.argv[1]) else 1)' "$1" || die "in the JSON this does not hold: $1"
-}
-equal() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" || die "$1 and $2 differ"; }
-# in_folder NAME COMMAND...
-in_folder() {
-    mkdir -p "$1"
-    (cd "$1" && shift && exec "$@")
-}
+. "$MIXSWEEP_TESTS/lib.sh"
+facts='by = {(m["method"], m["after"], m["restricted"]): m for m in j["methods"]}'
 
 # One column of the gain is larger than the others: its group is worth more steps.
 cat >job.yaml <<'END'

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 #include <gsl/gsl_math.h>
@@ -127,12 +128,48 @@ static void test_noise_does_not_look_like_knowledge(void **state)
     destroy_world(&w);
 }
 
+/* Ten draws in which runs lower the regret by `some` in the first n, else not. */
+static struct mix_next weigh(size_t n, double some, double *lower, double worth)
+{
+    struct mix_next next = {.n_draws = 10, .n_runs = 1, .lower = lower, .noise = 0.02};
+    next.reduction.value = some * (double)n / 10;
+    next.before.value = 1;
+    for (size_t d = 0; d < 10; d++)
+        lower[d] = d < n ? some : 0;
+    mix_next_weigh(&next, worth);
+    return next;
+}
+
+static void test_advice_is_sure_where_nearly_all_draws_agree(void **state)
+{
+    (void)state;
+    double lower[10];
+    struct mix_next next = weigh(9, 1, lower, 0.5);
+    assert_true(next.pays && next.is_sure && fabs(next.chance - 0.9) < 1e-12);
+    next = weigh(8, 1, lower, 0.5);
+    assert_true(next.pays && !next.is_sure);
+    assert_non_null(strstr(next.advice, "not sure: it is lower by more than 0.5 in 80%"));
+    next = weigh(1, 4, lower, 0.5);
+    assert_true(!next.pays && next.is_sure);
+    next = weigh(1, 6, lower, 0.5); /* seldom, but then much */
+    assert_true(next.pays && !next.is_sure);
+    next = weigh(3, 1, lower, 0.5);
+    assert_true(!next.pays && !next.is_sure);
+    next = weigh(0, 1, lower, NAN);
+    assert_true(!next.pays && next.is_sure && fabs(next.worth - 0.002) < 1e-12);
+    next = weigh(10, 1, lower, 0.5);
+    next.reduction.se = 0.6;
+    mix_next_weigh(&next, 0.5);
+    assert_true(next.pays && !next.is_sure);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prospects_are_those_of_normal_distributions),
         cmocka_unit_test(test_a_second_seed_halves_the_noise),
         cmocka_unit_test(test_noise_does_not_look_like_knowledge),
+        cmocka_unit_test(test_advice_is_sure_where_nearly_all_draws_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

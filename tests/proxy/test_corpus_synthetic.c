@@ -232,6 +232,36 @@ static void test_shared_rows_are_nested(void **state)
     free(all_too);
 }
 
+/* Sources by number are those of the endless row; the part select is another stream. */
+static void test_sources_by_number(void **state)
+{
+    (void)state;
+    static const size_t numbers[] = {2, 0};
+    struct mix_corpus_synthetic options = {
+        .seed = 1, .n_sources = 3, .n_bytes = 3000, .n_validation_bytes = 2000, .shared = 0.5};
+    struct mix_corpus *all = make(options, NULL);
+    options.n_sources = 2;
+    options.numbers = numbers;
+    options.n_test_bytes = options.n_select_bytes = 2000;
+    struct mix_corpus *some = make(options, NULL);
+    size_t n = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const struct mix_key a = mix_corpus_hash(all, numbers[i]), b = mix_corpus_hash(some, i);
+        assert_memory_equal(&a, &b, sizeof a);
+        assert_memory_equal(mix_corpus_bytes(all, numbers[i], MIX_PART_VALIDATION, &n),
+                            mix_corpus_bytes(some, i, MIX_PART_VALIDATION, &n), 2000);
+        const uint8_t *select = mix_corpus_bytes(some, i, MIX_PART_SELECT, &n);
+        assert_int_equal(n, 2000);
+        for (int p = 0; p < MIX_PART_SELECT; p++)
+            for (size_t j = 0; j < 2; j++)
+                assert_memory_not_equal(select,
+                                        mix_corpus_bytes(some, j, (enum mix_corpus_part)p, &n), 64);
+    }
+    assert_string_equal(mix_corpus_name(some, 0), "skill3");
+    mix_corpus_destroy(all);
+    mix_corpus_destroy(some);
+}
+
 static void test_documents_are_kilobytes(void **state)
 {
     (void)state;
@@ -291,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_text_has_the_entropy),
         cmocka_unit_test(test_streams_depend_on_what_they_are_alone),
         cmocka_unit_test(test_shared_rows_are_nested),
+        cmocka_unit_test(test_sources_by_number),
         cmocka_unit_test(test_documents_are_kilobytes),
         cmocka_unit_test(test_bytes_are_the_same_everywhere),
         cmocka_unit_test(test_options_out_of_range),

@@ -16,7 +16,7 @@ same
 
 case_ array
 array=$(sbatch --parsable "$root/slurm/array.sbatch" sweep.yaml)
-merge=$(sbatch --parsable --dependency="afterok:$array" --wrap 'mixsweep merge sweep.shard-*.h5 -o sweep.h5')
+merge=$(sbatch --parsable --dependency="afterok:$array" --wrap 'mixsweep merge sweep.*-of-4.h5 -o sweep.h5')
 finish "$merge"
 mixsweep sweep sweep.yaml >sweep.out || die "the merged file does not go on" # all is there
 same

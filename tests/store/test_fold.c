@@ -305,6 +305,75 @@ static void test_fold_survives_nonsense(void **state)
     mix_fit_destroy(fit);
 }
 
+static size_t draw(uint64_t *state, size_t n)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (size_t)(*state >> 33) % n;
+}
+
+/* A row of one of 800 runs of up to four checkpoints, of 40 mixtures, some of them nearly equal. */
+static void draw_run(struct mix_table *one, uint64_t *state)
+{
+    const size_t run = draw(state, 800), pair = run % 40 / 2, attempt = draw(state, 3);
+    one->runs[0] = (struct mix_run){.n_params = 1e6 * (double)(1 + run % 3),
+                                    .n_tokens = 1e6 * (double)(1 + draw(state, 4)),
+                                    .n_tokens_planned = run % 2 ? NAN : 3e6,
+                                    .flops = run % 5 ? NAN : 1e15,
+                                    .seed = run / 200,
+                                    .attempts = (int32_t)attempt,
+                                    .status = (int32_t)draw(state, 3),
+                                    .excluded = draw(state, 4) == 0,
+                                    .n_params_non_embedding = NAN,
+                                    .n_params_active = NAN,
+                                    .wall_s = 1,
+                                    .started = 1,
+                                    .ended = 2};
+    if (run % 7)
+        snprintf(one->runs[0].run, MIX_NAME_MAX, "run%zu", run);
+    snprintf(one->runs[0].reason, MIX_NAME_MAX, "reason %zu", draw(state, 1000));
+    const double share = 0.1 + 0.02 * (double)pair + (run % 2 ? 4e-6 : 0);
+    for (size_t k = 0; k < 3; k++)
+        one->mixture[k] = one->asked[k] = k == 0 ? share : k == 1 ? 0.1 : 0.9 - share;
+    one->loss[0] = (double)draw(state, 1000);
+    free(one->metadata[0]);
+    one->metadata[0] = NULL;
+    if (run % 3 == 0 && (one->metadata[0] = calloc(1, 64)) != NULL)
+        snprintf(one->metadata[0], 64, "{\"a\": %zu}", draw(state, 100000));
+}
+
+static void log_many(size_t n, uint64_t *state)
+{
+    struct mix_table *one = sample_table(0, 3, 4);
+    assert_int_equal(mix_table_append(one), 0);
+    for (size_t i = 0; i < n; i++) {
+        draw_run(one, state);
+        log_run((int)draw(state, 5), one, 0);
+    }
+    mix_table_destroy(one);
+}
+
+/* What a commit writes row by row is what a table of all would be: readers overlay one. The file's
+ * rows and the logs' meet under one key in every order of their states. */
+static void test_fold_row_by_row(void **state)
+{
+    (void)state;
+    struct mix_error err = {""};
+    struct mix_table *none = sample_table(0, 3, 4), *expected = NULL;
+    uint64_t draws = 5;
+    make_file(none, 0, NULL);
+    for (int fold = 0; fold < 3; fold++) {
+        log_many(fold == 0 ? 3000 : 700, &draws);
+        struct mix_store *store = open_store(MIX_STORE_READ);
+        check(mix_store_read_table(store, &expected, &err), &err);
+        mix_store_close(store);
+        assert_true(has_logs());
+        assert_file_has(MIX_STORE_WRITE, expected);
+        assert_false(has_logs());
+        mix_table_destroy(expected);
+    }
+    mix_table_destroy(none);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, new_folder, remove_folder)
@@ -318,6 +387,7 @@ int main(void)
         TEST(test_fold_draws_into_a_group),
         TEST(test_fold_ignores_draws_of_another_fit),
         TEST(test_fold_survives_nonsense),
+        TEST(test_fold_row_by_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

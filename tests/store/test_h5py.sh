@@ -160,7 +160,19 @@ with h5py.File("noted.h5", "r+") as f:
     f["fits"].attrs["seen"] = True
     f["runs"].attrs["owner"] = np.bytes_("group 7")
     f["domains"].attrs["owner"] = "us"
-    f.create_group("notes").attrs["text"] = "mine"
+    notes = f.create_group("notes")
+    notes.attrs["text"] = "mine"
+    notes["gone"] = h5py.SoftLink("/nowhere")
+    notes["key"] = h5py.SoftLink("/runs/key")
+    notes["out"] = h5py.ExternalLink("elsewhere.h5", "/a")
+    notes["words"] = np.array(["a", "bb"], dtype=h5py.string_dtype())
+    notes["pairs"] = np.array([(1, 2.5)], dtype=[("n", "i4"), ("x", "f8")])
+    deep = notes.create_group("deep/deeper")
+    deep.create_dataset("x", data=np.arange(1000.0), chunks=(64,), compression="gzip", fillvalue=7)
+    deep["x"].make_scale("x")
+    deep.create_dataset("y", data=np.arange(2000).reshape(1000, 2), chunks=(100, 2))
+    deep["y"].dims[0].attach_scale(deep["x"])
+    deep["y"].attrs["units"] = "m"
 END
 echo "d,1e6,2e7,0.75,0.25,2.5,3.0,3.5" | cat <(head -1 runs.csv) - >more.csv
 "$MIXSWEEP" import more.csv -o noted.h5 --append >/dev/null
@@ -179,4 +191,12 @@ with h5py.File("noted.h5", "r") as f:
     assert "reference" not in f.attrs  # it pointed into the old file
     assert f["fits"].attrs["seen"] and f["runs"].attrs["owner"] == b"group 7"
     assert f["domains"].attrs["owner"] == "us" and f["notes"].attrs["text"] == "mine"
+    notes = f["notes"]
+    assert notes.get("gone", getlink=True).path == "/nowhere" and len(notes["key"]) == 4
+    assert notes.get("out", getlink=True).filename == "elsewhere.h5"
+    assert list(notes["words"].asstr()) == ["a", "bb"] and notes["pairs"][0]["x"] == 2.5
+    x, y = notes["deep/deeper/x"], notes["deep/deeper/y"]
+    assert np.array_equal(x[:], np.arange(1000.0)) and x.compression == "gzip" and x.fillvalue == 7
+    assert np.array_equal(y[:], np.arange(2000).reshape(1000, 2)) and y.attrs["units"] == "m"
+    assert y.dims[0][0] == x
 END

@@ -1,17 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Models trained by a sweep: equal on 1 to 3 ranks, and after kill -9 and a resumption.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-die() {
-    echo "$*"
-    [ ! -f out ] || cat out
-    [ ! -f err ] || cat err
-    exit 1
-}
-same() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" >diff || die "$1 and $2 differ: $(cat diff)"; }
+. "$MIXSWEEP_TESTS/lib.sh"
 
 # job TOKENS: 4 mixtures and seeds at 2 sizes, on the same text from wherever it is run
 for i in $(seq 400); do echo "line $i: $((i * i % 101)) follows $((i * i % 89))"; done >a.txt
@@ -36,7 +25,7 @@ for n in 1 2 3; do
     job 6400 >ranks$n/job.yaml
     (cd ranks$n && mpirun -n $n --oversubscribe "$MIXSWEEP" run job.yaml) >out 2>err ||
         die "the sweep on $n ranks failed"
-    same ranks1/s.h5 ranks$n/s.h5
+    equal ranks1/s.h5 ranks$n/s.h5
 done
 
 # The file knows its text, also after it was opened again; other text is another job.
@@ -58,7 +47,7 @@ grep -q '^mixsweep: the text of a is not that of the runs in s.h5: ' err ||
 (cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "the same text is refused"
 cp changed/job.yaml ranks3
 (cd ranks3 && rm s.h5 && "$MIXSWEEP" run job.yaml) >out 2>err || die "five mixtures failed"
-same ranks3/s.h5 changed/s.h5
+equal ranks3/s.h5 changed/s.h5
 
 # kill -9 of everything in the middle: what was in the logs counts, the rest comes out the same.
 mkdir kill
@@ -82,4 +71,4 @@ grep -q 'resuming s.h5: [1-9][0-9]* of 12 runs done' out || die "nothing was kep
 cd ../whole
 "$MIXSWEEP" run job.yaml >out 2>err || die "the undisturbed sweep failed"
 cd ..
-same whole/s.h5 kill/s.h5
+equal whole/s.h5 kill/s.h5

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Children do not outlive a sweep that is killed: not one that left its process group, not one that is
 # deaf to SIGTERM; one that listens may still write its checkpoint. A sweep that ends leaves no guard.
+# Where the guard is killed too, the next sweep does not start a run beside the one that goes on.
 die() {
+    touch go
     echo "$*"
     for file in out err; do [ ! -f $file ] || cat $file; done
     exit 1
@@ -60,3 +62,26 @@ within 20 no_guard || die "the guard stayed"
 touch quick
 "$MIXSWEEP" sweep job.yaml >out 2>err || die "the sweep does not go on"
 no_guard || die "a sweep that ended well left a guard"
+
+sed 's/mixtures: 3/mixtures: 1/; s/s\.h5/one.h5/; s/proxy/lasting/' job.yaml >one.yaml
+cat >lasting <<'SH'
+cd "$WHERE"
+echo begins >>events
+until [ -e go ]; do sleep 0.1; done
+echo ends >>events
+SH
+"$MIXSWEEP" sweep one.yaml >out 2>err &
+sweep=$!
+within 20 [ -e events ] || die "the run did not begin"
+guards | cut -d/ -f3 | xargs kill -9
+kill -9 $sweep
+wait $sweep || true
+rm one.h5.runs/*/run.json
+"$MIXSWEEP" sweep one.yaml >out 2>err &
+sweep=$!
+begun_again() { cat one.h5.runs/*/run.json >/dev/null 2>&1; }
+within 20 begun_again || die "the run is not begun again"
+sleep 0.5 # time to do it wrong
+touch go
+wait $sweep || die "the sweep does not go on after the run of a killed one"
+[ "$(tr '\n' ' ' <events)" = "begins ends begins ends " ] || die "two in one folder: $(cat events)"

@@ -1,18 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A sweep of commands: equal on 1 to 4 ranks whatever fails and is tried again, resumed after a signal,
 # after kill -9 and shard by shard without a run lost or done twice, stopped before the wall time.
-python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-TMPDIR=$(mktemp -d)
-export TMPDIR OMPI_MCA_btl_vader_backing_directory=$TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
-
-die() {
-    echo "$*"
-    for file in out err; do [ ! -f $file ] || cat $file; done
-    exit 1
-}
-says() { grep -q -- "$1" out err || die "nothing says \"$1\""; }
-same() { "$python" "$MIXSWEEP_TESTS/h5equal.py" "$1" "$2" >diff || die "$1 and $2 differ: $(cat diff)"; }
+. "$MIXSWEEP_TESTS/lib.sh"
 fails() { # STATUS ARGUMENTS...
     local wanted=$1 status=0
     shift
@@ -52,10 +41,10 @@ for n in 1 2 3 4; do
     job >"ranks$n/job.yaml"
     cd "ranks$n"
     mpirun -n "$n" --oversubscribe "$MIXSWEEP" sweep job.yaml >out 2>err || die "a sweep on $n ranks failed"
-    says '16/16 runs, 0 failed'
+    matches '16/16 runs, 0 failed'
     [ "$(sort -u done | wc -l)" = 16 ] && [ "$(wc -l <done)" = 16 ] || die "not every run was done once"
     cd ..
-    same ranks1/s.h5 "ranks$n/s.h5"
+    equal ranks1/s.h5 "ranks$n/s.h5"
 done
 "$MIXSWEEP" export ranks4/s.h5 runs -o runs.csv
 grep -q ',2,' runs.csv || die "nothing was tried twice" # attempts
@@ -63,8 +52,8 @@ grep -q ',2,' runs.csv || die "nothing was tried twice" # attempts
 # once_more MOST - all is done now, and only what was under way twice
 once_more() {
     sweep
-    says "resuming s.h5: "
-    same ../ranks1/s.h5 s.h5
+    matches "resuming s.h5: "
+    equal ../ranks1/s.h5 s.h5
     [ "$(sort -u done | wc -l)" = 16 ] && [ "$(wc -l <done)" -le $((16 + $1)) ] ||
         die "$(sort done | uniq -d | wc -l) runs were done again"
 }
@@ -79,7 +68,7 @@ kill -USR1 $pid
 status=0
 wait $pid || status=$?
 [ $status = 75 ] || die "interrupted with status $status"
-says 'interrupted: s.h5 keeps [0-9]* of 16 runs; the same command resumes\.'
+matches 'interrupted: s.h5 keeps [0-9]* of 16 runs; the same command resumes\.'
 job >job.yaml
 once_more 0
 cd ..
@@ -102,17 +91,22 @@ cd ..
 mkdir shards
 cd shards
 job >job.yaml
-sweep --shard 1/2
-says 'runs in this shard'
+"$MIXSWEEP" sweep job.yaml --shard 1/2 >first 2>&1 & # side by side: each has a file
+first=$!
 sweep --shard 2/2
+matches 'runs in this shard'
+matches 'file s.2-of-2.h5$'
+matches '^next, .*: mixsweep merge s\.\*-of-2\.h5 -o s\.h5$'
+wait $first || die "a shard failed: $(cat first)"
+"$MIXSWEEP" merge s.*-of-2.h5 -o s.h5 >out || die "shards do not merge"
 "$MIXSWEEP" sweep job.yaml >out || die "the sweep of all failed"
-says '16/16 runs, 0 failed .*in file'
-same ../ranks1/s.h5 s.h5
+matches '16/16 runs, 0 failed .*in file'
+equal ../ranks1/s.h5 s.h5
 fails 2 sweep job.yaml --shard 0/2
-says 'not of the form I/N'
+matches 'not of the form I/N'
 fails 2 sweep job.yaml --shard 3/2
 fails 2 sweep job.yaml --stop-before soon
-says 'not a time like 300s'
+matches 'not a time like 300s'
 cd ..
 
 # Half a second of the wall time is to be left: what has begun is told to end.
@@ -122,10 +116,10 @@ job 30 >job.yaml
 export SLURM_JOB_END_TIME=$(($(date +%s) + 5))
 fails 75 sweep job.yaml --stop-before 3s
 unset SLURM_JOB_END_TIME
-says 'interrupted (the time is up): s.h5 keeps 0 of 16 runs'
+matches 'interrupted (the time is up): s.h5 keeps 0 of 16 runs'
 job >job.yaml
 sweep --stop-before none
-same ../ranks1/s.h5 s.h5
+equal ../ranks1/s.h5 s.h5
 cd ..
 
 # What fails for good stays so until it is asked for.
@@ -137,14 +131,14 @@ n=$(sed -n 's|^sweep *16/16 runs, \([0-9]*\) failed.*|\1|p' out)
 [ "$n" -gt 0 ] || die "nothing failed"
 touch mended
 sweep
-says "16/16 runs, $n failed .*in file"
+matches "16/16 runs, $n failed .*in file"
 [ "$(find s.h5.runs -name stderr | wc -l)" = "$n" ] || die "the folders of the failed runs are not there"
 sweep --retry-failed
-says "resuming s.h5: $((16 - n)) of 16 runs done, $n failed ($n to be tried again), 0 to do"
-says '16/16 runs, 0 failed'
+matches "resuming s.h5: $((16 - n)) of 16 runs done, $n failed ($n to be tried again), 0 to do"
+matches '16/16 runs, 0 failed'
 job >job.yaml # the file keeps the job's text
 sweep
-same ../ranks1/s.h5 s.h5
+equal ../ranks1/s.h5 s.h5
 [ ! -e s.h5.runs ] || die "run folders are left"
 
 # A sweep without any result is a failure: what waits for it by afterok is not to start.
@@ -161,4 +155,4 @@ sweep: {evaluator: command, command: {argv: [/bin/false], retries: 0}}
 fit: {law: capacity}
 YAML
 fails 1 run job.yaml
-says 's.h5: none of 2 runs has a result'
+matches 's.h5: none of 2 runs has a result'

@@ -366,51 +366,84 @@ static void test_packer_reserves_for_a_wide_task_and_fills_the_gap(void **state)
     mix_packer_destroy(packer);
 }
 
-/* The same, but the wide task is a small part of what is left: draining a place for it would only
- * leave it idle. It waits, and comes before the end all the same. */
+/* One wide task that comes when narrow ones have all places, at odds with each other. */
+struct late {
+    int n_places, n_narrow, n_nodes; /* n_nodes: of the wide one, as is wide_s */
+    double narrow_s, wide_s;
+    /* out */
+    double started_s, end_s, idle_s; /* start of the wide one; of all; places x seconds */
+};
+
+enum { LATE_MAX = 64 };
+
+/* Take the running task that ends first to its end. */
+static size_t end_first(struct mix_packer *packer, const double *end_s, bool *runs, int n)
+{
+    size_t first = SIZE_MAX;
+    for (int task = 0; task < n; task++)
+        if (runs[task] && (first == SIZE_MAX || end_s[task] < end_s[first]))
+            first = (size_t)task;
+    runs[first] = false;
+    mix_packer_end(packer, first, end_s[first], true);
+    return first;
+}
+
+static void play_late(struct late *late)
+{
+    const struct mix_task_class classes[] = {
+        {.demand = {.n_nodes = late->n_nodes}, .declared_s = late->wide_s, .cost = NAN},
+        {.demand = ONE, .declared_s = late->narrow_s, .cost = NAN}};
+    struct mix_place places[4] = {{.slots = 1}, {.slots = 1}, {.slots = 1}, {.slots = 1}};
+    struct mix_packer *packer = make_packer(places, late->n_places, classes, 2);
+    const size_t wide = (size_t)late->n_narrow;
+    double end_s[LATE_MAX] = {0}, now_s = 0, busy_s = late->n_nodes * late->wide_s;
+    bool runs[LATE_MAX] = {false};
+    assert_in_range(late->n_narrow, late->n_places, LATE_MAX - 1);
+    for (size_t task = 0; task < wide; task++)
+        add(packer, task, 1);
+    for (int i = 0; i < late->n_places; i++) {
+        assert_int_equal(next(packer, 0), i);
+        runs[i] = true;
+        end_s[i] = late->narrow_s * (1 + (double)i / late->n_places);
+    }
+    add(packer, wide, 0);
+    while (mix_packer_n_running(packer) > 0) {
+        now_s = end_s[end_first(packer, end_s, runs, late->n_narrow + 1)];
+        for (size_t task; (task = next(packer, now_s)) != SIZE_MAX;) {
+            runs[task] = true;
+            end_s[task] = now_s + (task == wide ? late->wide_s : late->narrow_s);
+            late->started_s = task == wide ? now_s : late->started_s;
+        }
+    }
+    for (int task = 0; task < late->n_narrow; task++)
+        busy_s += late->narrow_s * (task < late->n_places ? 1 + (double)task / late->n_places : 1);
+    assert_int_equal(mix_packer_n_waiting(packer), 0);
+    late->end_s = now_s;
+    late->idle_s = late->n_places * now_s - busy_s;
+    mix_packer_destroy(packer);
+}
+
+/* The wide task is a small part of what is left: draining a place for it would only leave it idle.
+ * It waits, and comes before the end all the same. */
 static void test_packer_lets_a_wide_task_wait_but_not_starve(void **state)
 {
     (void)state;
-    enum { N = 60, WIDE = N };
-    const struct mix_place places[] = {{.slots = 1}, {.slots = 1}};
-    const struct mix_task_class classes[] = {
-        {.demand = {.n_nodes = 2}, .declared_s = 15, .cost = NAN},
-        {.demand = ONE, .declared_s = 10, .cost = NAN}};
-    struct mix_packer *packer = make_packer(places, 2, classes, 2);
-    double end_s[N + 1], now_s = 0;
-    bool runs[N + 1] = {false};
-    for (size_t task = 0; task < N; task++)
-        add(packer, task, 1);
-    for (int i = 0; i < 2; i++) { /* the places are taken, at odds with each other */
-        assert_int_equal(next(packer, 0), i);
-        runs[i] = true;
-        end_s[i] = 10 + 5 * i;
-    }
-    add(packer, WIDE, 0);
-    double wide_s = NAN, idle_s = 0;
-    while (mix_packer_n_running(packer) > 0) {
-        size_t first = SIZE_MAX, n_used = 0;
-        for (size_t task = 0; task <= WIDE; task++) {
-            n_used += runs[task] ? 1 + (task == WIDE) : 0;
-            if (runs[task] && (first == SIZE_MAX || end_s[task] < end_s[first]))
-                first = task;
-        }
-        idle_s += (2 - (double)n_used) * (end_s[first] - now_s);
-        now_s = end_s[first];
-        runs[first] = false;
-        mix_packer_end(packer, first, now_s, true);
-        for (size_t task; (task = next(packer, now_s)) != SIZE_MAX;) {
-            runs[task] = true;
-            end_s[task] = now_s + (task == WIDE ? 15 : 10);
-            if (task == WIDE)
-                wide_s = now_s;
-        }
-    }
-    assert_true(wide_s > 100); /* it waited */
-    assert_true(now_s <= 340); /* 60 x 10 s / 2 + 15 s = 315 s at best */
-    assert_true(idle_s <= 15); /* one gap only */
-    assert_int_equal(mix_packer_n_waiting(packer), 0);
-    mix_packer_destroy(packer);
+    struct late late = {.n_places = 2, .n_narrow = 60, .n_nodes = 2, .narrow_s = 10, .wide_s = 15};
+    play_late(&late);
+    assert_true(late.started_s > 100); /* it waited */
+    assert_true(late.end_s <= 340);    /* 60 x 10 s / 2 + 15 s = 315 s at best */
+    assert_true(late.idle_s <= 30);    /* one gap only, and at the end */
+}
+
+/* It takes half of the places, for long: what is left to do for all places is twice its share of
+ * it, but nothing makes it shorter. */
+static void test_packer_does_not_leave_a_long_task_to_the_end(void **state)
+{
+    (void)state;
+    struct late late = {.n_places = 4, .n_narrow = 60, .n_nodes = 2, .narrow_s = 10, .wide_s = 100};
+    play_late(&late);
+    assert_true(late.started_s > 50);
+    assert_true(late.end_s <= 215); /* (60 x 10 s + 2 x 100 s) / 4 = 200 s at best */
 }
 
 static void test_packer_reserves_where_nothing_is_known(void **state)
@@ -660,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_packer_of_equal_tasks_keeps_their_order),
         cmocka_unit_test(test_packer_reserves_for_a_wide_task_and_fills_the_gap),
         cmocka_unit_test(test_packer_lets_a_wide_task_wait_but_not_starve),
+        cmocka_unit_test(test_packer_does_not_leave_a_long_task_to_the_end),
         cmocka_unit_test(test_packer_reserves_where_nothing_is_known),
         cmocka_unit_test(test_packer_keeps_a_back_off),
         cmocka_unit_test(test_packer_starts_nothing_that_cannot_end_in_time),
