@@ -124,7 +124,7 @@ struct mix_optimum {
     uint8_t *binding;                    /* (K) enum mix_bound */
     struct mix_interval objective;       /* resampling only */
     struct mix_interval objective_wide;  /* widened by the error budget at `mixture` (interval.h);
-                                            NaN where none of  its other sources is known */
+                                            NaN where none of its other sources is known */
     struct mix_interval *loss;           /* (M) */
     struct mix_interval gain[MIX_GAINS]; /* loss of the other mixture minus loss of the optimum */
     double p_better[MIX_GAINS];          /* share of draws in which the gain is positive */

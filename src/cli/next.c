@@ -316,12 +316,24 @@ static enum mix_status emit(const struct asked *a, struct session *s, const stru
     return status;
 }
 
-/* Which seed of its mixture and scale a proposed run is, the first being 1. */
-static size_t replicate_of(const struct mix_next *next, size_t run)
+static bool same_mixture(size_t k, const double *a, const double *b)
+{
+    for (size_t j = 0; j < k; j++)
+        if (!(fabs(a[j] - b[j]) <= 1e-9))
+            return false;
+    return true;
+}
+
+/* Which seed of its mixture and scale a proposed run is, the first being 1. Runs that are in no
+ * fit, failed ones say, have seeds too. */
+static size_t replicate_of(const struct mix_table *table, const struct mix_next *next, size_t run)
 {
     const size_t k = next->n_domains;
     const struct mix_next_run *is = &next->runs[run];
-    size_t n = is->n_seen + 1;
+    size_t n = 1;
+    for (size_t r = 0; r < table->n_rows; r++)
+        n += table->runs[r].n_params == is->n_params && table->runs[r].n_tokens == is->n_tokens &&
+             same_mixture(k, table->mixture + r * k, next->mixture + run * k);
     for (size_t i = 0; i < run; i++)
         n += next->runs[i].n_params == is->n_params && next->runs[i].n_tokens == is->n_tokens &&
              memcmp(next->mixture + i * k, next->mixture + run * k, k * sizeof(double)) == 0;
@@ -340,7 +352,7 @@ static enum mix_status write_csv(const struct asked *a, const struct session *s,
         fprintf(output.file, ",h_%s", next->domains[j]);
     for (size_t i = 0; i < next->n_runs; i++) {
         fprintf(output.file, "\n%.17g,%.17g,%d,%zu", next->runs[i].n_params, next->runs[i].n_tokens,
-                next_round(s->table), replicate_of(next, i));
+                next_round(s->table), replicate_of(s->table, next, i));
         for (size_t j = 0; j < next->n_domains; j++)
             fprintf(output.file, ",%.17g", next->mixture[i * next->n_domains + j]);
     }

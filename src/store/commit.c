@@ -252,7 +252,7 @@ static enum mix_status fold_file(struct mix_store *store, struct mix_table **own
         return MIX_OK;
     }
     enum mix_status status =
-        store_stream_open(&store->root, &store->logged, &store->stream, &count, err);
+        store_stream_open(&store->root, store->lock, &store->logged, &store->stream, &count, err);
     if (status == MIX_OK && store->stream != NULL) {
         *n_left = store_warn_left(store, &count);
         if (count.n_added == 0)

@@ -96,6 +96,8 @@ static herr_t draft_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t 
         const ssize_t got = pread(draft_of(file)->fd, to, n, (off_t)at);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0 && draft_of(file)->reason == 0)
+            draft_of(file)->reason = errno; /* it will not be placed */
         if (got <= 0)
             break;
         to += got;
@@ -227,9 +229,9 @@ enum mix_status store_draft_create(const char *path, struct h5_group *root,
     if (status == MIX_OK) {
         const hid_t access = store_file_access(), create = H5Pcreate(H5P_FILE_CREATE);
         draft->driver = H5FDregister(&draft_driver);
-        H5Pset_driver(access, draft->driver, &draft);
         H5Pset_istore_k(create, STORE_INDEX_K);
-        root->id = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+        if (draft->driver >= 0 && H5Pset_driver(access, draft->driver, &draft) >= 0)
+            root->id = H5Fcreate(draft->temporary, H5F_ACC_TRUNC, create, access);
         h5_close(create);
         h5_close(access);
         if (root->id < 0)
@@ -274,8 +276,8 @@ enum mix_status store_draft_place(struct h5_group *root, struct store_draft *dra
                                   struct mix_error *err)
 {
     const char *path = root->file;
-    const bool flushed = H5Fflush(root->id, H5F_SCOPE_GLOBAL) >= 0;
-    h5_group_close(root);
+    const bool flushed = H5Fflush(root->id, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(root->id) >= 0;
+    root->id = -1;
     if (draft->reason == 0 && !flushed)
         return mix_fail(err, MIX_ENOMEM, "%s: HDF5 cannot finish the new file", path);
     if (draft->reason == 0 && fsync(draft->fd) != 0)

@@ -104,7 +104,8 @@ static time_t folder_time(const char *lock_path)
     if (probe == NULL)
         return info.st_mtime;
     snprintf(probe, n, "%.*s.tmp.%ld", (int)n_path, lock_path, (long)getpid());
-    const int fd = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* Another machine's process of this number may be writing the file: its draft has this name. */
+    const int fd = open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd >= 0) {
         fstat(fd, &info);
         close(fd);

@@ -149,9 +149,10 @@ struct store_stream;
  * @param out  out: NULL where the file cannot be taken as it is (rows out of order, or under other
  * keys than theirs): it is for store_fold_results() then
  */
-enum mix_status store_stream_open(const struct h5_group *root, const struct store_logged *logged,
-                                  struct store_stream **out, struct store_folded *count,
-                                  struct mix_error *err);
+struct store_lock;
+enum mix_status store_stream_open(const struct h5_group *root, struct store_lock *lock,
+                                  const struct store_logged *logged, struct store_stream **out,
+                                  struct store_folded *count, struct mix_error *err);
 void store_stream_close(struct store_stream *stream);
 /** The groups of the table, as store_write_table(). */
 enum mix_status store_stream_write(struct store_stream *stream, const struct h5_group *root,
@@ -187,7 +188,6 @@ enum mix_status store_merge_agent(const struct store_logged *logged,
 
 /* ---- one writer (lock.c) ---- */
 
-struct store_lock;
 enum mix_status store_lock_take(const char *path, bool break_lock, struct store_lock **out,
                                 struct mix_error *err);
 /** MIX_ELOCKED where somebody has taken the lock over. */

@@ -38,6 +38,7 @@ struct at {
 
 struct store_stream {
     const struct h5_group *root;
+    struct store_lock *lock; /* its heart beats while this takes its time */
     struct store_rows *file;
     struct mix_log_reader *logs;
     struct mix_key columns;
@@ -118,7 +119,8 @@ static enum mix_status enter_record(void *context, enum mix_log_kind kind, const
     s->is_unfit |= rows->n_rows >> ROW_BITS != 0 || s->record >> PLACE_BITS != 0;
     for (size_t r = 0; r < rows->n_rows; r++) {
         if (s->n_entries == s->n_room) /* not when it was looked for */
-            return no_memory(s, err);
+            return mix_fail(err, MIX_EIO, "%s: its logs have changed while they were read",
+                            s->root->file);
         s->entry[s->n_entries++] =
             (struct entry){rows->runs[r].key, s->record << ROW_BITS | (uint64_t)r};
     }
@@ -264,6 +266,7 @@ static enum mix_status settle_all(struct store_stream *s, struct mix_error *err)
         struct at of_file;
         int order = 1; /* of the file's next key and the logs' */
         size_t end = e;
+        store_lock_beat(s->lock);
         if (s->next < s->n_file)
             status = look_at_file(s, &of_file, err);
         if (status != MIX_OK)
@@ -323,9 +326,9 @@ static enum mix_status survey(struct store_stream *s, const struct store_logged 
                : status;
 }
 
-enum mix_status store_stream_open(const struct h5_group *root, const struct store_logged *logged,
-                                  struct store_stream **out, struct store_folded *count,
-                                  struct mix_error *err)
+enum mix_status store_stream_open(const struct h5_group *root, struct store_lock *lock,
+                                  const struct store_logged *logged, struct store_stream **out,
+                                  struct store_folded *count, struct mix_error *err)
 {
     struct store_stream *s = calloc(1, sizeof *s);
     *out = NULL;
@@ -333,6 +336,7 @@ enum mix_status store_stream_open(const struct h5_group *root, const struct stor
     if (s == NULL)
         return mix_fail(err, MIX_ENOMEM, "%s: no memory for its runs", root->file);
     s->root = root;
+    s->lock = lock;
     s->count = count;
     s->metadata_width = 1;
     const enum mix_status status = survey(s, logged, err);
@@ -395,6 +399,7 @@ enum mix_status store_stream_write(struct store_stream *stream, const struct h5_
     rewind_file(s);
     size_t written = 0, excluded = 0;
     for (size_t r = 0; r < s->n_rows && status == MIX_OK; r++) {
+        store_lock_beat(s->lock);
         status = put_next(s, r, err);
         if (status != MIX_OK)
             break;

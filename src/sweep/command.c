@@ -11,8 +11,8 @@
  * SIGTERM makes srun kill it at once and mpirun a second later.
  *
  * Its stderr is locked as long as it lives. Who is killed, with the guard, leaves runs behind that
- * go on: the next sweep does not start a run beside itself in one folder but waits until the first
- * is gone.
+ * go on: the next sweep does not start a run beside itself in one folder but waits for the first to
+ * end, as long as it would after asking it to; longer is a failed attempt.
  *
  * A folder is removed one step after the run has ended, when the record of the run is in the log:
  * who is killed in between has either the folder or the record.
@@ -504,6 +504,9 @@ static enum mix_status start(void *state, const struct mix_request *request,
     enum mix_status status = name_files(command, attempt, &reason);
     if (status == MIX_OK)
         status = fill_values(attempt, seat, &values, &reason);
+    if (status == MIX_OK && mix_child_claimed(attempt->errors))
+        status = mix_fail(&reason, MIX_ELOCKED,
+                          "%s is in use by a command that was started earlier.", attempt->errors);
     if (status == MIX_OK)
         status = make_folder(command, attempt, &values, &reason);
     if (status == MIX_OK)
@@ -781,7 +784,7 @@ static void keep_or_remove(struct command *command, struct attempt *attempt,
                            const struct mix_attempt_end *end)
 {
     const enum mix_keep keep = command->job->command.keep;
-    if (end->what != MIX_ATTEMPT_DONE || keep == MIX_KEEP_ALL ||
+    if (end->what != MIX_ATTEMPT_DONE || attempt->is_claimed || keep == MIX_KEEP_ALL ||
         (keep == MIX_KEEP_FAILED && end->failed))
         return;
     remove_folder(command);

@@ -11,35 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench.h"
 #include "fit/least_squares.h"
 #include "mixsweep/csv.h"
 #include "mixsweep/fit.h"
 #include "mixsweep/random.h"
-
-static void must(enum mix_status status, const struct mix_error *err)
-{
-    if (status == MIX_OK)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    if (p == NULL)
-        abort();
-    return p;
-}
-
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static struct mix_table *read_table(const char *path, const char *where)
 {

@@ -9,37 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
 
+#include "bench.h"
 #include "fit/least_squares.h"
 
 enum { N_STARTS = 5, N_STEPS = 40, N_SIZES = 4 };
-
-static void must(enum mix_status status, const struct mix_error *err)
-{
-    if (status == MIX_OK)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    if (p == NULL)
-        abort();
-    return p;
-}
-
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* A table of noisy losses of the law, and the problem of fitting it. */
 struct problem {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "mixsweep/online_analysis.h"
 #include "online/campaign_impl.h"
 
@@ -19,22 +20,6 @@ enum { N_POINTS = 3, MOST_SEEDS = 64, N_LAST = 4 };
 
 static const char *const methods[] = {"skillit", "doremi", "doge", "aioli", "aioli-diagonal"};
 enum { N_METHODS = sizeof methods / sizeof methods[0] };
-
-static void must(enum mix_status status, const struct mix_error *err)
-{
-    if (status == MIX_OK)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    if (p == NULL)
-        abort();
-    return p;
-}
 
 /* Figures of all seeds, for mean and standard error. */
 struct figure {

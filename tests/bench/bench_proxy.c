@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench.h"
 #include "mixsweep/proxy.h"
 
 enum { N_ROUNDS = 7, BATCH = 16, N_DOMAINS = 3 };
@@ -19,14 +20,6 @@ static double now_s(clockid_t watch)
     struct timespec t;
     clock_gettime(watch, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void must(enum mix_status status, const struct mix_error *err)
-{
-    if (status == MIX_OK)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
 }
 
 /* FLOP per second of out (m,n) = a (m,k) b (k,n), the best of plain and transposed factors. */

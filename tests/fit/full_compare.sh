@@ -23,6 +23,12 @@ goal() {
     if "$python" -c "import sys; sys.exit(not ($2 $3 $4))"; then ok=met; else failures=$((failures + 1)); fi
     printf '  %-52s %-9.4g goal %s %.4g: %s\n' "$1" "$2" "$3" "$4" $ok
 }
+# aim: as goal, but what we are still after; a miss is said, no failure
+aim() {
+    local before=$failures
+    goal "$@"
+    failures=$before
+}
 # compare NAME FILE OPTIONS...: on 2 ranks, printed, its JSON in NAME.json
 compare() {
     local name=$1 file=$2
@@ -42,6 +48,10 @@ goal "product, unseen mixtures at 937M: skill" "$(value 2 product skill slim.jso
 goal "product, unseen mixtures at 937M: rank correlation" "$(value 2 product rho slim.json)" '>=' 0.97
 goal "stack, unseen mixtures at 937M: MRE" "$(value 2 stack mre slim.json)" '<=' 0.006
 goal "stack, unseen mixtures at 937M: skill" "$(value 2 stack skill slim.json)" '>=' 0.905
+for law in transfer product stack; do
+    aim "aim, $law, unseen mixtures at 937M: skill" "$(value 2 $law skill slim.json)" '>=' 0.92
+    aim "aim, $law, unseen mixtures at 937M: rank correlation" "$(value 2 $law rho slim.json)" '>=' 0.985
+done
 goal "stack, unseen mixtures: MRE" "$(value 1 stack mre slim.json)" '<=' "$(value 1 transfer mre slim.json)"
 
 for table in mixlaws_5mix mixlaws_redpajama; do

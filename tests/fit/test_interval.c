@@ -90,6 +90,10 @@ static void test_quantiles_of_few_draws(void **state)
     const struct mix_interval about = mix_interval_about(100.0, 19, draws, 0.9);
     assert_near(about.lo, 100.0 - 81.0, 1e-12);
     assert_near(about.hi, 100.0 + 324.0 - 81.0, 1e-12);
+    double holed[] = {NAN, NAN, 1.0, 2.0, 3.0, 100.0}, whole[] = {1.0, 2.0, 3.0, 100.0};
+    const struct mix_interval with = mix_interval_about(2.5, 6, holed, 0.5),
+                              without = mix_interval_about(2.5, 4, whole, 0.5);
+    assert_true(with.lo == without.lo && with.hi == without.hi);
     double none[1] = {NAN};
     assert_true(isnan(mix_interval_about(1.0, 1, none, 0.9).lo));
 }

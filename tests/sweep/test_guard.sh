@@ -79,9 +79,9 @@ wait $sweep || true
 rm one.h5.runs/*/run.json
 "$MIXSWEEP" sweep one.yaml >out 2>err &
 sweep=$!
-begun_again() { cat one.h5.runs/*/run.json >/dev/null 2>&1; }
-within 20 begun_again || die "the run is not begun again"
-sleep 0.5 # time to do it wrong
+within 20 grep -q '^design' out || die "the sweep does not begin again"
+sleep 1 # time to do it wrong
+if cat one.h5.runs/*/run.json >/dev/null 2>&1; then die "the folder of a run that lives was written"; fi
 touch go
 wait $sweep || die "the sweep does not go on after the run of a killed one"
 [ "$(tr '\n' ' ' <events)" = "begins ends begins ends " ] || die "two in one folder: $(cat events)"
