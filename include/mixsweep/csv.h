@@ -117,6 +117,8 @@ struct mix_import_notes {
     double largest_off;    /* largest |sum - 1| among them */
     size_t n_cells_empty;  /* losses not measured, in the rows kept */
     size_t n_intermediate; /* kept rows that are not the last checkpoint of their run */
+    size_t n_outliers;     /* losses and sizes of the rows kept that are likely slips */
+    char outliers[4096];   /* a line for each of the first of them */
 };
 
 /**

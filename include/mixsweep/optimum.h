@@ -79,7 +79,7 @@ struct mix_optimum_options {
     bool path;                  /* give the optimum at smaller scales too */
     size_t n_others;
     const struct mix_fit *const *others; /* (n_others) fits of the same file, on rank 0, for the
-                                            choice of law in objective_wide */
+                                            choice of law in objective_wide, and for warnings */
 };
 
 enum { MIX_LATTICE_MAX = 1000000000, MIX_PATH_STEPS = 4 };
@@ -127,9 +127,9 @@ struct mix_optimum {
                                             NaN where none of its other sources is known */
     struct mix_interval *loss;           /* (M) */
     struct mix_interval gain[MIX_GAINS]; /* loss of the other mixture minus loss of the optimum */
-    double p_better[MIX_GAINS];          /* share of draws in which the gain is positive */
-    double tied_loss;                    /* predicted objective at `tied` */
-    double kkt;                          /* certificate: largest KKT residual */
+    double p_better[MIX_GAINS]; /* share of draws, moved as for `gain`, in which it is positive */
+    double tied_loss;           /* predicted objective at `tied` */
+    double kkt;                 /* certificate: largest KKT residual */
     size_t n_starts, n_at_best;
     double hull_distance; /* largest share difference to the nearest convex combination of observed
                              mixtures */
@@ -191,6 +191,16 @@ enum mix_status mix_optimum_run(struct mix_ranks *ranks, const struct mix_table 
                                 const struct mix_optimum_options *options, struct mix_optimum **out,
                                 struct mix_error *err);
 
+/**
+ * What to know of a fit before it is believed, one a line: that the runs have changed since, and
+ * where the law loses to a floor on runs that it has not seen, with the best of `others` that does
+ * better on the same hold-out of the same runs.
+ *
+ * @param text  (n_text) out: empty = nothing to say; what does not fit is left out
+ */
+void mix_fit_caveats(const struct mix_table *table, const struct mix_fit *fit, size_t n_others,
+                     const struct mix_fit *const *others, size_t n_text, char *text);
+
 /** True where the optimum answers these options on this fit and table, but for name, draws, seed
  * and starts. */
 bool mix_optimum_same_question(const struct mix_optimum *optimum, const struct mix_table *table,
@@ -220,6 +230,10 @@ struct mix_interval mix_interval_over_draws(double value, size_t n, double *draw
  * truth, and bare percentiles would be off twice.
  */
 struct mix_interval mix_interval_about(double value, size_t n, double *draws, double level);
+
+/** Share of the finite draws that are above `limit` when moved as mix_interval_about() moves them;
+ * NaN where there are none. `draws` (n) is sorted. */
+double mix_share_above(double limit, double value, size_t n, double *draws);
 
 /**
  * Quantile of n > 0 sorted draws, type 6: the k-th of them is that of k / (n + 1), so that one more

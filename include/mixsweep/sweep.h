@@ -110,6 +110,7 @@ int mix_sweep_slots(const struct mix_job *job);
 /** How far a sweep is. */
 struct mix_sweep_progress {
     size_t n_planned;            /* runs of this job (of this shard) */
+    double flops;                /* of the planned runs */
     size_t n_done, n_failed;     /* over, those before this sweep included */
     size_t n_running, n_waiting; /* not over */
     size_t n_again;              /* of these those that have failed before; 0 while a sweep runs */

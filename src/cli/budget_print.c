@@ -70,14 +70,27 @@ static void print_part(FILE *out, const char *name, double sd, const char *unkno
         fprintf(out, "    %-22s %s\n", name, unknown);
 }
 
+/* A 0 beyond the fitted scales says that no error was seen, not that there is none. */
+static void print_scale(FILE *out, const struct mix_error_budget *b)
+{
+    if (b->scale > 0.0 || !(b->reach > 0.0))
+        print_part(out, "extrapolation", b->scale,
+                   "not known: bootstrap measures it, from three sizes on");
+    else if (b->n_origins > 0)
+        fprintf(out, "    %-22s not told apart from noise, in %zu step%s of the rolling origin\n",
+                "extrapolation", b->n_origins, b->n_origins == 1 ? "" : "s");
+    else
+        fprintf(out, "    %-22s not told apart from noise, on one held-out size\n",
+                "extrapolation");
+}
+
 void cli_print_budget(FILE *out, const struct mix_error_budget *b)
 {
     fprintf(out, "  error of the mean loss of a run there, as standard deviations:\n");
     print_part(out, "resampled mixtures", b->resampling, "not known: no bootstrap");
     print_part(out, "seed noise", b->seed, "not measured: no mixture was run twice at one scale");
     print_part(out, "choice of law", b->law, "not known: one fit");
-    print_part(out, "extrapolation", b->scale,
-               "not known: bootstrap measures it, from three sizes on");
+    print_scale(out, b);
     fprintf(out, "    %-22s %.4f\n", "all that is known", b->total);
     if (isfinite(b->reach) && b->reach > 1.5)
         fprintf(

@@ -134,8 +134,8 @@ enum mix_status domains_history_join(const char *mine, const char *other, const 
         const int found = find_step(list, n_mine, step);
         if (found < 0)
             status = mix_fail(err, MIX_EINVAL,
-                              "%s: %s %s was done otherwise in it than in the files before it; "
-                              "`mixsweep domains` makes files of one kind",
+                              "%s: \"%s %s\" has other parts, proportions or content in it than "
+                              "in the files before it; `mixsweep domains` makes files of one kind",
                               path, json_string_value(json_object_get(step, "action")),
                               json_string_value(json_object_get(step, "domain")));
         else if (found == 0 && json_array_append(list, step) != 0)

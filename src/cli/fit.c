@@ -201,7 +201,40 @@ static void print_metrics(FILE *out, const struct mix_fit *fit)
     }
 }
 
-/* "b[code]" is symbol b of target code; "T[code,web]" is an entry of a matrix; "H" stands alone. */
+/* "b[code]" is symbol b of target code; "T[code,web]" is an entry of a matrix; "H" stands alone. No
+ * name has a comma of its own. */
+enum { SYMBOLS_MAX = 32 };
+struct symbols {
+    size_t n;
+    char name[SYMBOLS_MAX][MIX_NAME_MAX];
+};
+
+static bool is_entry(const char *name)
+{
+    return strchr(name, '[') != NULL && strchr(name, ',') != NULL;
+}
+
+static void add_symbol(struct symbols *symbols, const char *name)
+{
+    char symbol[MIX_NAME_MAX];
+    snprintf(symbol, sizeof symbol, "%.*s", (int)strcspn(name, "["), name);
+    for (size_t i = 0; i < symbols->n; i++)
+        if (strcmp(symbols->name[i], symbol) == 0)
+            return;
+    if (symbols->n < SYMBOLS_MAX)
+        memcpy(symbols->name[symbols->n++], symbol, sizeof symbol);
+}
+
+/* Those of targets, or those of matrices, in the order of the law. */
+static struct symbols symbols_of(const struct mix_fit *fit, bool entries)
+{
+    struct symbols symbols = {0};
+    for (size_t p = 0; p < fit->n_params; p++)
+        if (strchr(fit->param_names[p], '[') != NULL && is_entry(fit->param_names[p]) == entries)
+            add_symbol(&symbols, fit->param_names[p]);
+    return symbols;
+}
+
 static bool has_index(const char *name, const char *symbol, const char *index)
 {
     const size_t n = strlen(symbol);
@@ -210,14 +243,22 @@ static bool has_index(const char *name, const char *symbol, const char *index)
            strcmp(name + n + 1 + strlen(index), "]") == 0;
 }
 
-/* "0.31 ±0.04", "0 bound", "1.2 ?". */
-static const char *param_text(const struct mix_fit *fit, size_t p, char text[48])
+/* "", " bound" or " ?"; of the last also those whose error is larger than they are. */
+static const char *param_mark(const struct mix_fit *fit, size_t p)
 {
     static const char *const marks[] = {"", " bound", " ?"};
     if (isfinite(fit->std_error[p]))
-        snprintf(text, 48, "%.3g ±%.1g", fit->params[p], fit->std_error[p]);
-    else
-        snprintf(text, 48, "%.3g%s", fit->params[p], marks[fit->param_state[p] % 3]);
+        return fit->std_error[p] > fabs(fit->params[p]) ? marks[2] : marks[0];
+    return marks[fit->param_state[p] % 3];
+}
+
+/* "0.31 ±0.04", "0 bound", "1.2 ?", "11 ±7e+02 ?". */
+static const char *param_text(const struct mix_fit *fit, size_t p, char text[48])
+{
+    char error[24] = "";
+    if (isfinite(fit->std_error[p]))
+        snprintf(error, sizeof error, " ±%.1g", fit->std_error[p]);
+    snprintf(text, 48, "%.3g%s%s", fit->params[p], error, param_mark(fit, p));
     return text;
 }
 
@@ -233,15 +274,11 @@ static void symbol_cell(struct cli_table *table, const struct mix_fit *fit, cons
     cli_table_cell(table, "%s", "");
 }
 
-static void print_transfer(FILE *out, const struct mix_fit *fit)
+static void print_matrix(FILE *out, const struct mix_fit *fit, const char *symbol)
 {
-    bool any = false;
-    for (size_t p = 0; p < fit->n_params; p++)
-        any = any || strncmp(fit->param_names[p], "T[", 2) == 0;
-    if (!any)
-        return;
+    const bool own_is_one = strcmp(symbol, "T") == 0 && mix_law_is(fit->spec.law, "transfer");
     struct cli_table *table = cli_table_create(fit->spec.n_domains + 1);
-    cli_table_cell(table, "%s", "T: target, domain");
+    cli_table_cell(table, "%s: target, domain", symbol);
     for (size_t k = 0; k < fit->spec.n_domains; k++)
         cli_table_cell(table, "%s", fit->domains[k]);
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
@@ -249,10 +286,10 @@ static void print_transfer(FILE *out, const struct mix_fit *fit)
         for (size_t k = 0; k < fit->spec.n_domains; k++) {
             char index[2 * MIX_NAME_MAX + 2];
             snprintf(index, sizeof index, "%s,%s", fit->targets[m], fit->domains[k]);
-            if (fit->target_domain[m] == (int)k && mix_law_is(fit->spec.law, "transfer"))
+            if (own_is_one && fit->target_domain[m] == (int)k)
                 cli_table_cell(table, "%s", "1");
             else
-                symbol_cell(table, fit, "T", index);
+                symbol_cell(table, fit, symbol, index);
         }
     }
     fputc('\n', out);
@@ -260,32 +297,80 @@ static void print_transfer(FILE *out, const struct mix_fit *fit)
     cli_table_destroy(table);
 }
 
-static void print_params(FILE *out, const struct mix_fit *fit)
+static void print_by_target(FILE *out, const struct mix_fit *fit)
 {
-    static const char *const all[] = {"b",      "c",      "A", "a", "gamma", "E", "P",
-                                      "p",      "Q",      "q", "k", "alpha", "B", "beta",
-                                      "gammaA", "gammaB", "C", "u", "v"};
-    enum { SYMBOLS = sizeof all / sizeof *all };
-    const char *symbols[SYMBOLS];
-    size_t n = 0;
-    for (size_t i = 0; i < SYMBOLS; i++)
-        for (size_t p = 0; p < fit->n_params; p++)
-            if (has_index(fit->param_names[p], all[i], fit->targets[0])) {
-                symbols[n++] = all[i];
-                break;
-            }
-    struct cli_table *table = cli_table_create(n + 1);
+    const struct symbols symbols = symbols_of(fit, false);
+    if (symbols.n == 0)
+        return;
+    struct cli_table *table = cli_table_create(symbols.n + 1);
     cli_table_cell(table, "%s", "parameters ± standard error");
-    for (size_t i = 0; i < n; i++)
-        cli_table_cell(table, "%s", symbols[i]);
+    for (size_t i = 0; i < symbols.n; i++)
+        cli_table_cell(table, "%s", symbols.name[i]);
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
         cli_table_cell(table, "%s", fit->targets[m]);
-        for (size_t i = 0; i < n; i++)
-            symbol_cell(table, fit, symbols[i], fit->targets[m]);
+        for (size_t i = 0; i < symbols.n; i++)
+            symbol_cell(table, fit, symbols.name[i], fit->targets[m]);
     }
     fputc('\n', out);
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
+}
+
+/* "  E, A, B in units of loss; C in 1/loss; N in 1e6 parameters", of what the fit has. */
+static void print_units(FILE *out, const struct mix_fit *fit)
+{
+    struct symbols units = {0};
+    const char *begin = "  ";
+    bool of_capacity = false; /* b, c of N and A, a of D are there whatever varies */
+    for (size_t p = 0; p < fit->n_params; p++) {
+        of_capacity = of_capacity || strncmp(fit->param_names[p], "b[", 2) == 0;
+        if (strchr(fit->param_names[p], '[') != NULL && strcmp(fit->param_units[p], "1") != 0)
+            add_symbol(&units, fit->param_units[p]);
+    }
+    for (size_t u = 0; u < units.n; u++) {
+        struct symbols of_unit = {0};
+        for (size_t p = 0; p < fit->n_params; p++)
+            if (strchr(fit->param_names[p], '[') != NULL &&
+                strcmp(fit->param_units[p], units.name[u]) == 0)
+                add_symbol(&of_unit, fit->param_names[p]);
+        for (size_t i = 0; i < of_unit.n; i++)
+            fprintf(out, "%s%s", i == 0 ? begin : ", ", of_unit.name[i]);
+        fprintf(out, " in %s%s", strcmp(units.name[u], "loss") == 0 ? "units of " : "",
+                units.name[u]);
+        begin = "; ";
+    }
+    if (of_capacity || fit->spec.has_size_term) {
+        fprintf(out, "%sN in 1e6 parameters", begin);
+        begin = "; ";
+    }
+    if (of_capacity || fit->spec.has_token_term) {
+        fprintf(out, "%sD in 1e9 tokens", begin);
+        begin = "; ";
+    }
+    if (begin[0] == ';')
+        fputc('\n', out);
+}
+
+static void print_marks(FILE *out, const struct mix_fit *fit)
+{
+    bool bound = false, open = false;
+    for (size_t p = 0; p < fit->n_params; p++) {
+        const char *mark = param_mark(fit, p);
+        bound = bound || strcmp(mark, " bound") == 0;
+        open = open || strcmp(mark, " ?") == 0;
+    }
+    if (bound)
+        fprintf(out, "  bound: the parameter is on its bound\n");
+    if (open)
+        fprintf(out, "  ?: the design does not identify it, or its standard error exceeds it\n");
+}
+
+static void print_params(FILE *out, const struct mix_fit *fit)
+{
+    const struct symbols matrices = symbols_of(fit, true);
+    print_by_target(out, fit);
+    for (size_t i = 0; i < matrices.n; i++)
+        print_matrix(out, fit, matrices.name[i]);
     for (size_t p = 0; p < fit->n_params; p++) {
         char text[48];
         const bool unitless = strcmp(fit->param_units[p], "1") == 0;
@@ -293,9 +378,8 @@ static void print_params(FILE *out, const struct mix_fit *fit)
             fprintf(out, "  %s = %s%s%s\n", fit->param_names[p], param_text(fit, p, text),
                     unitless ? "" : " ", unitless ? "" : fit->param_units[p]);
     }
-    fprintf(out, "  c, k, A, B, E, P, Q in units of loss, N in 1e6 parameters, D in 1e9 tokens\n"
-                 "  bound: the parameter is on its bound; ?: the design does not identify it\n");
-    print_transfer(out, fit);
+    print_units(out, fit);
+    print_marks(out, fit);
 }
 
 void cli_print_fit(FILE *out, const struct mix_fit *fit, double wall_s)
@@ -330,6 +414,11 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
         status = mix_store_read_table(*store, table, err);
     if (status != MIX_OK)
         return status;
+    struct mix_data *selected = NULL; /* a misspelt column is no change of the selection */
+    status = mix_table_select(*table, &request->fit.selection, &selected, err);
+    mix_data_destroy(selected);
+    if (status != MIX_OK)
+        return status;
     struct mix_fit *old = NULL;
     status = mix_store_read_fit(*store, request->fit.name, &old, err);
     if (status == MIX_ENOTFOUND)
@@ -349,11 +438,22 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
             "%s has a fit %s already, and %s since; give another --name, or --replace it "
             "(its bootstrap and optima then go with it)",
             request->path, request->fit.name, difference);
-    char dropped[MIX_TEXT_MAX];
-    status = mix_store_drop_dependents(*store, request->fit.name, dropped, err);
+    return MIX_OK;
+}
+
+/* Rank 0: store the fit; what was made from a former one of its name goes. */
+static enum mix_status keep(struct mix_store *store, const struct mix_fit *fit,
+                            struct mix_error *err)
+{
+    char dropped[MIX_TEXT_MAX] = "";
+    enum mix_status status = mix_store_put_fit(store, fit, err);
+    if (status == MIX_OK)
+        status = mix_store_drop_dependents(store, fit->name, dropped, err);
+    if (status == MIX_OK)
+        status = mix_store_commit(store, err);
     if (status == MIX_OK && dropped[0] != '\0')
-        fprintf(stderr, "mixsweep: made from the former fit %s and dropped: %s\n",
-                request->fit.name, dropped);
+        fprintf(stderr, "mixsweep: made from the former fit %s and dropped: %s\n", fit->name,
+                dropped);
     return status;
 }
 
@@ -377,9 +477,8 @@ static enum mix_status run_fit(struct mix_ranks *ranks, struct request *request,
                 status =
                     mix_fit_run(ranks, table, &request->fit, cli_progress, &progress, &fit, err);
             if (status == MIX_OK && mix_ranks_rank(ranks) == 0) {
-                status = mix_store_put_fit(store, fit, err);
-                if (status == MIX_OK)
-                    status = mix_store_commit(store, err);
+                cli_progress_clear(&progress);
+                status = keep(store, fit, err);
             }
         }
     }

@@ -144,9 +144,73 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
+static bool has_loss(const struct mix_table *table, size_t domain)
+{
+    for (size_t m = 0; m < table->n_targets; m++)
+        if (table->targets[m].domain == (int32_t)domain)
+            return true;
+    return false;
+}
+
+static bool all_domains_have_losses(const struct mix_table *table)
+{
+    for (size_t k = 0; k < table->n_domains; k++)
+        if (!has_loss(table, k))
+            return false;
+    return true;
+}
+
+/* "a, b, c, ...", item by item. */
+static void print_item(const char *prefix, const char *name, size_t i)
+{
+    enum { NAMED = 3 };
+    if (i < NAMED)
+        fprintf(stderr, "%s%s%s", i > 0 ? ", " : "", prefix, name);
+    else if (i == NAMED)
+        fputs(", ...", stderr);
+}
+
+/* Domains without a loss, and targets that may have been meant. */
+static void print_unmatched(const struct mix_table *table)
+{
+    size_t n_domains = 0, n_targets = 0;
+    for (size_t k = 0; k < table->n_domains; k++)
+        n_domains += !has_loss(table, k);
+    if (n_domains == 0)
+        return;
+    fprintf(stderr, "note: no loss is of domain%s ", plural(n_domains));
+    for (size_t k = 0, i = 0; k < table->n_domains; k++)
+        if (!has_loss(table, k))
+            print_item("", table->domains[k].name, i++);
+    for (size_t m = 0; m < table->n_targets; m++)
+        if (table->targets[m].domain < 0) {
+            fputs(n_targets == 0 ? " (" : "", stderr);
+            print_item("loss_", table->targets[m].name, n_targets++);
+        }
+    if (n_targets > 0)
+        fprintf(stderr, " %s)",
+                n_targets == 1 ? "is a target that is no domain"
+                               : "are targets that are no domain");
+    fputs(".\n", stderr);
+}
+
+static void print_outliers(const struct mix_import_notes *notes)
+{
+    size_t n = 0;
+    for (const char *line = notes->outliers; *line != '\0'; n++) {
+        const size_t length = strcspn(line, "\n");
+        fprintf(stderr, "note: %.*s.\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    if (notes->n_outliers > n)
+        fprintf(stderr, "note: and %zu more losses or sizes like these.\n", notes->n_outliers - n);
+}
+
 static void print_notes(const struct outcome *outcome)
 {
     const struct mix_import_notes *notes = &outcome->notes;
+    print_outliers(notes);
+    print_unmatched(outcome->table);
     if (notes->n_renormalised > 0)
         fprintf(stderr,
                 "note: the proportions of %zu row%s of %zu did not sum to 1 (off by up to %.1e) "
@@ -176,7 +240,9 @@ static void print_text(const struct request *request, const struct outcome *outc
            plural(outcome->n_mixtures), grid ? " × " : ", ", outcome->n_sizes,
            plural(outcome->n_sizes), outcome->table->n_domains, plural(outcome->table->n_domains),
            outcome->table->n_targets, plural(outcome->table->n_targets), request->output);
-    printf("next: mixsweep fit %s --law transfer\n", request->output);
+    printf("next: mixsweep fit %s %s\n", request->output,
+           all_domains_have_losses(outcome->table) ? "--law transfer"
+                                                   : "--law demand --targets all");
 }
 
 static json_t *text_list(const char *first, size_t n, size_t stride)
@@ -294,7 +360,9 @@ const struct cli_verb cli_verb_import = {
         "parameters and tokens, losses in nats/token; or JSON lines with such keys (name.jsonl).\n"
         "Rows of equal run and n_params are checkpoints of one run. An empty loss is not "
         "measured.\n"
-        "Proportions have to sum to 1 within 0.001. Anything doubtful is refused with its line.\n"
+        "Proportions have to sum to 1 within 0.001. Anything wrong is refused with its line; a "
+        "loss\n"
+        "10 times from its median, or a size of one run 1000 times from all others, is noted.\n"
         "\n"
         "A map brings other tables into this form. Patterns are POSIX extended regular "
         "expressions\n"

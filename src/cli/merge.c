@@ -132,8 +132,9 @@ static enum mix_status print_result(const struct request *request, struct mix_er
 {
     const size_t n_rows = request->table->n_rows;
     if (!request->json) {
-        printf("merged %zu files into %s: %zu rows, %zu of them in more than one file\n",
-               request->n_inputs, request->output, n_rows, request->n_same);
+        printf("merged %zu file%s into %s: %zu row%s, %zu of them in more than one file\n",
+               request->n_inputs, request->n_inputs == 1 ? "" : "s", request->output, n_rows,
+               n_rows == 1 ? "" : "s", request->n_same);
         printf("next: mixsweep status %s\n", request->output);
         return MIX_OK;
     }

@@ -27,6 +27,7 @@ struct session {
     struct mix_fit *fit;
     struct mix_draws *draws;
     struct mix_optimum *optimum;
+    char caveats[4 * MIX_TEXT_MAX]; /* of the fit, one a line */
 };
 
 static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
@@ -140,6 +141,18 @@ static enum mix_status only_optimum(struct mix_store *store, char name[MIX_NAME_
     return MIX_OK;
 }
 
+static enum mix_status read_caveats(struct session *s, struct mix_error *err)
+{
+    struct mix_fit **fits = NULL;
+    size_t n = 0;
+    const enum mix_status status = cli_read_fits(s->store, &n, &fits, err);
+    if (status == MIX_OK)
+        mix_fit_caveats(s->table, s->fit, n, (const struct mix_fit *const *)fits, sizeof s->caveats,
+                        s->caveats);
+    cli_destroy_fits(n, fits);
+    return status;
+}
+
 static enum mix_status read_file(const struct asked *a, struct session *s, struct mix_error *err)
 {
     char name[MIX_NAME_MAX] = "";
@@ -159,7 +172,7 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
                           "%s has no bootstrap of %s, which says what is uncertain: mixsweep "
                           "bootstrap %s --fit %s --draws 1000 first",
                           a->path, s->fit->name, a->path, s->fit->name);
-    return status;
+    return status == MIX_OK ? read_caveats(s, err) : status;
 }
 
 /* Runs see the part of the supply that the job in the file gives them. */
@@ -195,8 +208,10 @@ static void print_head(const struct asked *a, const struct session *s,
     printf("%s: optimum %s of fit %s, %s parameters on %s tokens\n", a->path, s->optimum->name,
            s->fit->name, cli_size(s->optimum->n_params, size),
            cli_size(s->optimum->n_tokens, tokens));
-    printf("expected regret of the recommendation now: %.2g ± %.1g (mean loss, over %zu draws)\n\n",
+    printf("expected regret of the recommendation now: %.2g ± %.1g (mean loss, over %zu draws)\n",
            before->value, before->se, n_draws);
+    cli_print_warnings(stdout, s->caveats);
+    putchar('\n');
 }
 
 static const char CAVEAT[] =
@@ -233,8 +248,9 @@ static void print_text(const struct asked *a, const struct session *s, const str
     if (next->n_runs == a->next.n_runs && next->flops < a->next.flops / 2)
         printf("%.0f%% of the budget is left: a larger --batch would use it\n",
                100 - 100 * next->flops / a->next.flops);
-    printf("more proxy runs %s%s: %s\n", next->is_sure ? "" : "probably ",
-           next->pays ? "pay" : "do not pay", next->advice);
+    const bool on_average = !next->is_sure && next->pays != (next->chance >= 0.5);
+    printf("more proxy runs %s%s%s: %s\n", next->is_sure || on_average ? "" : "probably ",
+           next->pays ? "pay" : "do not pay", on_average ? " on average" : "", next->advice);
     printf("%s", CAVEAT);
 }
 
@@ -260,13 +276,13 @@ static enum mix_status print_json(const struct asked *a, const struct session *s
                             "regret", json_estimate(run->regret), "mixture", mixture));
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:b, s:f, s:s, s:f, s:o}",
+        "{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:b, s:f, s:s, s:f, s:o, s:o}",
         "optimum", s->optimum->name, "fit", s->fit->name, "n_params", s->optimum->n_params,
         "n_tokens", s->optimum->n_tokens, "n_draws", (json_int_t)next->n_draws, "n_candidates",
         (json_int_t)next->n_candidates, "regret", json_estimate(next->before), "regret_after",
         json_estimate(next->after), "reduction", json_estimate(next->reduction), "flops",
         next->flops, "pays", next->pays, "sure", next->is_sure, "chance", next->chance, "advice",
-        next->advice, "worth", next->worth, "runs", runs);
+        next->advice, "worth", next->worth, "warnings", cli_json_lines(s->caveats), "runs", runs);
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
@@ -357,7 +373,12 @@ static enum mix_status write_csv(const struct asked *a, const struct session *s,
             fprintf(output.file, ",%.17g", next->mixture[i * next->n_domains + j]);
     }
     fputc('\n', output.file);
-    return cli_output_close(&output, MIX_OK, err);
+    status = cli_output_close(&output, MIX_OK, err);
+    if (status == MIX_OK)
+        fprintf(stderr,
+                "%zu run%s in %s: a job with their scales and design: {file: %s} makes them\n",
+                next->n_runs, next->n_runs == 1 ? " is" : "s are", a->output, a->output);
+    return status;
 }
 
 /* ---- the verb */
@@ -372,11 +393,11 @@ static enum mix_status print_allocation(const struct asked *a, const struct sess
         printf("%s", CAVEAT);
         return MIX_OK;
     }
-    json_t *root =
-        json_pack("{s:s, s:s, s:f, s:f, s:I, s:o, s:o}", "optimum", s->optimum->name, "fit",
-                  s->fit->name, "n_params", s->optimum->n_params, "n_tokens", s->optimum->n_tokens,
-                  "n_draws", (json_int_t)allocation->n_draws, "regret",
-                  json_estimate(allocation->before), "budgets", cli_json_allocation(allocation));
+    json_t *root = json_pack(
+        "{s:s, s:s, s:f, s:f, s:I, s:o, s:o, s:o}", "optimum", s->optimum->name, "fit",
+        s->fit->name, "n_params", s->optimum->n_params, "n_tokens", s->optimum->n_tokens, "n_draws",
+        (json_int_t)allocation->n_draws, "regret", json_estimate(allocation->before), "warnings",
+        cli_json_lines(s->caveats), "budgets", cli_json_allocation(allocation));
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */

@@ -279,11 +279,11 @@ static enum mix_status run_plan(struct mix_ranks *ranks, int argc, char **argv,
     if (status == MIX_OK && folder)
         status = cli_emit(summary.job, path, 0, folder, &n_emitted, err);
     if (status == MIX_OK && folder)
-        fprintf(stderr, "%zu run%s in %s: NAME.json and NAME.sbatch each\n", n_emitted,
-                n_emitted == 1 ? " is" : "s are", folder);
-    if (status == MIX_OK && !json && folder)
+        fprintf(stderr, "%zu run%s in %s: %s\n", n_emitted, n_emitted == 1 ? " is" : "s are",
+                folder, n_emitted > 0 ? "NAME.json and NAME.sbatch each" : "all are done");
+    if (status == MIX_OK && !json && n_emitted > 0)
         printf("\nnext: for script in %s/*.sbatch; do sbatch \"$script\"; done\n", folder);
-    else if (status == MIX_OK && !json)
+    else if (status == MIX_OK && !json && !folder)
         printf("\nnext: mpirun -n 4 mixsweep run %s\n", path);
     plan_summary_free(&summary);
     return status;

@@ -324,6 +324,27 @@ static bool same_number(double a, double b)
     return a == b || (isnan(a) && isnan(b));
 }
 
+/* "loss 2.1 of books" */
+static void tell_loss(double loss, const char *target, char text[MIX_TEXT_MAX])
+{
+    if (isnan(loss))
+        snprintf(text, MIX_TEXT_MAX, "%s not measured", target);
+    else
+        snprintf(text, MIX_TEXT_MAX, "loss %.10g of %s", loss, target);
+}
+
+static enum mix_status fail_other(const struct recording *r, const char *run, const char *target,
+                                  double there, double here, struct mix_error *err)
+{
+    char old[MIX_TEXT_MAX], new[MIX_TEXT_MAX];
+    tell_loss(there, target, old);
+    tell_loss(here, target, new);
+    return mix_fail(err, MIX_EEXIST,
+                    "run %s is in %s already, with %s; the result has %s; "
+                    "`mixsweep retry %s --run %s --force` drops it.",
+                    run, r->file, old, new, r->file, run);
+}
+
 /* A run that the file has is not taken again; with other losses that is an error. */
 static enum mix_status compare(struct recording *r, struct mix_error *err)
 {
@@ -339,11 +360,7 @@ static enum mix_status compare(struct recording *r, struct mix_error *err)
             const double there = table->loss[row * table->n_targets + m];
             const double here = rows->loss[last * rows->n_targets + m];
             if (!same_number(there, here))
-                return mix_fail(err, MIX_EEXIST,
-                                "run %s is in %s already, with loss %.10g of %s, not %.10g; "
-                                "`mixsweep retry %s --run %s --force` drops it.",
-                                run->run, r->file, there, table->targets[m].name, here, r->file,
-                                run->run);
+                return fail_other(r, run->run, table->targets[m].name, there, here, err);
         }
     }
     return MIX_OK;

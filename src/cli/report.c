@@ -27,8 +27,9 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
     if (status != MIX_OK)
         return status;
     char took[16];
-    printf("report     %s/index.html   %zu figures in %zu sections, %.1f MB   %s\n", dir,
-           report.n_figures, report.n_sections, 1e-6 * (double)report.n_bytes,
+    printf("report     %s/index.html   %zu figure%s in %zu section%s, %.1f MB   %s\n", dir,
+           report.n_figures, report.n_figures == 1 ? "" : "s", report.n_sections,
+           report.n_sections == 1 ? "" : "s", 1e-6 * (double)report.n_bytes,
            cli_duration(cli_now_s() - began, took));
     return MIX_OK;
 }

@@ -56,16 +56,6 @@ static void print_resuming(FILE *out, const struct mix_job *job,
     fprintf(out, ", %zu to do\n", runs->n_waiting - runs->n_again);
 }
 
-/* Runs at a scale: those of the design, and those chosen since. */
-static size_t count_runs(const struct mix_job *job, const struct mix_job_scale *scale)
-{
-    size_t n = mix_job_n_runs(job, scale);
-    for (size_t r = 0; job->chosen != NULL && r < job->chosen->n_rows; r++)
-        n += job->chosen->runs[r].n_params == scale->n_params &&
-             job->chosen->runs[r].n_tokens == scale->n_tokens;
-    return n;
-}
-
 static void print_opening(const struct show *show)
 {
     const struct mix_pipeline *pipeline = show->pipeline;
@@ -73,18 +63,16 @@ static void print_opening(const struct show *show)
     const struct mix_sweep_progress *runs = &pipeline->runs;
     const int n_ranks = mix_ranks_count(pipeline->ranks);
     const int n_nodes = mix_ranks_nodes(pipeline->ranks);
-    double flops = 0;
     fprintf(show->out, "mixsweep %s · job %s · ", MIX_VERSION, job->name);
     if (runs->n_waiting > 0 && runs->n_waiting - runs->n_again < runs->n_planned)
         print_resuming(show->out, job, runs);
     else
         fprintf(show->out, "%d rank%s on %d node%s · file %s\n", n_ranks, n_ranks == 1 ? "" : "s",
                 n_nodes, n_nodes == 1 ? "" : "s", job->file);
-    for (size_t s = 0; s < job->n_scales; s++)
-        flops += mix_job_flops(&job->scales[s]) * (double)count_runs(job, &job->scales[s]);
-    fprintf(show->out, "%-10s %zu mixtures × %zu scales × %zu domains, %zu runs%s, %.2g FLOP\n",
-            "design", job->n_mixtures, job->n_scales, job->n_domains, runs->n_planned,
-            show->pipeline->options.n_shards > 0 ? " in this shard" : "", flops);
+    fprintf(show->out, "%-10s %zu mixtures × %zu scale%s × %zu domains, %zu run%s%s, %.2g FLOP\n",
+            "design", job->n_mixtures, job->n_scales, job->n_scales == 1 ? "" : "s", job->n_domains,
+            runs->n_planned, runs->n_planned == 1 ? "" : "s",
+            show->pipeline->options.n_shards > 0 ? " in this shard" : "", runs->flops);
     fflush(show->out);
 }
 
@@ -368,11 +356,22 @@ static const char *short_number(double value, char text[16])
     return text;
 }
 
+/* Failed runs are the first thing to look at; the next hint goes on in their column. */
+static const char *print_failed(const struct mix_pipeline *pipeline)
+{
+    const char *file = pipeline->job->file;
+    if (pipeline->runs.n_failed == 0)
+        return "\nnext: ";
+    printf("\nnext: mixsweep status %s\n      mixsweep retry %s --failed\n", file, file);
+    return "      ";
+}
+
 static void print_next(const struct mix_pipeline *pipeline)
 {
     char n_params[16], n_tokens[16];
     const struct mix_job *job = pipeline->job;
-    printf("\nnext: mixsweep report %s -o report\n", job->file);
+    const char *lead = print_failed(pipeline);
+    printf("%smixsweep report %s -o report\n", lead, job->file);
     printf("      mixsweep export %s runs -o runs.csv\n", job->file);
     if (pipeline->optimum)
         printf("      mixsweep optimum %s --fit %s --params %s --tokens %s --name larger\n",
@@ -394,6 +393,7 @@ static void print_merge(const struct mix_pipeline *pipeline)
         return;
     const int n_stem = (int)(at - file);
     const char *ending = at + strlen(shard);
+    (void)print_failed(pipeline);
     printf("\nnext, once all shards are done: mixsweep merge %.*s.*-of-%zu%s -o %.*s%s\n", n_stem,
            file, n, ending, n_stem, file, ending);
 }

@@ -265,26 +265,65 @@ static void print_said(const char *said)
     putchar('\n');
 }
 
+/* Failed runs that give the same reason. */
+struct alike {
+    char *reason; /* its first line; NULL when memory is out */
+    size_t last;  /* the row of the last to end */
+    size_t n;
+};
+
+static void print_alike(const struct mix_table *table, const struct alike *alike)
+{
+    enum { LINES = 3 };
+    const struct mix_run *run = &table->runs[alike->last];
+    const char *why =
+        alike->reason != NULL && alike->reason[0] != '\0' ? alike->reason : "no reason given";
+    char *said = status_stderr(table, alike->last, LINES);
+    if (alike->n > 1)
+        printf("  %zu × %s (the last: %s, ", alike->n, why, run->run);
+    else
+        printf("  %s: %s (", run->run, why);
+    printf("attempt %d%s%s)\n", run->attempts, run->host[0] != '\0' ? " on " : "", run->host);
+    if (said != NULL)
+        print_said(said);
+    free(said);
+}
+
 static void print_failures(const struct overview *o)
 {
-    enum { SHOWN = 5, LINES = 3 };
-    if (o->n_failures > 0)
-        printf("\nfailed\n");
-    for (size_t i = 0; i < o->n_failures && i < SHOWN; i++) {
-        const struct mix_run *run = &o->table->runs[o->failures[i]];
-        char *said = status_stderr(o->table, o->failures[i], LINES);
+    enum { SHOWN = 5 };
+    struct alike alike[SHOWN] = {{.n = 0}};
+    size_t n = 0, n_more = 0;
+    for (size_t i = 0; i < o->n_failures; i++) {
         char *reason = status_reason(o->table, o->failures[i]);
-        const char *why = reason != NULL && reason[0] != '\0' ? reason : "no reason given";
-        printf("  %s: %.*s (attempt %d%s%s)\n", run->run, (int)strcspn(why, "\n"), why,
-               run->attempts, run->host[0] != '\0' ? " on " : "", run->host);
+        size_t at = 0;
+        if (reason != NULL)
+            reason[strcspn(reason, "\n")] = '\0';
+        while (at < n && (reason == NULL || alike[at].reason == NULL ||
+                          strcmp(reason, alike[at].reason) != 0))
+            at++;
+        if (at == n && n < SHOWN) {
+            alike[n++] = (struct alike){.reason = reason, .last = o->failures[i], .n = 1};
+            continue;
+        }
         free(reason);
-        if (said != NULL)
-            print_said(said);
-        free(said);
+        if (at < n)
+            alike[at].n++;
+        else
+            n_more++;
     }
-    if (o->n_failures > SHOWN)
-        printf("  and %zu more; all of them: mixsweep status %s --format json\n",
-               o->n_failures - SHOWN, o->path);
+    if (n > 0)
+        printf("\nfailed\n");
+    for (size_t i = 0; i < n; i++) {
+        print_alike(o->table, &alike[i]);
+        free(alike[i].reason);
+    }
+    if (n < o->n_failures)
+        printf("  ");
+    if (n_more > 0)
+        printf("and %zu more; ", n_more);
+    if (n < o->n_failures)
+        printf("all of them: mixsweep status %s --format json\n", o->path);
 }
 
 static enum mix_status print_runs(const struct overview *o, struct mix_error *err)

@@ -391,10 +391,43 @@ static enum mix_status finish(const struct csv_text *text, struct mix_table *tab
                          table->runs[second].n_params, table->runs[second].n_tokens);
 }
 
-/* Drop the rows that were not asked for. What is final was decided on all rows and stays. */
-static enum mix_status filter(const struct mix_import *import, struct mix_table *table,
-                              struct mix_import_notes *notes, struct mix_error *err)
+/* Note what is likely a slip in the rows kept; those of the table are still those of the text. */
+static enum mix_status note_outliers(struct builder *builder, const uint8_t *keep,
+                                     struct mix_error *err)
 {
+    const struct csv_text *text = builder->text;
+    const struct mix_table *table = builder->table;
+    struct csv_value *values = calloc(table->n_rows + 1, sizeof *values);
+    if (values == NULL)
+        return mix_fail(err, MIX_ENOMEM, "not enough memory to look at %zu runs.", table->n_rows);
+    for (size_t c = 0; c < text->n_columns; c++) {
+        const struct slot *slot = &builder->slots[c];
+        const bool is_loss = slot->field == NULL && slot->vector == CSV_LOSS;
+        const bool is_size = slot->field != NULL && is_required(slot->field);
+        size_t n = 0;
+        for (size_t r = 0; r < table->n_rows && (is_loss || is_size); r++) {
+            const double value =
+                is_loss ? table->loss[r * table->n_targets + slot->index]
+                        : *(const double *)(const void *)((const char *)&table->runs[r] +
+                                                          slot->field->offset);
+            if (keep[r] && isfinite(value))
+                values[n++] = (struct csv_value){value, r};
+        }
+        if (is_loss && is_entropy(&table->targets[slot->index]))
+            csv_note_losses(text, c, values, n, &builder->notes);
+        else if (is_size)
+            csv_note_sizes(text, c, table, values, n, &builder->notes);
+    }
+    free(values);
+    return MIX_OK;
+}
+
+/* Drop the rows that were not asked for. What is final was decided on all rows and stays. */
+static enum mix_status filter(const struct mix_import *import, struct builder *builder,
+                              struct mix_error *err)
+{
+    struct mix_table *table = builder->table;
+    struct mix_import_notes *notes = &builder->notes;
     uint8_t *keep = malloc(table->n_rows + 1);
     if (keep == NULL)
         return mix_fail(err, MIX_ENOMEM, "not enough memory to filter %zu runs.", table->n_rows);
@@ -404,6 +437,8 @@ static enum mix_status filter(const struct mix_import *import, struct mix_table 
         status = mix_runs_where(table, import->where[i], keep, err);
     if (status == MIX_OK && import->checkpoints == MIX_CHECKPOINTS_LAST)
         status = mix_runs_keep_last(table, keep, err);
+    if (status == MIX_OK)
+        status = note_outliers(builder, keep, err);
     if (status == MIX_OK)
         mix_runs_drop(table, keep);
     free(keep);
@@ -444,7 +479,7 @@ static enum mix_status build(const struct mix_import *import, struct builder *bu
     if (status == MIX_OK)
         status = finish(text, builder->table, err);
     if (status == MIX_OK)
-        status = filter(import, builder->table, &builder->notes, err);
+        status = filter(import, builder, err);
     return status;
 }
 

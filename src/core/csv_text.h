@@ -89,6 +89,19 @@ enum mix_status csv_build(const struct mix_import *import, struct csv_text *text
                           struct csv_text *metrics, struct mix_table **out,
                           struct mix_import_notes *notes, struct mix_error *err);
 
+/** A number of a column of the table. */
+struct csv_value {
+    double value;
+    size_t row;
+};
+
+/** Note losses more than a factor 10 from their median; sorts `values` (n). */
+void csv_note_losses(const struct csv_text *text, size_t column, struct csv_value *values, size_t n,
+                     struct mix_import_notes *notes);
+/** Note sizes of a single run that are a factor 1000 from all others; sorts `values` (n). */
+void csv_note_sizes(const struct csv_text *text, size_t column, const struct mix_table *table,
+                    struct csv_value *values, size_t n, struct mix_import_notes *notes);
+
 enum csv_kind {
     CSV_LABEL, /* char[size] */
     CSV_SIZE,  /* double, positive */

@@ -54,3 +54,15 @@ struct mix_interval mix_interval_about(double value, size_t n, double *draws, do
     interval.hi += shift;
     return interval;
 }
+
+double mix_share_above(double limit, double value, size_t n, double *draws)
+{
+    const size_t n_known = sort_known(n, draws);
+    if (n_known == 0)
+        return NAN;
+    const double shift = value - mix_quantile_of_draws(n_known, draws, 0.5);
+    size_t n_above = 0;
+    for (size_t b = 0; b < n_known; b++)
+        n_above += draws[b] + shift > limit;
+    return (double)n_above / (double)n_known;
+}

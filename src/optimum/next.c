@@ -239,7 +239,8 @@ void mix_next_weigh(struct mix_next *next, double worth)
     const size_t used = strlen(next->advice);
     if (!next->is_sure)
         snprintf(next->advice + used, MIX_TEXT_MAX - used,
-                 "; not sure: it is lower by more than %.2g in %.0f%% of the draws", next->worth,
+                 "; %sit is lower by more than %.2g in %.0f%% of the draws",
+                 next->pays == (next->chance >= 0.5) ? "not sure: " : "", next->worth,
                  100 * next->chance);
 }
 

@@ -344,17 +344,9 @@ static void set_gain(const struct inquiry *q, size_t gain, double value, struct 
 {
     const struct mix_answers *answers = &q->answers;
     const size_t other = MIX_ANSWER_AT + 1 + gain;
-    size_t n_known = 0, n_better = 0;
-    for (size_t b = 0; b < answers->n; b++) {
-        const double *answer = answers->answer + b * answers->width;
-        if (answer[MIX_ANSWER_OK] == 0.0 || !isfinite(answer[other]))
-            continue;
-        n_known++;
-        n_better += answer[other] > answer[MIX_ANSWER_AT + MIX_AT_OPTIMUM];
-    }
-    out->p_better[gain] = n_known > 0 ? (double)n_better / (double)n_known : NAN;
     out->gain[gain] =
         interval_of(answers, value, other, MIX_ANSWER_AT + MIX_AT_OPTIMUM, out->level, scratch);
+    out->p_better[gain] = mix_share_above(0.0, value, answers->n, scratch);
 }
 
 /* The objective with all sources of error that are known; they are known of mean losses. */
@@ -474,7 +466,7 @@ static enum mix_status conclude(struct inquiry *q, struct mix_optimum **result,
     if (status == MIX_OK)
         status = add_extras(q, out, scratch, err);
     if (status == MIX_OK) {
-        mix_optimum_warn(q->table, q->fit, &q->answers, out);
+        mix_optimum_warn(q->table, q->fit, q->options, &q->answers, out);
         *result = out;
         out = NULL;
     }

@@ -227,6 +227,7 @@ enum mix_status mix_lattice_find(struct mix_search *search, struct mix_optimum *
 
 /** Append the warnings of a finished optimum to optimum->warnings. */
 void mix_optimum_warn(const struct mix_table *table, const struct mix_fit *fit,
-                      const struct mix_answers *answers, struct mix_optimum *optimum);
+                      const struct mix_optimum_options *options, const struct mix_answers *answers,
+                      struct mix_optimum *optimum);
 
 #endif

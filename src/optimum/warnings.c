@@ -16,20 +16,88 @@ static const double WIDE = 0.1;          /* median total variation of the draws'
 enum { FEW_DRAWS = 100 };
 static const double PASSES_BEYOND = 1.5; /* of the most that any run makes */
 
+static void add_line(size_t n_text, char *text, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 static void warn(struct mix_optimum *o, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A warning that does not fit any more is left out whole. */
-static void warn(struct mix_optimum *o, const char *format, ...)
+static void append(size_t n_text, char *text, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+
+/* A line that does not fit any more is left out whole. */
+static void append(size_t n_text, char *text, const char *format, va_list arguments)
 {
     char line[MIX_TEXT_MAX];
+    const int length = vsnprintf(line, sizeof line, format, arguments);
+    const size_t used = strlen(text), room = n_text - used;
+    if (length > 0 && strlen(line) + 2 <= room)
+        snprintf(text + used, room, "%s%s", used > 0 ? "\n" : "", line);
+}
+
+static void add_line(size_t n_text, char *text, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    const int length = vsnprintf(line, sizeof line, format, arguments);
+    append(n_text, text, format, arguments);
     va_end(arguments);
-    const size_t used = strlen(o->warnings), room = sizeof o->warnings - used;
-    if (length > 0 && strlen(line) + 2 <= room)
-        snprintf(o->warnings + used, room, "%s%s", used > 0 ? "\n" : "", line);
+}
+
+static void warn(struct mix_optimum *o, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    append(sizeof o->warnings, o->warnings, format, arguments);
+    va_end(arguments);
+}
+
+/* The best other fit on hold-out `at` of a fit, of the same runs; NULL = none is better. */
+static const struct mix_fit *find_better(const struct mix_fit *fit, size_t at, size_t n_others,
+                                         const struct mix_fit *const *others, double *mre)
+{
+    const struct mix_fit *best = NULL;
+    *mre = fit->holdouts[at].law.mre;
+    for (size_t i = 0; i < n_others; i++)
+        for (size_t h = 0; h < others[i]->n_holdouts; h++) {
+            const struct mix_holdout *held = &others[i]->holdouts[h];
+            if (strcmp(held->kind, fit->holdouts[at].kind) != 0 || !(held->law.mre < *mre) ||
+                others[i]->table_key.hi != fit->table_key.hi ||
+                others[i]->table_key.lo != fit->table_key.lo)
+                continue;
+            best = others[i];
+            *mre = held->law.mre;
+        }
+    return best;
+}
+
+void mix_fit_caveats(const struct mix_table *table, const struct mix_fit *fit, size_t n_others,
+                     const struct mix_fit *const *others, size_t n_text, char *text)
+{
+    text[0] = '\0';
+    if (!mix_fit_sees_same_runs(fit, table))
+        add_line(n_text, text,
+                 "the runs have changed since fit %s was made: fit again with --replace",
+                 fit->name);
+    for (size_t i = 0; i < fit->n_holdouts; i++) {
+        const struct mix_holdout *held = &fit->holdouts[i];
+        char instead[MIX_NAME_MAX + 48] = "";
+        double mre = 0.0, least = held->law.mre;
+        size_t floor = MIX_FLOORS;
+        for (size_t f = 0; f < MIX_FLOORS; f++)
+            if (held->floor[f].n > 0 && held->floor[f].mre < least) {
+                least = held->floor[f].mre;
+                floor = f;
+            }
+        if (floor == MIX_FLOORS)
+            continue;
+        const struct mix_fit *better = find_better(fit, i, n_others, others, &mre);
+        if (better != NULL)
+            snprintf(instead, sizeof instead, "; fit %s does better there (%.2f%%)", better->name,
+                     100.0 * mre);
+        add_line(n_text, text, "on held-out %s law %s (MRE %.2f%%) loses to %s (%.2f%%)%s",
+                 held->kind, fit->spec.law, 100.0 * held->law.mre, mix_floor_names[floor],
+                 100.0 * least, instead);
+    }
 }
 
 /* "a, b and c": the domains whose binding is `kind`, with what `show` holds of each. */
@@ -214,10 +282,11 @@ static void warn_repetition(const struct mix_table *table, const struct mix_fit 
 }
 
 void mix_optimum_warn(const struct mix_table *table, const struct mix_fit *fit,
-                      const struct mix_answers *answers, struct mix_optimum *o)
+                      const struct mix_optimum_options *options, const struct mix_answers *answers,
+                      struct mix_optimum *o)
 {
-    if (!mix_fit_sees_same_runs(fit, table))
-        warn(o, "the runs have changed since fit %s was made: fit again with --replace", fit->name);
+    mix_fit_caveats(table, fit, options->n_others, options->others, sizeof o->warnings,
+                    o->warnings);
     warn_draws(answers, o);
     warn_extrapolation(fit, o);
     warn_observed(o);

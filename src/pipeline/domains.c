@@ -486,7 +486,7 @@ static enum mix_status carry_row(const struct build *b, size_t row, enum mix_dom
 static void give_reason(const struct build *b)
 {
     static const char *const reasons[MIX_DOMAINS_ACTIONS] = {
-        [MIX_DOMAINS_MERGE] = "merged with other proportions than",
+        [MIX_DOMAINS_MERGE] = "parts in other proportions than in",
         [MIX_DOMAINS_REVISE] = "trained on the former content of",
         [MIX_DOMAINS_DROP] = "trained on the dropped domain"};
     const char *reason = reasons[b->change->action];

@@ -258,7 +258,12 @@ static enum mix_status recall_fit(struct mix_pipeline *pipeline, struct mix_erro
     const struct mix_job *job = pipeline->job;
     struct mix_error reason = {.text = ""};
     struct mix_fit *fit = NULL;
-    enum mix_status status = mix_store_read_fit(pipeline->store, job->fit.name, &fit, &reason);
+    struct mix_data *selected = NULL; /* a selection of nothing is no reason to make a fit anew */
+    enum mix_status status = mix_table_select(pipeline->table, &job->fit.selection, &selected, err);
+    mix_data_destroy(selected);
+    if (status != MIX_OK)
+        return status;
+    status = mix_store_read_fit(pipeline->store, job->fit.name, &fit, &reason);
     if (status == MIX_ENOTFOUND)
         return MIX_OK;
     if (status != MIX_OK)

@@ -126,13 +126,37 @@ static void put_runs_card(struct page *page, const struct mix_table *table)
          n - n_done - n_failed, n_mixtures, table->n_domains);
 }
 
-/* The fit behind the first optimum, or the first. */
+/* The first optimum of a fit, NULL where it has none. */
+static const struct mix_optimum *optimum_of(const struct report_data *data,
+                                            const struct mix_fit *fit)
+{
+    for (size_t i = 0; i < data->n_optima; i++)
+        if (strcmp(data->optima[i]->fit, fit->name) == 0)
+            return data->optima[i];
+    return NULL;
+}
+
+/* Whether `fit` is the one to show rather than `best`: it has an optimum, it was held out, its
+ * held-out error is less where both were held out alike. */
+static bool is_rather(const struct report_data *data, const struct mix_fit *fit,
+                      const struct mix_fit *best)
+{
+    const bool has = optimum_of(data, fit) != NULL, had = optimum_of(data, best) != NULL;
+    if (has != had)
+        return has;
+    if (fit->n_holdouts == 0 || best->n_holdouts == 0)
+        return fit->n_holdouts > best->n_holdouts;
+    return strcmp(fit->holdouts[0].kind, best->holdouts[0].kind) == 0 &&
+           fit->holdouts[0].law.mre < best->holdouts[0].law.mre;
+}
+
 static const struct mix_fit *main_fit(const struct report_data *data)
 {
-    for (size_t i = 0; i < data->n_fits && data->n_optima > 0; i++)
-        if (strcmp(data->fits[i]->name, data->optima[0]->fit) == 0)
-            return data->fits[i];
-    return data->n_fits > 0 ? data->fits[0] : NULL;
+    const struct mix_fit *best = data->n_fits > 0 ? data->fits[0] : NULL;
+    for (size_t i = 1; i < data->n_fits; i++)
+        if (is_rather(data, data->fits[i], best))
+            best = data->fits[i];
+    return best;
 }
 
 static void put_fit_card(struct page *page, const struct mix_fit *fit)
@@ -164,13 +188,16 @@ static void put_optimum_card(struct page *page, const struct mix_optimum *o)
 static void put_summary(struct page *page, const struct report_data *data)
 {
     const struct mix_fit *fit = main_fit(data);
+    const struct mix_optimum *optimum = fit != NULL ? optimum_of(data, fit) : NULL;
+    if (optimum == NULL && data->n_optima > 0)
+        optimum = data->optima[0];
     page_raw(page, "<div class=\"cards\">\n");
     if (data->table != NULL)
         put_runs_card(page, data->table);
     if (fit != NULL)
         put_fit_card(page, fit);
-    if (data->n_optima > 0)
-        put_optimum_card(page, data->optima[0]);
+    if (optimum != NULL)
+        put_optimum_card(page, optimum);
     page_raw(page, "</div>\n");
     page_warnings(page, data->warning);
     if (data->table == NULL && fit == NULL && data->n_optima == 0 && data->n_onlines == 0)

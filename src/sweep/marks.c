@@ -133,6 +133,7 @@ static void mark(const struct mix_job *job, const struct mix_table *table,
     const bool has_failed = row != SIZE_MAX && table->runs[row].status == MIX_RUN_FAILED;
     const bool forgets = has_failed && options->retry_failed;
     counts->n_planned++;
+    counts->flops += mix_job_flops(&job->scales[marks->scale[i]]);
     marks->has_failed_rows |= forgets;
     if (row != SIZE_MAX && !forgets && is_over(job, table, row)) {
         marks->done[i] = 1;

@@ -158,6 +158,18 @@ static void list_targets(const struct mix_job *job, char text[MIX_TEXT_MAX])
     }
 }
 
+/* "no target is called "bokks"; books has no loss": what it has besides, and what it lacks. */
+static enum mix_status fail_name(const struct reading *in, const char *kind, const char *name,
+                                 const char *lacks, const char *what)
+{
+    enum { SHOWN = 60 };
+    char *clean = mix_result_clean_text(name, strnlen(name, SHOWN));
+    mix_fail(in->err, MIX_EFORMAT, "no %s is called \"%s\"%s%s%s", kind, clean ? clean : "",
+             lacks ? "; " : "", lacks ? lacks : "", lacks ? what : "");
+    free(clean);
+    return MIX_EFORMAT;
+}
+
 /* ---- losses */
 
 /* The loss of a target, taken out of `losses`; NaN where it was not measured. */
@@ -185,13 +197,24 @@ static enum mix_status take_loss(const struct reading *in, json_t *losses,
     return MIX_OK;
 }
 
-static enum mix_status take_losses(const struct reading *in, json_t *losses, size_t row)
+/* What else `losses` names is metadata where all targets are named, else one of them misspelt;
+ * the object itself has other things too. */
+static enum mix_status take_losses(const struct reading *in, const json_t *object, json_t *losses,
+                                   size_t row)
 {
     const struct mix_job *job = in->request->job;
+    const char *lacks = NULL;
     enum mix_status status = MIX_OK;
-    for (size_t m = 0; status == MIX_OK && m < job->n_targets; m++)
-        status = take_loss(in, losses, &job->targets[m], &in->rows->loss[row * job->n_targets + m]);
-    return status;
+    for (size_t m = 0; status == MIX_OK && m < job->n_targets; m++) {
+        const struct mix_target *target = &job->targets[m];
+        if (!lacks && !json_object_get(losses, target->name))
+            lacks = target->name;
+        status = take_loss(in, losses, target, &in->rows->loss[row * job->n_targets + m]);
+    }
+    const char *other = json_object_iter_key(json_object_iter(losses));
+    if (status != MIX_OK || losses == object || !lacks || !other)
+        return status;
+    return fail_name(in, "target", other, lacks, " has no loss");
 }
 
 /* Standard errors, where they are some. */
@@ -218,13 +241,36 @@ static bool has_loss(const struct reading *in, size_t row)
 
 /* ---- what the run really was */
 
+static bool is_domain(const struct mix_job *job, const char *name)
+{
+    for (size_t k = 0; k < job->n_domains; k++)
+        if (strcmp(job->domains[k].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A mixture has all domains and nothing else. */
+static enum mix_status check_mixture(const struct reading *in, json_t *mixture)
+{
+    const struct mix_job *job = in->request->job;
+    const char *lacks = NULL;
+    for (size_t k = 0; !lacks && k < job->n_domains; k++)
+        if (!json_object_get(mixture, job->domains[k].name))
+            lacks = job->domains[k].name;
+    for (void *at = json_object_iter(mixture); at; at = json_object_iter_next(mixture, at))
+        if (!is_domain(job, json_object_iter_key(at)))
+            return fail_name(in, "domain", json_object_iter_key(at), lacks,
+                             " has no share in \"mixture\"");
+    if (lacks)
+        return mix_fail(in->err, MIX_EFORMAT, "%s has no share in \"mixture\"", lacks);
+    return MIX_OK;
+}
+
 static void take_mixture(const struct reading *in, json_t *object, size_t row)
 {
     const struct mix_job *job = in->request->job;
     const json_t *mixture = json_object_get(object, "mixture");
     double sum = 0;
-    if (json_object_size(mixture) != job->n_domains)
-        return;
     for (size_t k = 0; k < job->n_domains; k++) {
         const double share = number_of(json_object_get(mixture, job->domains[k].name));
         if (!(share >= 0 && share <= 1))
@@ -292,7 +338,10 @@ static enum mix_status take_row(const struct reading *in, json_t *object, json_t
     const size_t row = mix_request_row(in->request, in->rows, n_tokens);
     if (row == SIZE_MAX)
         return mix_fail(in->err, MIX_ENOMEM, "out of memory for the rows of a run.");
-    enum mix_status status = take_losses(in, losses, row);
+    enum mix_status status = take_losses(in, object, losses, row);
+    json_t *mixture = json_object_get(object, "mixture"); /* a target may be called that */
+    if (status == MIX_OK && json_is_object(mixture))
+        status = check_mixture(in, mixture);
     if (status != MIX_OK)
         return status;
     take_errors(in, json_object_get(object, "loss_se"), row);

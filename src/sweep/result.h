@@ -5,9 +5,11 @@
  *     {"checkpoints": [{"tokens": 1e9, "loss": {...}}, {"tokens": 2e9, "loss": {...}}]}
  *     {"web": 2.1, "code": 1.3}
  *
- * A target that is missing or null was not measured. What the run really was is taken where it is
- * sane: mixture (a share for every domain), epochs (by domain), flops, n_params_non_embedding,
- * n_params_active. All the rest goes into the row's metadata.
+ * A target that is missing or null was not measured; but where one is missing while "loss" names
+ * something that is no target, that is taken for its misspelling and refused. So is a mixture
+ * without a share of every domain, or of others. What the run really was is taken where it is sane:
+ * mixture, epochs (by domain), flops, n_params_non_embedding, n_params_active. All the rest goes
+ * into the row's metadata.
  */
 #ifndef MIXSWEEP_SWEEP_RESULT_H
 #define MIXSWEEP_SWEEP_RESULT_H

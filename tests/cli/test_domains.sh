@@ -86,7 +86,7 @@ sed 's/s.h5/revised.h5/; s/content: v1/content: v2/' job.yaml >remade.yaml
 asked 0 'rows      8 valid' domains split s.h5 web news=0.7 forum=0.3 -o split.h5
 asked 0 'rows      8 valid' domains merge split.h5 web news=0.7 forum=0.3 -o back.h5
 "$MIXSWEEP" merge split.h5 -o joined.h5 >out # joined files keep what was done to the first
-asked 0 'rows      [0-9]* valid, [0-9]* not any more: merged with other proportions than text' \
+asked 0 'rows      [0-9]* valid, [0-9]* not any more: parts in other proportions than in text' \
     domains merge s.h5 text web code -o merged.h5 --format text
 asked 0 'mixsweep optimum s.h5 --cap wiki=0' domains drop s.h5 wiki -o dropped.h5
 "$MIXSWEEP" domains revise s.h5 code --collapse rest -o rest.h5 --runs rest.csv --format json >rest.json

@@ -67,10 +67,22 @@ cmp -s s.h5 before.h5 || die "a refusal changed the file"
 run fit s.h5 --law capacity --starts 4 --holdout none --name other --format json
 holds 'j["holdout"] is None and j["name"] == "other" and j["law"] == "capacity"'
 
+# what is misspelt is named, before and after --replace, and nothing is dropped
+cp s.h5 before.h5
+for option in '' --replace; do
+    refuses 1 'there is no column "n_parms"' \
+        fit s.h5 --law capacity --starts 8 --where 'n_parms<=6e7' $option
+    refuses 1 'there is no target "cod"' fit s.h5 --law capacity --starts 8 --targets cod $option
+    ! grep -q 'dropped' err || die "a refusal says that something is dropped"
+done
+cmp -s s.h5 before.h5 || die "a refusal changed the file"
+
 # --replace drops what was made from the former fit, and says so; other fits stay
 run bootstrap s.h5 --fit capacity --draws 3
 run bootstrap s.h5 --fit other --draws 3
 run optimum s.h5 --fit capacity --params 1e9 --tokens 2e10
+refuses 1 '--holdout sideways' fit s.h5 --law capacity --starts 4 --holdout sideways --replace
+! grep -q 'dropped' err || die "a refusal says that something is dropped"
 run fit s.h5 --law capacity --starts 4 --holdout mixture:0.25 --replace
 says "former fit capacity and dropped: bootstrap capacity, optimum "
 says "held out: mixture 25%"
@@ -83,6 +95,22 @@ assert not list(f.get("optimum", {})), list(f["optimum"])
 PY
 run fit s.h5 --law capacity --starts 4 --holdout mixture:0.25
 says "in the file already"
+
+# the tables have every parameter of a law, and the foot names no other
+run fit s.h5 --law product --starts 2 --holdout none
+prints '^  parameters ± standard error  *E  *gamma  *a  *kappa  *A  *alpha$'
+prints '^  C: target, domain  *code  *web  *wiki$'
+prints '^  E, A in units of loss; N in 1e6 parameters$'
+prints '^  ?: the design does not identify it, or its standard error exceeds it$'
+! grep -q 'Q in\|bound:' out || die "the foot names what is not there"
+marked=$(grep -o '±[^ ]* ?' out | wc -l)
+run fit s.h5 --law product --starts 2 --holdout none --format json
+errors='[(e, abs(j["params"][k])) for k, e in j["std_errors"].items() if e is not None]'
+holds "0 < $marked < len($errors) and sum(e > value for e, value in $errors) == $marked"
+run fit s.h5 --law additive --starts 2 --holdout none
+prints '^  parameters ± standard error  *E  *A  *alpha$'
+prints '^  gamma: target, domain  *code  *web  *wiki$'
+prints '^  E, A in units of loss; C in 1/loss; N in 1e6 parameters$'
 
 # equal files on 1 to 4 ranks
 run import runs.csv -o np0.h5

@@ -26,6 +26,8 @@ END
 for name in all one two; do
     "$MIXSWEEP" import $name.csv -o $name.h5 >/dev/null 2>&1
 done
+"$MIXSWEEP" merge one.h5 -o only.h5 >out
+grep -q '^merged 1 file into only.h5: ' out
 "$MIXSWEEP" merge one.h5 two.h5 -o joined.h5 >out
 grep -q 'merged 2 files into joined.h5: 4 rows, 1 of them in more than one file' out
 $equal all.h5 joined.h5
@@ -110,6 +112,6 @@ with h5py.File("changed.h5") as f:
     lines = f.attrs["domain_changes"].decode().split("\n")
 assert [json.loads(line)["from"] for line in lines] == ["one.h5"], lines
 END
-fails 1 'otherwise.h5: split web was done otherwise in it than in the files before it' \
+fails 1 'otherwise.h5: "split web" has other parts, proportions or content in it than in the files before it' \
     "$MIXSWEEP" merge split.h5 otherwise.h5 -o never.h5
 [ ! -e never.h5 ]

@@ -23,6 +23,9 @@ asked 2 '--criterion "luck": not regret, variance or information' next world.h5 
 asked 1 'no run is within 1e+16 FLOP: the cheapest, 2e+07 parameters on 1e+09 tokens, takes 1.2e+17' next world.h5 --flops 1e16
 asked 1 'there is no optimum "other"\|no optimum other\|other' next world.h5 --flops 1e20 --optimum other
 asked 0 'regret after' next world.h5 --flops 2e18 --batch 4
+grep -q 'warning: ' out && die "a fit of these runs has a caveat"
+asked 0 'in four.csv: a job with their scales and design: {file: four.csv} makes them' \
+    next world.h5 --flops 2e18 --batch 4 -o four.csv
 
 for criterion in regret variance information; do
     for n in 1 3; do
@@ -95,3 +98,5 @@ n=$(($(grep -c . regret-1.csv) - 1))
 asked 0 "$n/$n runs, 0 failed" run more.yaml
 asked 0 "^rounds     1: $n runs" status more.h5
 asked 0 "^runs       $((24 + n)) done" status more.h5
+asked 0 'warning: the runs have changed since fit capacity was made: fit again with --replace' \
+    next more.h5 --optimum capacity --flops 2e18 --batch 1

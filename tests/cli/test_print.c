@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "cli/cli.h"
+#include "mixsweep/interval.h"
 
 static void assert_size(double value, const char *expected)
 {
@@ -106,6 +107,35 @@ static void test_print_json_numbers(void **state)
     json_decref(none);
 }
 
+static void assert_budget_says(const struct mix_error_budget *budget, const char *expected)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    cli_print_budget(out, budget);
+    fclose(out);
+    if (strstr(text, expected) == NULL)
+        fail_msg("no \"%s\" in:\n%s", expected, text);
+    free(text);
+}
+
+/* No error seen beyond the fitted scales is not an error of 0. */
+static void test_print_extrapolation_without_error_is_words(void **state)
+{
+    (void)state;
+    struct mix_error_budget b = {.law = NAN, .reach = 5.0, .n_origins = 1};
+    assert_budget_says(&b, "extrapolation          not told apart from noise, in 1 step of the "
+                           "rolling origin\n");
+    b.n_origins = 3;
+    assert_budget_says(&b, "in 3 steps of");
+    b.scale = 0.01;
+    assert_budget_says(&b, "extrapolation          0.0100\n");
+    b.scale = b.reach = 0.0; /* within what was fitted */
+    assert_budget_says(&b, "extrapolation          0.0000\n");
+    b.scale = NAN;
+    assert_budget_says(&b, "extrapolation          not known: bootstrap measures it");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_print_table_aligns_utf8),
         cmocka_unit_test(test_print_table_without_rows_or_memory),
         cmocka_unit_test(test_print_json_numbers),
+        cmocka_unit_test(test_print_extrapolation_without_error_is_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,8 @@ grep -q '^recorded\|^known' record.9
 grep -q '^job        outside: 16 of 16 runs done, 0 failed, 0 missing$' out
 $equal undisturbed.h5 o.h5
 "$MIXSWEEP" plan job.yaml --emit none >out 2>err
-grep -q '^0 runs are in none' err
+grep -q '^0 runs are in none: all are done$' err
+if grep -q '^next' out; then exit 1; fi
 
 # By name and by key; what is there is known, other losses are refused.
 "$MIXSWEEP" retry o.h5 --run "$name" --force >/dev/null
@@ -133,7 +134,10 @@ grep -q '"known": false' out && grep -q "\"run\": \"$name\"" out
 "$MIXSWEEP" record o.h5 --run "$name" result.json >out # in the logs by now
 grep -q "^known $name" out
 sed 's/2\./3./g' result.json >other.json
-fails 1 "run $name is in o.h5 already, with loss .* of [a-z]*, not .* --force. drops it" \
+fails 1 "run $name is in o.h5 already, with loss .* of [a-z]*; the result has loss .* --force. drops it" \
+    "$MIXSWEEP" record o.h5 --run "$name" other.json
+sed 's/"books": [0-9.]*/"books": null/g' result.json >other.json
+fails 1 'with loss .* of books; the result has books not measured; ' \
     "$MIXSWEEP" record o.h5 --run "$name" other.json
 "$MIXSWEEP" retry o.h5 --failed >/dev/null
 $equal undisturbed.h5 o.h5
@@ -148,6 +152,8 @@ refused() { # SENTENCE JSON
 refused 'it is not JSON' '{"loss": {"code": 1.2'
 refused 'it is JSON but not an object' '[1, 2]'
 refused 'it has neither' '{"other": 1}'
+refused 'no target is called "bokks"; books has no loss' '{"loss": {"code": 1, "web": 2, "bokks": 3}}'
+refused 'books has no share in "mixture"' '{"loss": {"code": 1}, "mixture": {"code": 0.5, "web": 0.5}}'
 refused 'it has no loss' '{"loss": {"code": null}}'
 refused 'the loss of code is not finite' '{"loss": {"code": NaN, "web": 1, "books": 1}}'
 refused 'the loss of code is not a number' '{"loss": {"code": "1.2", "web": 1, "books": 1}}'

@@ -163,6 +163,22 @@ assert abs(said["writer"]["left_s"] - 4 * 4 / pace) < 0.03 * 4 * 4 / pace, said[
 assert said["writer"]["host"] == "elsewhere" and said["warning"] == ""
 END
 
+# Those that failed alike are one entry.
+"$MIXSWEEP_PYTHON" - <<'END'
+import h5py
+
+with h5py.File("half.h5", "r+") as f:
+    for name, value in (("status", 1), ("reason", b"exit code 2"), ("metadata", b"")):
+        values = f["runs"][name][:]
+        values[:9] = value
+        f["runs"][name][:] = values
+    f["runs/reason"][0] = b"another"
+END
+"$MIXSWEEP" status half.h5 >text
+grep -q '^  8 × exit code 2 (the last: [^ ]*, attempt ' text
+grep -q '^  [^ ]*: another (attempt ' text
+grep -q '^  .*all of them: mixsweep status half.h5 --format json$' text
+
 # A file that is not there yet, with results that wait for it; a text that is no job.
 status=0
 "$MIXSWEEP" status none.h5 >/dev/null 2>err || status=$?

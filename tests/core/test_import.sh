@@ -56,6 +56,26 @@ refused 2 'give either a TABLE or' "$MIXSWEEP" import runs.csv --ratios a --metr
 refused 2 'belong together' "$MIXSWEEP" import --ratios a -o x.h5
 refused 2 'not last or all' "$MIXSWEEP" import runs.csv -o x.h5 --checkpoints first
 
+# Likely slips are said, not refused; a domain without a loss leaves no law of domains.
+awk 'BEGIN {
+    print "run,n_params,n_tokens,h_cod,h_web,loss_code,loss_web"
+    for (i = 1; i <= 8; i++)
+        printf "%d,%s,1e9,0.%d,0.%d,%s,%.1f\n", i, i == 5 ? "60" : "6e7", i, 10 - i, \
+            i == 3 ? "2300" : "2.3", 2 + i / 10
+}' >slips.csv
+"$MIXSWEEP" import slips.csv -o slips.h5 >out 2>err
+cat >expected <<'END'
+note: slips.csv, line 6: n_params 60 is of this run alone, a factor 1e+06 from the nearest other.
+note: slips.csv, line 4: loss_code 2300 is 1000 times the median.
+note: no loss is of domain cod (loss_code is a target that is no domain).
+END
+cmp err expected || fail "$(cat err)"
+grep -qx 'next: mixsweep fit slips.h5 --law demand --targets all' out || fail "$(cat out)"
+sed 's/h_cod/h_code/' slips.csv >fine.csv
+"$MIXSWEEP" import fine.csv -o fine.h5 --where 'n_params>1e3' --where 'run!=3' >out 2>err
+[ ! -s err ] || fail "rows that are left out are noted: $(cat err)"
+grep -qx 'next: mixsweep fit fine.h5 --law transfer' out || fail "$(cat out)"
+
 # Intermediate checkpoints are a choice that warns.
 "$MIXSWEEP" import runs.csv -o all.h5 --checkpoints all >out 2>err
 grep -q '^imported 4 runs' out

@@ -153,6 +153,7 @@ static void test_advice_is_sure_where_nearly_all_draws_agree(void **state)
     assert_true(!next.pays && next.is_sure);
     next = weigh(1, 6, lower, 0.5); /* seldom, but then much */
     assert_true(next.pays && !next.is_sure);
+    assert_non_null(strstr(next.advice, "; it is lower by more than 0.5 in 10% of the draws"));
     next = weigh(3, 1, lower, 0.5);
     assert_true(!next.pays && !next.is_sure);
     next = weigh(0, 1, lower, NAN);

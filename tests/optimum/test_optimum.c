@@ -240,6 +240,59 @@ static void test_optimum_intervals_hold_the_draws(void **state)
     assert_null(strstr(o->warnings, "draws: the ends"));
 }
 
+/* Draws that all like another mixture better, the best of the law that they lie about: moved, as
+ * the interval is, they agree with it. */
+static void test_optimum_probability_agrees_with_its_interval(void **state)
+{
+    struct toy *toy = *state;
+    struct mix_optimum_options options = toy_options();
+    const size_t n = toy->fit->n_params;
+    double truth[32], baseline[3];
+    assert_true(n <= 32);
+    memcpy(truth, toy->fit->params, n * sizeof *truth);
+    for (size_t p = 0; p < n; p++)
+        if (strcmp(toy->fit->param_names[p], "A[code]") == 0)
+            toy->fit->params[p] *= 1.5;
+    memcpy(baseline, solve(toy, &options)->mixture, sizeof baseline);
+    toy->draws = toy_draws(toy->fit, 101, 0.02);
+    memcpy(toy->fit->params, truth, n * sizeof *truth);
+    toy->draws->fit_key = mix_fit_key(toy->fit);
+    options.baseline = baseline;
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_true(o->gain[0].value > 0.0 && o->p_better[0] > 0.5);
+    for (size_t g = 0; g < MIX_GAINS; g++)
+        assert_int_equal(o->gain[g].lo > 0.0, o->p_better[g] > 0.95);
+}
+
+/* A law that a floor beats on its hold-out says so, and which fit of the same runs does better. */
+static void test_optimum_repeats_that_the_law_loses_to_a_floor(void **state)
+{
+    struct toy *toy = *state;
+    struct mix_optimum_options options = toy_options();
+    struct mix_fit better = *toy->fit;
+    const struct mix_fit *others[] = {toy->fit, &better};
+    struct mix_holdout *held = &toy->fit->holdouts[0];
+    toy->fit->n_holdouts = better.n_holdouts = 1;
+    snprintf(held->kind, sizeof held->kind, "scale 40M");
+    held->law.mre = 0.0647;
+    held->floor[1].n = 12;
+    held->floor[1].mre = 0.0147;
+    better.holdouts[0] = *held;
+    better.holdouts[0].law.mre = 0.0092;
+    snprintf(better.name, sizeof better.name, "other");
+    options.n_others = 2;
+    options.others = others;
+    const char *says = "on held-out scale 40M law capacity (MRE 6.47%) loses to scale-only (1.47%)";
+    const char *at = strstr(solve(toy, &options)->warnings, says);
+    assert_non_null(at);
+    assert_memory_equal(at + strlen(says), "; fit other does better there (0.92%)", 37);
+    better.table_key.lo++; /* of other runs */
+    at = strstr(solve(toy, &options)->warnings, says);
+    assert_true(at != NULL && at[strlen(says)] != ';');
+    held->law.mre = 0.01;
+    assert_null(strstr(solve(toy, &options)->warnings, "loses to"));
+}
+
 /* Each draw's own optimum is what the fit with that draw's parameters has as its optimum. */
 static void test_optimum_of_a_draw_is_its_own(void **state)
 {
@@ -392,6 +445,8 @@ int main(void)
         TOY_TEST(test_optimum_best_observed_is_least_at_largest_scale),
         TOY_TEST(test_optimum_warns_outside_what_was_seen),
         TOY_TEST(test_optimum_intervals_hold_the_draws),
+        TOY_TEST(test_optimum_probability_agrees_with_its_interval),
+        TOY_TEST(test_optimum_repeats_that_the_law_loses_to_a_floor),
         TOY_TEST(test_optimum_of_a_draw_is_its_own),
         TOY_TEST(test_optimum_draws_that_agree_leave_no_tie),
         TOY_TEST(test_optimum_draws_that_know_nothing_tie_with_the_baseline),

@@ -215,7 +215,7 @@ static void test_merge_keeps_runs_in_proportion(void **state)
     assert_near(out.table->loss_se[3], sqrt(0.06 * 0.06 + 0.08 * 0.08), 1e-15);
     /* what is void: excluded, with what it was, out of the way of the same run */
     assert_int_equal(out.table->runs[2].excluded, 1);
-    assert_string_equal(out.table->runs[2].reason, "merged with other proportions than text");
+    assert_string_equal(out.table->runs[2].reason, "parts in other proportions than in text");
     assert_string_equal(out.table->runs[2].recipe, "before merge text");
     assert_string_equal(out.table->metadata[2],
                         "{\"before merge text\":{\"code\":0.0050000000000000001,\"web\":0.25}}");

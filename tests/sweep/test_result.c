@@ -68,6 +68,16 @@ static void test_result_of_the_end(void **state)
         assert_true(at.rows->epochs[0] == at.request.mixture[0] * 2e9 / 1e9);
     }
     assert_string_equal(at.rows->metadata[0], "{\"tokens\":1990000000.0,\"loss\":{\"other\":7}}");
+    /* not measured: said so, or with nothing that could be its misspelling */
+    static const char *const without[] = {
+        "{\"loss\": {\"web\": 2.5, \"code\": null, \"other\": 7}}",
+        "{\"loss\": {\"web\": 2.5}, \"other\": 7}",
+        "{\"web\": 2.5, \"other\": 7}",
+    };
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        assert_int_equal(take(&at, without[i]), MIX_OK);
+        assert_true(at.rows->loss[0] == 2.5 && isnan(at.rows->loss[1]));
+    }
     close_place(&at);
 }
 
@@ -146,6 +156,17 @@ static void test_result_refused(void **state)
         {"{\"loss\": {}}", MIX_EFORMAT, "no loss of any target (web, code)"},
         {"{\"loss\": {\"web\": null}}", MIX_EFORMAT, "no loss of any target"},
         {"{\"web\": \"abc\"}", MIX_EFORMAT, "the loss of web is not a number"},
+        {"{\"loss\": {\"web\": 1, \"cdoe\": 2}}", MIX_EFORMAT,
+         "no target is called \"cdoe\"; code has no loss"},
+        {"{\"checkpoints\": [{\"tokens\": 2e9, \"loss\": {\"wbe\\n\": 1, \"code\": 2}}]}",
+         MIX_EFORMAT, "no target is called \"wbe"},
+        {"{\"web\": 1, \"mixture\": {\"web\": 1}}", MIX_EFORMAT,
+         "code has no share in \"mixture\""},
+        {"{\"web\": 1, \"mixture\": {}}", MIX_EFORMAT, "web has no share in \"mixture\""},
+        {"{\"web\": 1, \"mixture\": {\"web\": 0.5, \"cdoe\": 0.5}}", MIX_EFORMAT,
+         "no domain is called \"cdoe\"; code has no share in \"mixture\""},
+        {"{\"web\": 1, \"mixture\": {\"web\": 0.5, \"code\": 0.5, \"x\": 0}}", MIX_EFORMAT,
+         "no domain is called \"x\""},
         {"{\"web\": true}", MIX_EFORMAT, "the loss of web is not a number"},
         {"{\"web\": NaN}", MIX_ENUMERIC, "the loss of web is not finite"},
         {"{\"loss\": {\"code\": -Infinity}}", MIX_ENUMERIC, "the loss of code is not finite"},

@@ -98,6 +98,14 @@ matches 'runs in this shard'
 matches 'file s.2-of-2.h5$'
 matches '^next, .*: mixsweep merge s\.\*-of-2\.h5 -o s\.h5$'
 wait $first || die "a shard failed: $(cat first)"
+"$MIXSWEEP_PYTHON" - first out <<'PY' || die "the FLOP are not those of the shards"
+import re
+import sys
+shards = [re.search(r"(\d+) runs? in this shard, (\S+) FLOP", open(name).read()) for name in sys.argv[1:]]
+assert sum(int(s[1]) for s in shards) == 16, shards
+whole = 6 * (8 * 40e6 * 1e9 + 8 * 100e6 * 2e9)  # 6ND
+assert abs(sum(float(s[2]) for s in shards) / whole - 1) < 0.05, shards
+PY
 "$MIXSWEEP" merge s.*-of-2.h5 -o s.h5 >out || die "shards do not merge"
 "$MIXSWEEP" sweep job.yaml >out || die "the sweep of all failed"
 matches '16/16 runs, 0 failed .*in file'
@@ -129,6 +137,9 @@ job 0 ', retries: 0' >job.yaml
 sweep
 n=$(sed -n 's|^sweep *16/16 runs, \([0-9]*\) failed.*|\1|p' out)
 [ "$n" -gt 0 ] || die "nothing failed"
+matches '^next: mixsweep status s.h5$'
+matches '^      mixsweep retry s.h5 --failed$'
+matches '^      mixsweep report s.h5 -o report$'
 touch mended
 sweep
 matches "16/16 runs, $n failed .*in file"
