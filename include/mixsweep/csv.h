@@ -137,9 +137,9 @@ enum mix_status mix_csv_import(const struct mix_import *import, struct mix_table
                                struct mix_import_notes *notes, struct mix_error *err);
 
 /**
- * Write the runs in our form with 17 significant digits. Optional columns are written where a row
- * has something to say in them; NaN is an empty cell. What is written reads back as the same table,
- * but for units, directions and priors, which a CSV cannot carry.
+ * Write the runs in our form, numbers as mix_csv_put_number() does. Optional columns are written
+ * where a row has something to say in them; NaN is an empty cell. What is written reads back as the
+ * same table, but for units, directions and priors, which a CSV cannot carry.
  *
  * @return MIX_OK; MIX_EIO
  */
@@ -147,7 +147,8 @@ enum mix_status mix_csv_write_runs(const struct mix_table *table, FILE *out, str
 
 /** Write one CSV cell, quoted where it has to be. */
 void mix_csv_put_text(FILE *out, const char *text);
-/** Write a number with 17 significant digits; NaN is an empty cell. */
+/** Write a number with the 15 to 17 significant digits that bring it back as it is; NaN is an empty
+ * cell. */
 void mix_csv_put_number(FILE *out, double value);
 
 #ifdef __cplusplus

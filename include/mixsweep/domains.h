@@ -103,7 +103,8 @@ struct mix_domains_bound {
 /**
  * Bound the error of reuse. A row of mixture h is taken for a run of another mixture h' of the old
  * domains: with the parts in their proportions (merge), without the domain (drop). With a fit the
- * error is |L(h') - L(h)| by its law. The new content of a revised domain is in no run: assumed is
+ * error is |L(h') - L(h)| by its law, a run seeing as many tokens of a domain before they repeat as
+ * it did. The new content of a revised domain is in no run: assumed is
  * that the share of it is worth no less and no more than the same share of any other domain; the
  * error is the largest of these. Without a fit the assumption is that no loss changes faster with
  * the mixture than between any two runs of equal size and tokens that differ by 0.1 or more in
@@ -117,6 +118,56 @@ struct mix_domains_bound {
 enum mix_status mix_domains_bound(const struct mix_table *old, const struct mix_fit *fit,
                                   const struct mix_domains_change *change, const uint8_t *fate,
                                   struct mix_domains_bound *out, struct mix_error *err);
+
+/** Domains whose proportions are kept, as one virtual domain. All is borrowed. */
+struct mix_domains_kept {
+    const struct mix_fit *before;  /* knows the parts */
+    const struct mix_draws *draws; /* of it, or NULL */
+    size_t n_parts;
+    const struct mix_domains_part *parts; /* (n_parts) in their proportions */
+    double n_params, n_tokens;            /* the question is asked for them */
+    const double *today;                  /* (K of before) without after: the mixture of today; NULL
+                                             = the parts alone */
+    const struct mix_fit *after;          /* knows them as one; NULL = not fitted yet */
+    const char *domain;                   /* after: the virtual domain */
+    const double *mixture;                /* after: (K) the optimum */
+};
+
+/** What keeping them costs: of the weighted mean loss. */
+struct mix_domains_reuse {
+    double loss;                      /* bound: no mixture of all domains is better by more */
+    double high;                      /* the same by 95 in 100 draws; NaN without draws */
+    size_t most;                      /* the part that would have to have more */
+    double gain[MIX_DOMAINS_MAX];     /* (n_parts) g_j: what a share more of it would gain */
+    double coupling[MIX_DOMAINS_MAX]; /* (n_parts) c_j: the same if targets did not offset */
+    size_t n_unknown; /* targets with a weight of which the fit before knows nothing */
+};
+#define MIX_DOMAINS_SPREAD 0.1 /* d, where nothing is known of it */
+
+/**
+ * Bound what it costs to keep the proportions rho of domains U (mixture reuse, Olmix, arXiv
+ * 2602.12237). F is the weighted mean of the losses, convex in the mixture by most laws, and h the
+ * best mixture that keeps rho. No changed domain has a slope there below that of U as one, so by
+ * convexity
+ *
+ *     F(h) - min F <= max_j g_j,    g_j = sum_i rho_i dF/dh_i - dF/dh_j,    i, j in U, at h.
+ *
+ * Of each target m the fit before knows g_mj where U is alone; since then all slopes of m have
+ * changed by one factor x_m, if its loss depends on the mixture by one sum over the domains:
+ * g_j = sum_m w_m x_m g_mj. The fit after knows by how much its loss has changed, the fit before
+ * how slopes change with the loss: x_m = 1 + (l_m(h) - l_m(rho)) d ln slope / dl, exact where a
+ * loss is c + exp(sum), else to first order.
+ *
+ * Where rho is the optimum of U, sum_m w_m g_mj <= 0: keeping it costs something only where the
+ * factors of targets differ. Before there is a fit after, g_mj is that of today; should the
+ * factors come to be off 1 by up to d, the bound is max_j (g_j + d c_j) with the *coupling* c_j =
+ * sum_m w_m |g_mj|, which is 0 where no target minds what U is made of. The parts for which this is
+ * largest are those to explore anew with what has changed.
+ *
+ * @return MIX_OK; MIX_EINVAL a fit does not know a domain, or N is too small for it; MIX_ENOMEM
+ */
+enum mix_status mix_domains_reuse(const struct mix_domains_kept *kept,
+                                  struct mix_domains_reuse *out, struct mix_error *err);
 
 /** Which mixtures to add. Arrays are borrowed. */
 struct mix_domains_design {

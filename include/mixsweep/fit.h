@@ -81,9 +81,9 @@ struct mix_fit {
     double *std_error;                     /* (P) NaN = not identified or on a bound */
     double *covariance;                    /* (P,P) */
     uint8_t *param_state; /* (P) 0 = free, 1 = on its bound, 2 = not identified by the design */
-    double objective;     /* mse */
+    double objective;     /* mse, priors included */
     size_t n_starts;
-    double *start_objective; /* (n_starts) mse reached by each start */
+    double *start_objective; /* (n_starts) objective reached by each */
     size_t n_at_best;        /* starts within 0.1% of the best */
     size_t n_optima; /* warm starts kept for the bootstrap: distinct good optima, the best first */
     double *optima;  /* (n_optima,P) natural parameters */
@@ -114,6 +114,7 @@ struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_para
 /** Room for n_held rows of hold-outs, those that are there kept; false: memory is out. */
 bool mix_fit_hold(struct mix_fit *fit, size_t n_held);
 void mix_fit_destroy(struct mix_fit *fit);
+void mix_fits_destroy(size_t n, struct mix_fit **fits);
 
 /** The model of a stored fit, for predictions. */
 enum mix_status mix_fit_model(const struct mix_fit *fit, struct mix_model **out,

@@ -4,12 +4,14 @@
  * Bootstrap draws of a fit are samples of what the law might be. Each has its own optimum at the
  * target scale; the regret of a recommendation under a draw is what it loses there against that
  * optimum. A run would show losses that the draws predict differently: the more these go along with
- * the losses of the mixtures to decide between, the more it tells. Draws, losses of the candidates
- * and losses at the target are taken as jointly normal with the draws' own covariance, and
- * measurements as that plus the scatter of the fit, so the decision after a batch of runs follows
- * by linear regression (the ensemble form of Bayes' rule; knowledge gradient, Frazier et al.,
- * INFORMS J. Computing 21, 2009). Regressions are learnt on one half of the draws and judged on the
- * other, both ways, so that a batch never looks better by having been looked at.
+ * the losses of the mixtures to decide between, the more it tells. Losses of the candidates and
+ * losses at the target are taken as jointly normal with the draws' own covariance, and measurements
+ * as that plus the scatter of the fit, so what is left of the variance after a batch of runs
+ * follows by linear regression (the ensemble form of Bayes' rule). Near an optimum regret is
+ * quadratic in errors: it falls as the variance falls of the differences between the mixtures to
+ * decide between, which are the draws' optima (L-optimality: Atkinson, Donev, Tobias, Optimum
+ * Experimental Designs, 2007, par. 10). What few draws lose of their variance by chance does not
+ * count.
  *
  * What no draw knows, it cannot tell: an error of the law's form, or of the scales beyond those
  * that were fitted.
@@ -47,7 +49,7 @@ struct mix_next_scale {
 struct mix_next_options {
     enum mix_next_criterion criterion;
     double flops;  /* for all runs together; INFINITY = no limit */
-    size_t n_runs; /* at most; 8 */
+    size_t n_runs; /* at most; 32 */
     size_t n_scales;
     const struct mix_next_scale *scales; /* (n_scales) borrowed; NULL = those of the fitted runs */
     const struct mix_table *among; /* choose among these runs, each once, instead; borrowed; NULL =

@@ -28,6 +28,8 @@ struct mix_pipeline {
     struct mix_fit *fit;         /* all ranks after the fit, or NULL */
     struct mix_draws *draws;     /* all ranks after the bootstrap, or NULL */
     struct mix_optimum *optimum; /* rank 0, or NULL */
+    size_t n_others;
+    struct mix_fit **others; /* (n_others) rank 0, with the optimum: all fits of the file */
     struct mix_sweep_options options;
     struct mix_sweep_progress runs; /* on rank 0: what the file had when it was opened, then what it
                                        has after the sweep */

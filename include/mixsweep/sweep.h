@@ -41,6 +41,10 @@ enum mix_status mix_request_failed(const struct mix_request *request, struct mix
                                    enum mix_run_status status, const char *reason,
                                    struct mix_error *err);
 
+/** Why the run of a row has failed, whole where the row itself has a part of it. Free with free();
+ * NULL when memory is out. */
+char *mix_run_reason(const struct mix_table *table, size_t row);
+
 /** Where a child runs. */
 struct mix_seat {
     int n_nodes;
@@ -96,12 +100,14 @@ enum mix_status mix_simulate_truth(const struct mix_job *job, const struct mix_m
  * they start as a sweep starts them, on equal nodes with the CPUs, GPUs and memory that the job
  * says a node has (GPUs, where it does not: as many as the run that takes most).
  *
+ * @param over   (n_runs) runs that take no time any more; NULL = none
  * @param slots  runs at once on all nodes; 0 = what fits
  * @return MIX_OK; MIX_EINVAL the runs of a scale fit nowhere (sentence says which), or without
  * limit; MIX_ENOMEM
  */
 enum mix_status mix_sweep_makespan(const struct mix_job *job, const struct mix_plan *plan,
-                                   int n_nodes, int slots, double *out_s, struct mix_error *err);
+                                   const uint8_t *over, int n_nodes, int slots, double *out_s,
+                                   struct mix_error *err);
 
 /** The runs of a job at once on a rank, with a launcher in all; 0 = what fits. Where the job says
  * nothing and a run takes nothing that is counted: 1. */
@@ -131,6 +137,15 @@ struct mix_sweep_options {
     void *progress_context;
 };
 
+/** "job.h5" and the second shard of four: "job.2-of-4.h5". `shard` counts from 0. MIX_EINVAL where
+ * that is too long. */
+enum mix_status mix_shard_file(const char *file, size_t shard, size_t n_shards,
+                               char out[MIX_TEXT_MAX], struct mix_error *err);
+/** What mix_shard_file() has made of a name; n_shards 0 = this is the file of the whole job. */
+void mix_shard_of_file(const char *file, size_t *shard, size_t *n_shards);
+/** Whether a run belongs to a shard; n_shards 0 = all do. */
+bool mix_shard_has(size_t shard, size_t n_shards, struct mix_key key);
+
 /**
  * Local. Count the planned runs by what a table has of them.
  *
@@ -140,6 +155,17 @@ struct mix_sweep_options {
 enum mix_status mix_sweep_count(const struct mix_job *job, const struct mix_table *table,
                                 const struct mix_sweep_options *options,
                                 struct mix_sweep_progress *out, struct mix_error *err);
+
+/**
+ * Local. Which runs of a plan are over by what a table has of them.
+ *
+ * @param over    (n_runs) out: 1 = nothing is to be done for it
+ * @param counts  out
+ * @return as mix_sweep_count()
+ */
+enum mix_status mix_sweep_over(const struct mix_job *job, const struct mix_plan *plan,
+                               const struct mix_table *table, uint8_t *over,
+                               struct mix_sweep_progress *counts, struct mix_error *err);
 
 /**
  * Collective. Evaluate the planned runs that are not over and fold them into the file.

@@ -352,7 +352,8 @@ enum mix_status cli_agent_compare(struct mix_ranks *ranks, int argc, char **argv
 {
     struct request request = {.of.stop_before_s = 60, .started_s = cli_now_s()};
     const struct cli_option options[] = {
-        {"transfer", 0, "NAME", "compare in this transfer too, may be given again; all",
+        {"transfer", 0, "NAME",
+         "compare in this transfer of the job too; may be given again; all = in each",
          CLI_TEXT_LIST, &request.transfers, 0, 0},
         {"stop-before", 0, "TIME",
          "stop so long before the end of Slurm's wall time: 300s, 5m, none (default 60s)", CLI_TEXT,

@@ -143,7 +143,7 @@ static void print_params(const struct mix_fit *fit, const struct mix_intervals *
         if (isfinite(both[p].bca.lo) && differ(&both[p]))
             cli_table_cell(lines, "%.4g … %.4g", both[p].bca.lo, both[p].bca.hi);
         else
-            cli_table_cell(lines, " ");
+            cli_table_cell(lines, "%s", "");
     }
     printf("\n");
     cli_table_print(lines, stdout, "  ");

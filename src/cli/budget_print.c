@@ -11,38 +11,6 @@
 #include "mixsweep/interval.h"
 #include "mixsweep/store.h"
 
-void cli_destroy_fits(size_t n, struct mix_fit **fits)
-{
-    for (size_t i = 0; fits != NULL && i < n; i++)
-        mix_fit_destroy(fits[i]);
-    free(fits);
-}
-
-enum mix_status cli_read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
-                              struct mix_error *err)
-{
-    struct mix_names names = {0};
-    enum mix_status status = mix_store_list(store, "fits", &names, err);
-    if (status != MIX_OK)
-        return status;
-    struct mix_fit **fits = calloc(names.n + 1, sizeof(struct mix_fit *));
-    if (fits == NULL)
-        status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu fits", names.n);
-    *n = 0;
-    for (size_t i = 0; i < names.n && status == MIX_OK; i++) {
-        struct mix_error reason = {.text = ""};
-        status = mix_store_read_fit(store, names.name[i], &fits[*n], &reason);
-        *n += status == MIX_OK;
-        if (status == MIX_EFORMAT) /* a damaged fit is not this one's business */
-            status = MIX_OK;
-        if (status != MIX_OK)
-            mix_fail(err, status, "%s", reason.text);
-    }
-    *out = fits;
-    mix_names_destroy(&names);
-    return status;
-}
-
 enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
                            const struct mix_draws *draws, const double *weight,
                            const double *mixture, double n_params, double n_tokens,
@@ -53,11 +21,11 @@ enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
     size_t n = 0;
     enum mix_status status = mix_store_read_table(store, &table, err);
     if (status == MIX_OK)
-        status = cli_read_fits(store, &n, &fits, err);
+        status = mix_store_read_fits(store, &n, &fits, err);
     if (status == MIX_OK)
         status = mix_error_budget_compute(table, fit, draws, n, (const struct mix_fit *const *)fits,
                                           weight, mixture, n_params, n_tokens, out, err);
-    cli_destroy_fits(n, fits);
+    mix_fits_destroy(n, fits);
     mix_table_destroy(table);
     return status;
 }

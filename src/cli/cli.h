@@ -83,6 +83,9 @@ enum mix_status cli_parse(const struct cli_verb *verb, const struct cli_option *
                           char **argv, size_t min_words, size_t max_words, const char **words,
                           bool *help, struct mix_error *err);
 
+/** Print a text of --help that begins in column `indent`, where its further lines begin too. */
+void cli_print_wrapped(const char *text, size_t indent);
+
 /** The name nearest to a mistyped word (or the first that begins with it), NULL where none is near.
  */
 const char *cli_nearest(const char *word, const char *const *names, size_t n_names);
@@ -210,10 +213,6 @@ enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
                            const struct mix_draws *draws, const double *weight,
                            const double *mixture, double n_params, double n_tokens,
                            struct mix_error_budget *out, struct mix_error *err);
-/** All readable fits of a file; *n is set with an error too. Free with cli_destroy_fits(). */
-enum mix_status cli_read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
-                              struct mix_error *err);
-void cli_destroy_fits(size_t n, struct mix_fit **fits);
 void cli_print_budget(FILE *out, const struct mix_error_budget *budget);
 struct json_t *cli_json_budget(const struct mix_error_budget *budget);
 void cli_print_warnings(FILE *out, const char *warnings);
@@ -262,7 +261,7 @@ enum mix_status cli_refuse_output(const char *path, bool force, size_t n_inputs,
 
 /** A JSON value as block YAML; `depth` 0. */
 void cli_print_yaml(FILE *out, struct json_t *value, int depth);
-/** A CSV cell: text quoted where needed, 17 digits, NaN empty. */
+/** A CSV cell: text quoted where needed; digits that bring the number back; NaN empty. */
 void cli_csv_text(FILE *out, const char *text);
 void cli_csv_number(FILE *out, double value);
 /** More JSON: {value, lo, hi}; an array of the lines of a text; {name: value}. */

@@ -140,19 +140,26 @@ static void percent_cell(struct cli_table *table, double value, double se)
         number_cell(table, "%.2f%%", 100.0 * value);
 }
 
-/* "mean, copy-scale (skill)" */
+/* "scale-only; skill: mean, copy-scale": those better in both, in MRE, in skill. */
 static void floors_cell(struct cli_table *table, const struct mix_compare_row *row)
 {
+    const unsigned both = row->loses_mre & row->loses_skill;
+    const unsigned sets[] = {both, row->loses_mre & ~both, row->loses_skill & ~both};
+    static const char *const labels[] = {"", "MRE: ", "skill: "};
     char text[MIX_TEXT_MAX] = "";
-    for (unsigned f = 0; f < MIX_FLOORS; f++) {
-        const bool mre = (row->loses_mre >> f & 1) != 0, skill = (row->loses_skill >> f & 1) != 0;
-        const size_t used = strlen(text);
-        if (mre || skill)
-            snprintf(text + used, sizeof text - used, "%s%s%s", used > 0 ? ", " : "",
-                     mix_floor_names[f],
-                     mre && skill ? ""
-                     : mre        ? " (MRE)"
-                                  : " (skill)");
+    for (size_t s = 0; s < 3; s++) {
+        bool is_first = true;
+        for (unsigned f = 0; f < MIX_FLOORS; f++) {
+            const size_t used = strlen(text);
+            if ((sets[s] >> f & 1) == 0)
+                continue;
+            snprintf(text + used, sizeof text - used, "%s%s%s",
+                     used == 0  ? ""
+                     : is_first ? "; "
+                                : ", ",
+                     is_first ? labels[s] : "", mix_floor_names[f]);
+            is_first = false;
+        }
     }
     cli_table_cell(table, "%s", text[0] != '\0' ? text : "-");
 }
@@ -230,7 +237,8 @@ static void print(const struct request *request, const struct mix_compare *compa
     if (request->show)
         printf("compare    %s%s\n", compare->name, stale ? "; the runs have changed since" : "");
     else
-        printf("compare    %s  %zu hold-outs    %s\n", compare->name, compare->n_tests,
+        printf("compare    %s  %zu hold-out%s    %s\n", compare->name, compare->n_tests,
+               compare->n_tests == 1 ? "" : "s",
                cli_duration(cli_now_s() - request->started_s, duration));
     print_text(compare);
 }

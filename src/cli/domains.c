@@ -17,10 +17,11 @@ struct asked {
     const char *output, *runs, *collapse, *optimum, *mixture, *fit, *format;
     struct mix_domains_change change;
     struct mix_domains_part part[MIX_DOMAINS_MAX];
-    size_t n_mixtures;
+    size_t n_mixtures, n_apart;
     uint64_t seed;
     double flops;
-    bool force, json, is_plan, is_expand;
+    bool force, json;
+    enum asked_for { CHANGE, PLAN, EXPAND, BOUND } what;
 };
 
 /* What is read and made. */
@@ -49,29 +50,31 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"runs", 0, "FILE", "write the mixtures to add as CSV, which a design takes as its file",
          CLI_TEXT, &a->runs, 0, 0},
         {"mixtures", 0, "N", "how many to add (see below)", CLI_COUNT, &a->n_mixtures, 1, 10000},
-        {"seed", 0, "S", "seed of these mixtures (1)", CLI_SEED, &a->seed, 0, 0},
+        {"seed", 0, "S", "seed of these mixtures (default 1)", CLI_SEED, &a->seed, 0, 0},
         {"tolerance", 0, "H",
-         "shares so small, or so far from their proportion, count as none (1e-5)", CLI_NUMBER,
-         &c->tolerance, MIX_DOMAINS_EXACT, 0.999},
+         "shares so small, or so far from their proportion, count as none (default 1e-5)",
+         CLI_NUMBER, &c->tolerance, MIX_DOMAINS_EXACT, 0.999},
         {"collapse", 0, "NAME", "make one domain of all that the change leaves alone", CLI_TEXT,
          &a->collapse, 0, 0},
-        {"optimum", 0, "NAME", "whose shares the untouched domains keep (the only one)", CLI_TEXT,
-         &a->optimum, 0, 0},
+        {"apart", 0, "N", "of these leave out the N whose proportion may cost most", CLI_COUNT,
+         &a->n_apart, 1, MIX_DOMAINS_MAX},
+        {"optimum", 0, "NAME", "whose shares the untouched domains keep (default the only one)",
+         CLI_TEXT, &a->optimum, 0, 0},
         {"mixture", 0, "FILE", "the same from a file of domain,share lines", CLI_TEXT, &a->mixture,
          0, 0},
-        {"fit", 0, "NAME", "what bounds the error of a tolerance (the only one)", CLI_TEXT, &a->fit,
-         0, 0},
+        {"fit", 0, "NAME", "what bounds the error of a tolerance (default the only one)", CLI_TEXT,
+         &a->fit, 0, 0},
         {"content", 0, "LABEL", "add, revise: label of the new data", CLI_TEXT, &c->content, 0, 0},
         {"prior", 0, "H", "add: its share in the mixture of today", CLI_NUMBER, &c->prior, 0, 1},
         {"supply", 0, "D", "add, revise: tokens there are of it", CLI_NUMBER, &c->supply_tokens, 1,
          1e30},
         {"new-validation", 0, NULL, "revise: its validation set is another one too", CLI_FLAG,
          &c->new_validation, 0, 0},
-        {"flops", 0, "F", "plan: compute for the runs (that of the evenly spread ones)", CLI_NUMBER,
-         &a->flops, 1, 1e40},
+        {"flops", 0, "F", "plan: compute for the runs (default that of the evenly spread ones)",
+         CLI_NUMBER, &a->flops, 1, 1e40},
         {"force", 0, NULL, "replace what -o and --runs name where it exists", CLI_FLAG, &a->force,
          0, 0},
-        {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &a->format, 0, 0},
+        {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &a->format, 0, 0},
         {.name = NULL}};
     enum mix_status status =
         cli_parse(&cli_verb_domains, options, argc, argv, 2, WORDS_MAX, a->word, help, err);
@@ -94,21 +97,25 @@ static enum mix_status refuse_strays(const struct mix_domains_change *c, struct 
 
 static enum mix_status find_action(struct asked *a, struct mix_error *err)
 {
+    static const char *const others[] = {[PLAN] = "plan", [EXPAND] = "expand", [BOUND] = "bound"};
     const char *word = a->word[0];
-    a->is_plan = strcmp(word, "plan") == 0;
-    a->is_expand = strcmp(word, "expand") == 0;
-    if (a->is_plan || a->is_expand)
-        return a->word[2] == NULL ? MIX_OK
-                                  : mix_fail(err, MIX_EUSAGE,
-                                             "%s takes a file only; \"%.80s\" is "
-                                             "one word too many.",
-                                             word, a->word[2]);
+    for (size_t i = PLAN; i <= BOUND; i++)
+        a->what = strcmp(word, others[i]) == 0 ? (enum asked_for)i : a->what;
+    const size_t n_files = a->what == BOUND ? 2 : 1;
+    if (a->what != CHANGE && a->word[1 + n_files] != NULL)
+        return mix_fail(err, MIX_EUSAGE, "%s takes %s only; \"%.80s\" is one word too many.", word,
+                        n_files == 1 ? "a file" : "two files", a->word[1 + n_files]);
+    if (a->what == BOUND && a->word[2] == NULL)
+        return mix_fail(err, MIX_EUSAGE, "bound takes two files, REST.h5 and the one before it.");
+    if (a->what != CHANGE)
+        return MIX_OK;
     size_t i = 0;
     while (i < MIX_DOMAINS_ACTIONS && strcmp(word, mix_domains_action_names[i]) != 0)
         i++;
     if (i == MIX_DOMAINS_ACTIONS)
         return mix_fail(err, MIX_EUSAGE,
-                        "\"%.80s\" is not add, split, merge, revise, drop, plan or expand.", word);
+                        "\"%.80s\" is not add, split, merge, revise, drop, plan, expand or bound.",
+                        word);
     a->change.action = (enum mix_domains_action)i;
     a->change.domain = a->word[2];
     const bool has_parts = i == MIX_DOMAINS_SPLIT || i == MIX_DOMAINS_MERGE;
@@ -121,6 +128,8 @@ static enum mix_status find_action(struct asked *a, struct mix_error *err)
                                     "%s takes one domain; \"%.80s\" is one word "
                                     "too many.",
                                     word, a->word[3]);
+    if (a->n_apart > 0 && a->collapse == NULL)
+        return mix_fail(err, MIX_EUSAGE, "--apart says what --collapse leaves out: give both.");
     return a->output != NULL ? refuse_strays(&a->change, err)
                              : mix_fail(err, MIX_EUSAGE, "where to? Give -o NEW.h5.");
 }
@@ -225,6 +234,20 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
         return status;
     s->history = strdup(mix_store_history(s->store));
     return s->history != NULL ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory.");
+}
+
+static void close_session(struct session *s)
+{
+    for (size_t i = 0; i < DOMAINS_STEPS; i++)
+        mix_domains_outcome_clear(&s->step[i].outcome);
+    mix_store_close(s->store);
+    mix_table_destroy(s->table);
+    mix_fit_destroy(s->fit);
+    mix_draws_destroy(s->draws);
+    mix_optimum_destroy(s->optimum);
+    free(s->plan.mixtures);
+    free(s->plan.scale);
+    free(s->history);
 }
 
 /* ---- the proportions that untouched domains keep */
@@ -403,38 +426,105 @@ static enum mix_status apply(const char *path, const struct mix_table *table,
     return status == MIX_OK ? MIX_OK : mix_fail(err, status, "%s: %s.", path, reason.text);
 }
 
+/* The domains that are left alone, in their proportions. */
+static void list_parts(struct session *s, const struct mix_table *table)
+{
+    double sum = 0;
+    for (size_t k = 0; k < table->n_domains; k++)
+        sum += s->plan.changed[k] ? 0 : s->plan.fixed[k];
+    s->step[1].change.n_parts = 0;
+    for (size_t k = 0; k < table->n_domains; k++) {
+        struct mix_domains_part *part = &s->virtual[s->step[1].change.n_parts];
+        if (s->plan.changed[k])
+            continue;
+        part->proportion = s->plan.fixed[k] / sum;
+        memcpy(part->name, table->domains[k].name, MIX_NAME_MAX);
+        s->step[1].change.n_parts++;
+    }
+}
+
+/* What their proportions may cost by the fit that the file has, at its optimum. */
+static enum mix_status bound_parts(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    const struct mix_optimum *o = s->optimum;
+    const bool has_scale = o != NULL && s->fit != NULL && strcmp(o->fit, s->fit->name) == 0;
+    if (s->fit == NULL)
+        return MIX_OK;
+    const struct mix_domains_kept kept = {
+        .before = s->fit,
+        .draws = s->draws,
+        .n_parts = s->step[1].change.n_parts,
+        .parts = s->virtual,
+        .n_params = has_scale ? o->n_params : s->fit->max_n_params,
+        .n_tokens = has_scale ? o->n_tokens : s->fit->max_n_tokens,
+        .today = has_scale && a->mixture == NULL ? o->mixture : NULL,
+    };
+    const enum mix_status status = mix_domains_reuse(&kept, &s->step[1].reuse, err);
+    s->step[1].has_reuse = status == MIX_OK;
+    return status;
+}
+
+/* Only information, which refuses nothing unless --apart goes by it. */
+static enum mix_status say_cost(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    const enum mix_status status = bound_parts(a, s, err);
+    if (status != MIX_EINVAL || a->n_apart > 0)
+        return status;
+    fprintf(stderr, "note: what the kept proportions cost is not known: %s.\n", err->text);
+    return MIX_OK;
+}
+
+/* One domain more is explored: that whose proportion may cost most. */
+static enum mix_status set_apart(const struct asked *a, struct session *s,
+                                 const struct mix_table *table, struct mix_error *err)
+{
+    const enum mix_status status = bound_parts(a, s, err);
+    if (status == MIX_OK && s->fit == NULL)
+        return mix_fail(
+            err, MIX_ENOTFOUND,
+            "--apart asks a fit, and the file has none, or several: say which by --fit.");
+    if (status == MIX_OK) {
+        const size_t most = domains_most_at_risk(&s->step[1]);
+        s->plan.changed[mix_table_domain(table, s->virtual[most].name)] = 1;
+        list_parts(s, table);
+    }
+    return status;
+}
+
 /* All domains that the change has left alone become one. */
 static enum mix_status collapse(const struct asked *a, struct session *s, struct mix_error *err)
 {
     const struct mix_table *table = s->step[0].outcome.table;
     struct domains_plan *plan = &s->plan;
     struct mix_domains_change *c = &s->step[1].change;
-    const char *changed[MIX_DOMAINS_MAX];
-    size_t n_changed = 0;
+    struct mix_error reason = {.text = ""};
+    uint8_t changed[MIX_DOMAINS_MAX];
     *c = (struct mix_domains_change){.action = MIX_DOMAINS_MERGE,
                                      .domain = a->collapse,
                                      .parts = s->virtual,
                                      .tolerance = a->change.tolerance,
                                      .is_virtual = true};
-    for (size_t k = 0; k < table->n_domains; k++) {
-        if (plan->changed[k]) {
-            changed[n_changed++] = table->domains[k].name;
-            continue;
-        }
-        s->virtual[c->n_parts].proportion = plan->fixed[k];
-        memcpy(s->virtual[c->n_parts++].name, table->domains[k].name, MIX_NAME_MAX);
-    }
-    if (n_changed == 0 || c->n_parts < 2)
-        return mix_fail(err, MIX_EINVAL,
-                        "--collapse %.80s: %s leaves %zu domains alone and changes %zu: there is "
-                        "nothing to collapse.",
-                        a->collapse, mix_domains_action_names[a->change.action], c->n_parts,
-                        n_changed);
+    enum mix_status status = MIX_OK;
+    list_parts(s, table);
+    for (size_t i = 0; status == MIX_OK && i < a->n_apart && c->n_parts > 1; i++)
+        status = set_apart(a, s, table, &reason);
+    if (status == MIX_OK && (c->n_parts < 2 || c->n_parts == table->n_domains))
+        status = mix_fail(&reason, MIX_EINVAL,
+                          "--collapse %.80s: %s leaves %zu domains alone and changes %zu: there is "
+                          "nothing to collapse",
+                          a->collapse, mix_domains_action_names[a->change.action], c->n_parts,
+                          table->n_domains - c->n_parts);
+    if (status == MIX_OK)
+        status = say_cost(a, s, &reason);
+    if (status != MIX_OK)
+        return mix_fail(err, status, "%s: %s.", a->word[1], reason.text);
     s->n_steps = 2;
-    const enum mix_status status = apply(a->word[1], table, NULL, &s->step[1], err);
+    memcpy(changed, plan->changed, sizeof changed);
+    status = apply(a->word[1], table, NULL, &s->step[1], err);
     memset(plan->changed, 0, sizeof plan->changed);
-    for (size_t i = 0; status == MIX_OK && i < n_changed; i++)
-        plan->changed[mix_table_domain(s->step[1].outcome.table, changed[i])] = 1;
+    for (size_t k = 0; status == MIX_OK && k < table->n_domains; k++)
+        if (changed[k])
+            plan->changed[mix_table_domain(s->step[1].outcome.table, table->domains[k].name)] = 1;
     for (size_t k = 0; status == MIX_OK && k < s->step[1].outcome.table->n_domains; k++)
         plan->fixed[k] = plan->changed[k] ? 0 : 1;
     return status;
@@ -627,6 +717,60 @@ static enum mix_status expand(const struct asked *a, struct session *s, struct m
     return status;
 }
 
+/* ---- bound: what the proportions of a collapsed file cost, now that it has an optimum */
+
+static enum mix_status ask_bound(const struct asked *a, struct session *s,
+                                 const struct session *before, struct mix_error *err)
+{
+    char domain[MIX_NAME_MAX] = "";
+    size_t n_parts = 0;
+    struct mix_error reason = {.text = ""};
+    enum mix_status status =
+        domains_history_kept(s->history, domain, s->virtual, &n_parts, &reason);
+    if (status != MIX_OK)
+        return mix_fail(err, status, "%s: %s.", a->word[1], reason.text);
+    const struct mix_domains_kept kept = {.before = before->fit,
+                                          .draws = before->draws,
+                                          .n_parts = n_parts,
+                                          .parts = s->virtual,
+                                          .n_params = s->optimum->n_params,
+                                          .n_tokens = s->optimum->n_tokens,
+                                          .after = s->fit,
+                                          .domain = domain,
+                                          .mixture = s->optimum->mixture};
+    s->step[0].change =
+        (struct mix_domains_change){.domain = domain, .n_parts = n_parts, .parts = s->virtual};
+    s->step[0].has_reuse = true;
+    status = mix_domains_reuse(&kept, &s->step[0].reuse, &reason);
+    if (status == MIX_OK)
+        status = domains_print_reuse(&s->step[0], a->json, &reason);
+    return status == MIX_OK
+               ? MIX_OK
+               : mix_fail(err, status, "bound %s %s: %s.", a->word[1], a->word[2], reason.text);
+}
+
+static enum mix_status bound(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    struct session before = {.store = NULL};
+    struct asked first = *a, other = *a;
+    first.fit = NULL; /* that of the optimum */
+    other.word[1] = a->word[2];
+    other.optimum = NULL;
+    enum mix_status status = read_file(&first, s, err);
+    if (status == MIX_OK)
+        status = read_file(&other, &before, err);
+    if (status == MIX_OK && (s->optimum == NULL || s->fit == NULL))
+        status = mix_fail(err, MIX_ENOTFOUND,
+                          "%s has no optimum, or several: say which by --optimum.", a->word[1]);
+    if (status == MIX_OK && before.fit == NULL)
+        status = mix_fail(err, MIX_ENOTFOUND, "%s has no fit, or several: say which by --fit.",
+                          a->word[2]);
+    if (status == MIX_OK)
+        status = ask_bound(a, s, &before, err);
+    close_session(&before);
+    return status;
+}
+
 /* ---- the verb */
 
 static enum mix_status run_domains(struct mix_ranks *ranks, int argc, char **argv,
@@ -649,17 +793,11 @@ static enum mix_status run_domains(struct mix_ranks *ranks, int argc, char **arg
         status = find_action(a, err);
     if (status != MIX_OK || help)
         goto out;
-    status = a->is_plan ? plan(a, s, err) : a->is_expand ? expand(a, s, err) : change(a, s, err);
-    for (size_t i = 0; i < DOMAINS_STEPS; i++)
-        mix_domains_outcome_clear(&s->step[i].outcome);
-    mix_store_close(s->store);
-    mix_table_destroy(s->table);
-    mix_fit_destroy(s->fit);
-    mix_draws_destroy(s->draws);
-    mix_optimum_destroy(s->optimum);
-    free(s->plan.mixtures);
-    free(s->plan.scale);
-    free(s->history);
+    status = a->what == PLAN     ? plan(a, s, err)
+             : a->what == EXPAND ? expand(a, s, err)
+             : a->what == BOUND  ? bound(a, s, err)
+                                 : change(a, s, err);
+    close_session(s);
 out:
     free(s);
     free(a);
@@ -669,7 +807,8 @@ out:
 const struct cli_verb cli_verb_domains = {
     .name = "domains",
     .summary = "carry the runs over where domains were added, split, merged, revised, dropped",
-    .synopsis = "add|split|merge|revise|drop|plan|expand S.h5 [DOMAIN [PART=SHARE ...]] -o NEW.h5",
+    .synopsis =
+        "add|split|merge|revise|drop|plan|expand|bound S.h5 [DOMAIN [PART=SHARE ...]] -o NEW.h5",
     .details =
         "Makes NEW.h5 with the runs of S.h5 in terms of the new domains; S.h5 stays as it is.\n"
         "\n"
@@ -682,15 +821,13 @@ const struct cli_verb cli_verb_domains = {
         "                     sum\n"
         "\n"
         "What is not valid stays in the file, excluded with the reason; it does not keep a sweep\n"
-        "from making the same run anew. The loss of a domain that is split, merged or dropped "
-        "stays\n"
-        "a target, of no training domain; domains that are new are targets where domains are, not\n"
-        "measured in old runs. The loss of a merged domain is the mean of its parts'. A revised\n"
-        "domain is taken to keep its validation set, unless --new-validation says otherwise or "
-        "its\n"
-        "validation documents are held out of its text (embedded evaluator). Fits, draws, optima\n"
-        "and the job of S.h5 are not taken over. The attribute domain_changes of NEW.h5 says in\n"
-        "JSON lines what was done, in this file and in those before it.\n"
+        "from making the same run anew. The loss of a domain that is split, merged or dropped\n"
+        "stays a target, of no training domain; domains that are new are targets where domains\n"
+        "are, not measured in old runs. The loss of a merged domain is the mean of its parts'. A\n"
+        "revised domain is taken to keep its validation set, unless --new-validation says\n"
+        "otherwise or its validation documents are held out of its text (embedded evaluator).\n"
+        "Fits, draws, optima and the job of S.h5 are not taken over. The attribute domain_changes\n"
+        "of NEW.h5 says in JSON lines what was done, in this file and in those before it.\n"
         "\n"
         "With --tolerance, runs count as valid that are so far off (in shares), and what that may\n"
         "do to a loss is printed. A run of mixture h is taken for one of h': the error is\n"
@@ -709,7 +846,13 @@ const struct cli_verb cli_verb_domains = {
         "\n"
         "--collapse makes one domain of the others in NEW.h5 too (mixture reuse of Olmix, arXiv\n"
         "2602.12237): then few old runs are valid, and a law has few parameters; expand gives the\n"
-        "optimum of such a file for all domains.\n"
+        "optimum of such a file for all domains. The fit of S.h5 says what it costs at most to "
+        "keep\n"
+        "the proportions: no mixture of all domains has a mean loss lower by more. That is little\n"
+        "where no target minds what the others are made of (coupling), or the change moves what\n"
+        "all targets gain from data alike; before there are runs a tenth of difference is\n"
+        "supposed. --apart N leaves out the N domains for which it is largest. Once NEW.h5 has an\n"
+        "optimum, bound NEW.h5 S.h5 says it by what the change has really moved.\n"
         "\n"
         "  mixsweep domains add S.h5 math --supply 2e11 -o NEW.h5 --runs math.csv\n"
         "  mixsweep domains split S.h5 web news=0.6 forum=0.4 -o NEW.h5\n"

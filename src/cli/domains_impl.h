@@ -13,6 +13,8 @@ struct domains_step {
     struct mix_domains_change change;
     struct mix_domains_outcome outcome;
     struct mix_domains_bound bound;
+    struct mix_domains_reuse reuse; /* of the parts of a collapse */
+    bool has_reuse;
 };
 
 /** What is to be explored, and the mixtures for it. */
@@ -57,6 +59,21 @@ enum mix_status domains_history_changed(const char *history, const struct mix_ta
  */
 enum mix_status domains_history_expand(const char *history, char (*names)[MIX_NAME_MAX],
                                        double *shares, size_t *n, struct mix_error *err);
+
+/** The last collapse of a history: its domain and (MIX_DOMAINS_MAX) parts; MIX_ENOTFOUND where
+ * there is none. */
+enum mix_status domains_history_kept(const char *history, char domain[MIX_NAME_MAX],
+                                     struct mix_domains_part *parts, size_t *n,
+                                     struct mix_error *err);
+
+/** The part of a collapse whose proportion may cost most, and what, should the change make a part
+ * MIX_DOMAINS_SPREAD of difference between the targets. */
+size_t domains_most_at_risk(const struct domains_step *step);
+
+/** What the proportions of a collapse cost, by what is known since. MIX_EINVAL where a name is not
+ * UTF-8. */
+enum mix_status domains_print_reuse(const struct domains_step *step, bool json,
+                                    struct mix_error *err);
 
 /** What was done, for people and as JSON. */
 void domains_print(const char *from, const char *to, const struct domains_step *steps,

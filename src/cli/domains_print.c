@@ -24,6 +24,37 @@ static json_t *json_text(const char *text)
     return text != NULL && *text != '\0' ? json_string(text) : json_null();
 }
 
+static double risk(const struct mix_domains_reuse *reuse, size_t part)
+{
+    return reuse->gain[part] + MIX_DOMAINS_SPREAD * reuse->coupling[part];
+}
+
+size_t domains_most_at_risk(const struct domains_step *step)
+{
+    size_t most = 0;
+    for (size_t i = 1; i < step->change.n_parts; i++)
+        if (risk(&step->reuse, i) > risk(&step->reuse, most))
+            most = i;
+    return most;
+}
+
+static json_t *json_reuse(const struct domains_step *step)
+{
+    const struct mix_domains_reuse *reuse = &step->reuse;
+    if (!step->has_reuse)
+        return json_null();
+    json_t *coupling = json_object();
+    for (size_t i = 0; i < step->change.n_parts; i++)
+        if (json_object_set_new(coupling, step->change.parts[i].name,
+                                cli_json_number(reuse->coupling[i])) != 0) {
+            json_decref(coupling);
+            return NULL;
+        }
+    return json_pack("{s:o, s:o, s:s, s:o, s:I}", "loss", cli_json_number(reuse->loss), "loss_high",
+                     cli_json_number(reuse->high), "towards", step->change.parts[reuse->most].name,
+                     "coupling", coupling, "unknown_targets", (json_int_t)reuse->n_unknown);
+}
+
 static json_t *json_step(const struct domains_step *step)
 {
     const struct mix_domains_change *c = &step->change;
@@ -34,13 +65,13 @@ static json_t *json_step(const struct domains_step *step)
         bound = json_pack("{s:o, s:o, s:s, s:s, s:o}", "loss", cli_json_number(step->bound.loss),
                           "rms", cli_json_number(step->bound.rms), "run", step->bound.run, "target",
                           step->bound.target, "noise", cli_json_number(step->bound.noise));
-    return json_pack("{s:s, s:s, s:o, s:b, s:f, s:o, s:o, s:o, s:o, s:o}", "action",
-                     mix_domains_action_names[c->action], "domain", c->domain, "parts", parts,
-                     "virtual", c->is_virtual, "tolerance", c->tolerance, "content",
-                     json_text(c->content), "rows", json_rows(&step->outcome), "reason",
-                     step->outcome.n[MIX_DOMAINS_VOID] > 0 ? json_text(step->outcome.reason)
-                                                           : json_null(),
-                     "targets", json_text(step->outcome.targets), "bound", bound);
+    return json_pack(
+        "{s:s, s:s, s:o, s:b, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "action",
+        mix_domains_action_names[c->action], "domain", c->domain, "parts", parts, "virtual",
+        c->is_virtual, "tolerance", c->tolerance, "content", json_text(c->content), "rows",
+        json_rows(&step->outcome), "reason",
+        step->outcome.n[MIX_DOMAINS_VOID] > 0 ? json_text(step->outcome.reason) : json_null(),
+        "targets", json_text(step->outcome.targets), "bound", bound, "reuse", json_reuse(step));
 }
 
 char *domains_history_add(const char *history, const char *from, const struct domains_step *step)
@@ -176,6 +207,34 @@ enum mix_status domains_history_changed(const char *history, const struct mix_ta
     return n > 0 ? MIX_OK : mix_fail(err, MIX_ENOTFOUND, "no domain of the file has changed");
 }
 
+enum mix_status domains_history_kept(const char *history, char domain[MIX_NAME_MAX],
+                                     struct mix_domains_part *parts, size_t *n,
+                                     struct mix_error *err)
+{
+    json_t *list = read_history(history, err), *share;
+    const char *name;
+    size_t i = json_array_size(list);
+    while (i > 0 && !json_is_true(json_object_get(json_array_get(list, i - 1), "virtual")))
+        i--;
+    const json_t *step = i > 0 ? json_array_get(list, i - 1) : NULL;
+    *n = 0;
+    json_object_foreach(json_object_get(step, "parts"), name, share)
+    {
+        if (*n == MIX_DOMAINS_MAX)
+            break;
+        (void)snprintf(parts[*n].name, MIX_NAME_MAX, "%s", name);
+        parts[(*n)++].proportion = json_number_value(share);
+    }
+    name = json_string_value(json_object_get(step, "domain"));
+    (void)snprintf(domain, MIX_NAME_MAX, "%s", name != NULL ? name : "");
+    const bool is_damaged = list == NULL;
+    json_decref(list);
+    if (is_damaged)
+        return MIX_EFORMAT;
+    return *n > 0 ? MIX_OK
+                  : mix_fail(err, MIX_ENOTFOUND, "no domains of the file have been collapsed");
+}
+
 /* Put the parts of a virtual domain in its place. */
 static enum mix_status expand_step(const json_t *step, char (*names)[MIX_NAME_MAX], double *shares,
                                    size_t *n, struct mix_error *err)
@@ -245,6 +304,71 @@ static void print_bound(const struct mix_domains_bound *bound)
         printf(", by the fit, whose residuals are %.2g\n", bound->noise);
 }
 
+/* Rounding is no loss. */
+static void print_loss(double loss)
+{
+    printf("%.2g", loss > 1e-7 ? loss : 0);
+}
+
+static void print_cost(const struct mix_domains_reuse *reuse)
+{
+    printf("no other proportions are better by more than ");
+    print_loss(reuse->loss);
+    if (!isnan(reuse->high)) {
+        printf(" (");
+        print_loss(reuse->high);
+        printf(" by 95 in 100 draws)");
+    }
+}
+
+static void print_unknown(const struct mix_domains_reuse *reuse)
+{
+    if (reuse->n_unknown > 0)
+        printf("            of %zu target%s that the fit does not know nothing is said\n",
+               reuse->n_unknown, plural(reuse->n_unknown));
+}
+
+/* Before the change has any runs. */
+static void print_reuse(const struct domains_step *step)
+{
+    const size_t most = domains_most_at_risk(step);
+    if (!step->has_reuse)
+        return;
+    printf("  kept      today ");
+    print_cost(&step->reuse);
+    printf(";\n            by ");
+    print_loss(risk(&step->reuse, most));
+    printf(" where the change makes a difference of %.0f%% in what targets gain from data: most by "
+           "%s (--apart leaves it out)\n",
+           100 * MIX_DOMAINS_SPREAD, step->change.parts[most].name);
+    print_unknown(&step->reuse);
+}
+
+enum mix_status domains_print_reuse(const struct domains_step *step, bool json,
+                                    struct mix_error *err)
+{
+    const struct mix_domains_change *c = &step->change;
+    if (json) {
+        json_t *root = json_reuse(step);
+        if (root == NULL)
+            return mix_fail(err, MIX_EINVAL, "a name in the file is not UTF-8");
+        json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+        putchar('\n');
+        json_decref(root);
+        return MIX_OK;
+    }
+    printf("%s is", c->domain);
+    for (size_t i = 0; i < c->n_parts; i++)
+        printf("%s %s %.4g", i > 0 ? "," : "", c->parts[i].name, c->parts[i].proportion);
+    printf("\n  kept      ");
+    print_cost(&step->reuse);
+    if (step->reuse.loss > 0)
+        printf(", with more of %s", c->parts[step->reuse.most].name);
+    printf("\n");
+    print_unknown(&step->reuse);
+    return MIX_OK;
+}
+
 static void print_step(const struct domains_step *step)
 {
     const struct mix_domains_outcome *o = &step->outcome;
@@ -261,6 +385,7 @@ static void print_step(const struct domains_step *step)
     if (o->targets[0] != '\0')
         printf("  targets   %s\n", o->targets);
     print_bound(&step->bound);
+    print_reuse(step);
 }
 
 void domains_print_plan(const struct mix_table *table, const struct domains_plan *plan,
@@ -275,9 +400,12 @@ void domains_print_plan(const struct mix_table *table, const struct domains_plan
     for (size_t k = 0; k < table->n_domains; k++)
         if (plan->changed[k])
             printf("%s %s", n++ > 0 ? "," : "", table->domains[k].name);
-    if (plan->n_changed < table->n_domains)
+    if (plan->n_changed + 1 < table->n_domains)
         printf(" and the other %zu in fixed proportions (%s)", table->n_domains - plan->n_changed,
                plan->source);
+    for (size_t k = 0; plan->n_changed + 1 == table->n_domains && k < table->n_domains; k++)
+        if (!plan->changed[k])
+            printf(" and %s", table->domains[k].name);
     if (plan->n_scales > 0)
         printf("; at the %zu scale%s of the file %zu runs, %.2g FLOP", plan->n_scales,
                plural(plan->n_scales), plan->n_scales * plan->n_mixtures, plan->flops);

@@ -403,8 +403,10 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
     const struct cli_option options[] = {
         {"output", 'o', "FILE", "the CSV to write (default: standard output)", CLI_TEXT,
          &request.output, 0, 0},
-        {"fit", 0, "NAME", "only what belongs to this fit", CLI_TEXT, &request.fit, 0, 0},
-        {"name", 0, "NAME", "of online runs, or of the agent: these", CLI_TEXT, &request.fit, 0, 0},
+        {"fit", 0, "NAME", "only what belongs to this fit (default: all)", CLI_TEXT, &request.fit,
+         0, 0},
+        {"name", 0, "NAME", "which online runs, or which agent (default: the only one)", CLI_TEXT,
+         &request.fit, 0, 0},
         {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &request.force, 0, 0},
         {0},
     };
@@ -441,7 +443,7 @@ const struct cli_verb cli_verb_export = {
         "  agent      a row per decision of each recorded trajectory and of each run that an "
         "agent\n"
         "             steered: mixture from there on, feedback; the last row is the end\n"
-        "Numbers have 17 significant digits, so that nothing is lost; an empty cell is unknown.\n"
+        "Numbers have as many digits as bring them back unchanged; an empty cell is unknown.\n"
         "Units and directions of targets are not in a CSV: give them again by import --map.\n"
         "\n"
         "Example: mixsweep export sweep.h5 runs -o runs.csv",

@@ -127,14 +127,15 @@ static void print_json(const struct mix_fit *fit)
     for (size_t i = 0; i < fit->n_holdouts; i++)
         json_array_append_new(holdouts, holdout_json(fit, i));
     json_t *out = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-        fit->name, "law", fit->spec.law, "n_rows", (json_int_t)fit->n_rows, "n_mixtures",
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "name", fit->name, "law", fit->spec.law, "n_rows", (json_int_t)fit->n_rows, "n_mixtures",
         (json_int_t)fit->n_clusters, "n_fitted", (json_int_t)fit->n_fitted, "n_params",
-        (json_int_t)fit->n_params, "objective", cli_json_number(fit->objective), "starts",
-        (json_int_t)fit->n_starts, "starts_at_best", (json_int_t)fit->n_at_best, "train",
-        metrics_json(&fit->train), "train_by_target", by_target_json(fit, fit->train_by_target),
-        "holdout", fit->n_holdouts > 0 ? holdout_json(fit, 0) : json_null(), "holdouts", holdouts,
-        "params", params, "std_errors", errors, "warnings", lines_json(fit->warnings));
+        (json_int_t)fit->n_params, "objective", cli_json_number(fit->objective), "mse",
+        cli_json_number(fit->train.mse), "starts", (json_int_t)fit->n_starts, "starts_at_best",
+        (json_int_t)fit->n_at_best, "train", metrics_json(&fit->train), "train_by_target",
+        by_target_json(fit, fit->train_by_target), "holdout",
+        fit->n_holdouts > 0 ? holdout_json(fit, 0) : json_null(), "holdouts", holdouts, "params",
+        params, "std_errors", errors, "warnings", lines_json(fit->warnings));
     json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);
@@ -394,7 +395,7 @@ static void print_text(const struct request *request, const struct mix_fit *fit)
     cli_print_fit(stdout, fit, cli_now_s() - request->started_s);
     printf("  law %s, %zu parameters, %zu losses of %zu rows and %zu mixtures, MSE %.4g%s\n\n",
            fit->spec.law, fit->n_params, fit->n_fitted, fit->n_rows, fit->n_clusters,
-           fit->objective, request->found ? " (in the file already)" : "");
+           fit->train.mse, request->found ? " (in the file already)" : "");
     print_metrics(stdout, fit);
     print_params(stdout, fit);
     if (fit->warnings[0] != '\0')

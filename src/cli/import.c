@@ -206,11 +206,14 @@ static void print_outliers(const struct mix_import_notes *notes)
         fprintf(stderr, "note: and %zu more losses or sizes like these.\n", notes->n_outliers - n);
 }
 
-static void print_notes(const struct outcome *outcome)
+static void print_notes(const struct request *request, const struct outcome *outcome)
 {
     const struct mix_import_notes *notes = &outcome->notes;
     print_outliers(notes);
     print_unmatched(outcome->table);
+    if (notes->n_kept < notes->n_read && request->where.n == 0) /* no word of what was asked for */
+        fprintf(stderr, "note: of %zu rows %zu %s taken: the last checkpoint of each run.\n",
+                notes->n_read, notes->n_kept, notes->n_kept == 1 ? "was" : "were");
     if (notes->n_renormalised > 0)
         fprintf(stderr,
                 "note: the proportions of %zu row%s of %zu did not sum to 1 (off by up to %.1e) "
@@ -337,7 +340,7 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
     struct outcome outcome = {.table = NULL};
     status = import(&request, &outcome, err);
     if (status == MIX_OK) {
-        print_notes(&outcome);
+        print_notes(&request, &outcome);
         if (request.json)
             status = print_json(&request, &outcome, err);
         else

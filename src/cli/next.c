@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/csv.h"
 #include "mixsweep/job.h"
 #include "mixsweep/next.h"
 #include "mixsweep/share.h"
@@ -34,33 +35,38 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
                              struct mix_error *err)
 {
     const struct cli_option options[] = {
-        {"flops", 0, "F", "compute for all proposed runs, at 6 parameters x tokens each",
+        {"flops", 0, "F", "FLOP for all proposed runs, at 6 x parameters x tokens each (needed)",
          CLI_NUMBER, &a->next.flops, 1, 1e40},
-        {"optimum", 0, "NAME", "the answer to make more certain (the only one)", CLI_TEXT,
+        {"optimum", 0, "NAME",
+         "the optimum to make more certain (default: the only one of the file)", CLI_TEXT,
          &a->optimum, 0, 0},
-        {"batch", 0, "N", "propose at most so many runs (8)", CLI_COUNT, &a->next.n_runs, 1, 64},
+        {"batch", 0, "N", "propose at most so many runs (default 32)", CLI_COUNT, &a->next.n_runs,
+         1, 64},
         {"scale", 0, "N:D",
-         "parameters and tokens of possible runs; may be repeated (those of the runs)",
+         "parameters and tokens of possible runs, as 40e6:1e9; may be given again (default: the "
+         "scales of the runs in the file)",
          CLI_TEXT_LIST, &a->scales, 0, 0},
-        {"criterion", 0, "WHAT", "regret, variance or information (regret)", CLI_TEXT,
+        {"criterion", 0, "WHAT", "regret, variance or information (default regret)", CLI_TEXT,
          &a->criterion, 0, 0},
         {"allocate", 0, NULL,
          "how many runs at which scales, for --flops and parts of it; proposes none", CLI_FLAG,
          &a->allocate, 0, 0},
         {"worth", 0, "LOSS",
-         "a lower regret pays if by more than this (a tenth of a measured loss's scatter)",
+         "runs pay where the regret falls by more than this, in units of the loss (default: a "
+         "tenth of the scatter of a measured mean loss)",
          CLI_NUMBER, &a->next.worth, 0, 1e6},
-        {"max-epochs", 0, "E", "passes over a domain's supply in a run (no limit)", CLI_NUMBER,
+        {"max-epochs", 0, "E",
+         "passes over a domain's supply in a run, at most (default: no limit)", CLI_NUMBER,
          &a->next.max_epochs, 1e-9, 1e9},
-        {"mixtures", 0, "N", "candidate mixtures at each scale (64)", CLI_COUNT,
+        {"mixtures", 0, "N", "candidate mixtures at each scale (default 64)", CLI_COUNT,
          &a->next.n_mixtures, 4, 512},
-        {"seed", 0, "S", "seed of the candidates (1)", CLI_SEED, &a->next.seed, 0, 0},
+        {"seed", 0, "S", "seed of the candidates (default 1)", CLI_SEED, &a->next.seed, 0, 0},
         {"output", 'o', "FILE", "write the runs as CSV, which design: {file: FILE} of a job makes",
          CLI_TEXT, &a->output, 0, 0},
         {"emit", 0, "DIR", "write a task file and a batch script for each run, as plan --emit does",
          CLI_TEXT, &a->folder, 0, 0},
         {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &a->force, 0, 0},
-        {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &a->format, 0, 0},
+        {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &a->format, 0, 0},
         {.name = NULL}};
     const char *words[1];
     const enum mix_status status =
@@ -145,11 +151,11 @@ static enum mix_status read_caveats(struct session *s, struct mix_error *err)
 {
     struct mix_fit **fits = NULL;
     size_t n = 0;
-    const enum mix_status status = cli_read_fits(s->store, &n, &fits, err);
+    const enum mix_status status = mix_store_read_fits(s->store, &n, &fits, err);
     if (status == MIX_OK)
         mix_fit_caveats(s->table, s->fit, n, (const struct mix_fit *const *)fits, sizeof s->caveats,
                         s->caveats);
-    cli_destroy_fits(n, fits);
+    mix_fits_destroy(n, fits);
     return status;
 }
 
@@ -175,12 +181,13 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
     return status == MIX_OK ? read_caveats(s, err) : status;
 }
 
-/* Runs see the part of the supply that the job in the file gives them. */
-static enum mix_status match_epochs(struct asked *a, struct mix_store *store, struct mix_error *err)
+/* Runs see the part of the supply that the job in the file gives them; no matter where nothing asks
+ * for it. */
+static enum mix_status match_epochs(struct asked *a, const struct session *s, struct mix_error *err)
 {
     struct mix_job *job = NULL;
-    const char *text = mix_store_job(store);
-    if (isinf(a->next.max_epochs) || text[0] == '\0')
+    const char *text = mix_store_job(s->store);
+    if (text[0] == '\0' || (isinf(a->next.max_epochs) && !mix_law_repeats(s->fit->spec.law)))
         return MIX_OK;
     const enum mix_status status = mix_job_parse(a->path, text, &job, err);
     if (status == MIX_OK)
@@ -369,8 +376,10 @@ static enum mix_status write_csv(const struct asked *a, const struct session *s,
     for (size_t i = 0; i < next->n_runs; i++) {
         fprintf(output.file, "\n%.17g,%.17g,%d,%zu", next->runs[i].n_params, next->runs[i].n_tokens,
                 next_round(s->table), replicate_of(s->table, next, i));
-        for (size_t j = 0; j < next->n_domains; j++)
-            fprintf(output.file, ",%.17g", next->mixture[i * next->n_domains + j]);
+        for (size_t j = 0; j < next->n_domains; j++) {
+            fputc(',', output.file);
+            mix_csv_put_number(output.file, next->mixture[i * next->n_domains + j]);
+        }
     }
     fputc('\n', output.file);
     status = cli_output_close(&output, MIX_OK, err);
@@ -447,7 +456,7 @@ static enum mix_status answer(struct mix_ranks *ranks, struct asked *a, struct s
     const bool is_first = mix_ranks_rank(ranks) == 0;
     enum mix_status status = is_first ? read_file(a, s, err) : MIX_OK;
     if (status == MIX_OK && is_first)
-        status = match_epochs(a, s->store, err);
+        status = match_epochs(a, s, err);
     status = mix_ranks_agree(ranks, status, err);
     if (status == MIX_OK)
         status = mix_share_table(ranks, &s->table, err);

@@ -378,18 +378,21 @@ static enum mix_status run(struct mix_ranks *ranks, struct request *request, str
     return mix_ranks_agree(ranks, status, err);
 }
 
-/* The table of methods, into the help: texts, so all columns begin at the left. */
+/* The table of methods, into the help. */
 static void print_methods(void)
 {
-    static const char line[] = "  %-14s  %-25s  %-54s  %s\n";
+    enum { LEFT = 14 };
+    char text[MIX_TEXT_MAX];
     printf("\nMethods, each a mixing law, a way to estimate its A, and one to update p (arXiv "
            "2411.05735):\n\n");
-    printf(line, "method", "law", "A from", "update of p");
+    printf("  %-*s  law; A from; update of p\n", LEFT, "method");
     for (size_t i = 0; mix_method_get(i) != NULL; i++) {
         const struct mix_method *method = mix_method_get(i);
         if (strcmp(method->name, "agent") == 0) /* of the verb agent */
             continue;
-        printf(line, method->name, method->law, method->estimate, method->update);
+        printf("  %-*s  ", LEFT, method->name);
+        snprintf(text, sizeof text, "%s; %s; %s", method->law, method->estimate, method->update);
+        cli_print_wrapped(text, LEFT + 4);
     }
 }
 

@@ -47,34 +47,42 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
                              struct mix_error *err)
 {
     const struct cli_option options[] = {
-        {"fit", 0, "NAME", "the fit to ask (the only one)", CLI_TEXT, &a->fit, 0, 0},
-        {"params", 0, "N", "size of the large model, in parameters", CLI_NUMBER, &a->n_params, 1,
-         INFINITY},
-        {"tokens", 0, "D", "tokens it will be trained on", CLI_NUMBER, &a->n_tokens, 1, INFINITY},
+        {"fit", 0, "NAME", "the fit to ask (default: the only one of the file)", CLI_TEXT, &a->fit,
+         0, 0},
+        {"params", 0, "N", "size of the large model, in parameters (needed, but for --export)",
+         CLI_NUMBER, &a->n_params, 1, INFINITY},
+        {"tokens", 0, "D", "tokens it will be trained on (needed, but for --export)", CLI_NUMBER,
+         &a->n_tokens, 1, INFINITY},
         {"objective", 0, "GOAL",
-         "least mean loss, worst loss, or mean-gain, worst-gain: relative to the baseline (mean)",
+         "what is to be least: mean (loss) or worst (loss), mean-gain or worst-gain (the same of "
+         "loss / the baseline's loss) (default mean)",
          CLI_TEXT, &a->goal_text, 0, 0},
         {"weight", 0, "TARGET=W",
-         "weight of a target in the mean loss; may be repeated, or joined by commas", CLI_TEXT_LIST,
-         &a->weights, 0, 0},
-        {"floor", 0, "SHARE", "least share of every domain (1e-4, or the cap where that is less)",
-         CLI_NUMBER, &a->floor, 0, 1},
-        {"cap", 0, "DOMAIN=SHARE", "largest share of a domain; likewise", CLI_TEXT_LIST, &a->caps,
-         0, 0},
-        {"supply", 0, "DOMAIN=TOKENS", "tokens there are (what the file says); likewise",
-         CLI_TEXT_LIST, &a->supplies, 0, 0},
+         "weight of a target in the mean loss; may be given again, or joined by commas (default: "
+         "those of the file)",
+         CLI_TEXT_LIST, &a->weights, 0, 0},
+        {"floor", 0, "SHARE",
+         "least share of every domain (default 1e-4, or the cap where that is less)", CLI_NUMBER,
+         &a->floor, 0, 1},
+        {"cap", 0, "DOMAIN=SHARE", "largest share of a domain; likewise (default 1)", CLI_TEXT_LIST,
+         &a->caps, 0, 0},
+        {"supply", 0, "DOMAIN=TOKENS",
+         "tokens there are of a domain; likewise (default: what the file says)", CLI_TEXT_LIST,
+         &a->supplies, 0, 0},
         {"max-epochs", 0, "E",
-         "passes over the supply of a domain (with --supply 1, else any; any too of a law with "
-         "repetition)",
+         "passes over the supply of a domain, at most (default: 1 with --supply, else no limit; "
+         "none of a law with repetition either)",
          CLI_NUMBER, &a->max_epochs, 1e-6, 1e6},
         {"within-support", 0, NULL, "no share above the largest that a run had", CLI_FLAG,
          &a->within_support, 0, 0},
-        {"no-worse", 0, "TARGETS", "whose losses may not exceed the baseline's: a,b or all",
-         CLI_TEXT, &a->no_worse, 0, 0},
+        {"no-worse", 0, "TARGETS",
+         "whose losses may not exceed the baseline's: a,b or all (default none)", CLI_TEXT,
+         &a->no_worse, 0, 0},
         {"near", 0, "baseline:tv=X",
-         "distance to the baseline at most X: tv (total variation) or kl", CLI_TEXT, &a->near, 0,
-         0},
-        {"baseline", 0, "WHAT", "uniform, prior, or a file of domain,share lines (uniform)",
+         "distance to the baseline at most X: tv (total variation) or kl (nats) (default: no "
+         "limit)",
+         CLI_TEXT, &a->near, 0, 0},
+        {"baseline", 0, "WHAT", "uniform, prior, or a file of domain,share lines (default uniform)",
          CLI_TEXT, &a->baseline, 0, 0},
         {"lattice", 0, "1/Q", "give the nearest mixture of shares n/Q too", CLI_TEXT,
          &a->lattice_text, 0, 0},
@@ -84,18 +92,22 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          "for a trainer: olmo-yaml, megatron, nanotron or json; without --params "
          "a stored optimum",
          CLI_TEXT, &a->export, 0, 0},
-        {"output", 'o', "FILE", "where --export writes (the terminal)", CLI_TEXT, &a->output, 0, 0},
-        {"level", 0, "P", "level of the intervals (0.9)", CLI_NUMBER, &a->level, 0.01, 0.999},
-        {"starts", 0, "N", "starts of the search (32)", CLI_COUNT, &a->n_starts, 1, 100000},
-        {"seed", 0, "S", "seed of the starts (1)", CLI_SEED, &a->seed, 0, 0},
-        {"name", 0, "NAME", "name of the result in the file (the fit's)", CLI_TEXT, &a->name, 0, 0},
+        {"output", 'o', "FILE", "where --export writes (default: standard output)", CLI_TEXT,
+         &a->output, 0, 0},
+        {"level", 0, "P", "level of the intervals, between 0 and 1 (default 0.9)", CLI_NUMBER,
+         &a->level, 0.01, 0.999},
+        {"starts", 0, "N", "starts of the search (default 32)", CLI_COUNT, &a->n_starts, 1, 100000},
+        {"seed", 0, "S", "seed of the starts (default 1)", CLI_SEED, &a->seed, 0, 0},
+        {"name", 0, "NAME", "name of the result in the file (default: the fit's)", CLI_TEXT,
+         &a->name, 0, 0},
         {"replace", 0, NULL, "replace the answer to another question of this name", CLI_FLAG,
          &a->replace, 0, 0},
         {"force", 0, NULL, "replace the file of -o", CLI_FLAG, &a->force, 0, 0},
         {"no-save", 0, NULL, "print only; the file may be read-only", CLI_FLAG, &a->no_save, 0, 0},
         {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,
          &a->break_lock, 0, 0},
-        {"format", 0, "FORMAT", "text, json, yaml or csv (text)", CLI_TEXT, &a->format_text, 0, 0},
+        {"format", 0, "FORMAT", "text, json, yaml or csv (default text)", CLI_TEXT, &a->format_text,
+         0, 0},
         {.name = NULL}};
     const char *words[1];
     const enum mix_status status =
@@ -269,8 +281,8 @@ static enum mix_status set_prior(const struct session *s, struct mix_error *err)
         if (!(s->baseline[j] >= 0.0))
             return mix_fail(err, MIX_EINVAL,
                             "--baseline prior: the file does not know the prior of %s (an "
-                            "imported "
-                            "table has none); give the mixture as a file of domain,share lines",
+                            "imported table has none); give the mixture as a file of domain,share "
+                            "lines",
                             s->fit->domains[j]);
         sum += s->baseline[j];
     }
@@ -447,7 +459,7 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
     if (status == MIX_OK)
         status = cli_read_fit(s->store, a->fit, &s->fit, &s->draws, err);
     if (status == MIX_OK)
-        status = cli_read_fits(s->store, &s->n_others, &s->others, err);
+        status = mix_store_read_fits(s->store, &s->n_others, &s->others, err);
     return status;
 }
 
@@ -619,26 +631,23 @@ static enum mix_status run_optimum(struct mix_ranks *ranks, int argc, char **arg
     mix_table_destroy(session.table);
     mix_fit_destroy(session.fit);
     mix_draws_destroy(session.draws);
-    cli_destroy_fits(session.n_others, session.others);
+    mix_fits_destroy(session.n_others, session.others);
     free(session.numbers);
     return status;
 }
 
 const struct cli_verb cli_verb_optimum = {
     .name = "optimum",
-    .summary = "find the mixture for a large model, with intervals over the "
-               "bootstrap draws",
+    .summary = "find the mixture for a large model, with intervals over the bootstrap draws",
     .synopsis = "S.h5 --params N --tokens D [--fit NAME] [OPTIONS]",
-    .details = "Minimises the weighted mean loss that a fit predicts at N parameters "
-               "and D tokens, over\n"
-               "all mixtures within floors and caps, and asks every bootstrap draw of "
-               "the fit the same.\n"
-               "The answer is printed and kept in the file. Runs under mpirun too.\n\n"
-               "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --cap wikipedia=0.1\n"
-               "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --supply wiki=4e9 "
-               "--max-epochs 4 \\\n"
-               "      --no-worse code --near baseline:tv=0.2 --lattice 1/2048 --export nanotron -o "
-               "mix.yaml\n",
+    .details =
+        "Minimises the weighted mean loss that a fit predicts at N parameters and D tokens, over\n"
+        "all mixtures within floors and caps, and asks every bootstrap draw of the fit the same.\n"
+        "The answer is printed and kept in the file. Runs under mpirun too.\n\n"
+        "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --cap wikipedia=0.1\n"
+        "  mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --supply wiki=4e9 \\\n"
+        "      --max-epochs 4 --no-worse code --near baseline:tv=0.2 --lattice 1/2048 \\\n"
+        "      --export nanotron -o mix.yaml\n",
     .ranks = true,
     .run = run_optimum,
 };

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mixsweep/csv.h"
+
 enum { CELL = 80, PRICES_SHOWN = 6, PATH_SHOWN = 6 };
 
 /* Three digits that mean something; a floor of 1e-4 must not read as 0. */
@@ -80,7 +82,7 @@ static void print_losses(FILE *out, const struct mix_optimum *o)
     cli_table_cell(table, "target");
     cli_table_cell(table, "weight");
     cli_table_cell(table, "loss");
-    cli_table_cell(table, "%g%% interval", 100.0 * o->level);
+    cli_table_cell(table, "%g%%, resampling only", 100.0 * o->level);
     for (size_t m = 0; m < o->n_targets; m++) {
         cli_table_cell(table, "%s", o->targets[m]);
         cli_table_cell(table, "%g", o->weight[m]);
@@ -176,7 +178,7 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     cli_table_cell(table, o->goal == MIX_GOAL_MEAN_GAIN || o->goal == MIX_GOAL_WORST_GAIN
                               ? "relative"
                               : "loss");
-    cli_table_cell(table, "%g%% interval", 100.0 * o->level);
+    cli_table_cell(table, "%g%%, resampling only", 100.0 * o->level);
     cli_table_cell(table, "P(better)");
     for (size_t i = 0; i < MIX_GAINS; i++) {
         if (isnan(o->gain[i].value) || (i == 0 && uniform_baseline))
@@ -624,7 +626,7 @@ void cli_csv_text(FILE *out, const char *text)
 void cli_csv_number(FILE *out, double value)
 {
     if (isfinite(value))
-        fprintf(out, "%.17g", value);
+        mix_csv_put_number(out, value);
 }
 
 void cli_print_optimum_csv(FILE *out, const struct mix_optimum *o)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES_MAX = 64, WORD_MAX = 64 };
+enum { NAMES_MAX = 64, WORD_MAX = 64, HELP_COLUMNS = 96 };
 
 /* Edits (insert, remove, replace, swap of neighbours) that turn a into b. */
 static size_t edit_distance(const char *a, const char *b)
@@ -162,23 +162,45 @@ static const struct cli_option *find_option(const struct cli_option *options, co
     return NULL;
 }
 
+void cli_print_wrapped(const char *text, size_t indent)
+{
+    size_t column = indent;
+    for (const char *word = text; *word != '\0';) {
+        const size_t n_bytes = strcspn(word, " ");
+        size_t width = 0;
+        for (size_t i = 0; i < n_bytes; i++)
+            width += ((unsigned char)word[i] & 0xC0) != 0x80; /* UTF-8 */
+        if (word > text && column + 1 + width > HELP_COLUMNS)
+            printf("\n%*s", (int)(column = indent), "");
+        else if (word > text)
+            column += (size_t)printf(" ");
+        printf("%.*s", (int)n_bytes, word);
+        column += width;
+        word += n_bytes;
+        word += strspn(word, " ");
+    }
+    putchar('\n');
+}
+
 static void print_option(const struct cli_option *option, int width)
 {
     char left[2 * WORD_MAX];
     snprintf(left, sizeof left, "--%s%s%s", option->name, option->value != NULL ? " " : "",
              option->value != NULL ? option->value : "");
     if (option->letter != 0)
-        printf("  -%c, %-*s  %s\n", option->letter, width, left, option->help);
+        printf("  -%c, %-*s  ", option->letter, width, left);
     else
-        printf("      %-*s  %s\n", width, left, option->help);
+        printf("      %-*s  ", width, left);
+    cli_print_wrapped(option->help, (size_t)width + 8);
 }
 
 static void print_help(const struct cli_verb *verb, const struct cli_option *options)
 {
     static const struct cli_option help = {.name = "help", .help = "print this and stop"};
     size_t width = strlen("--help");
-    printf("mixsweep %s: %s\n\nUse: mixsweep %s %s\n\n", verb->name, verb->summary, verb->name,
-           verb->synopsis);
+    printf("mixsweep %s: %s\n\nUse: mixsweep %s ", verb->name, verb->summary, verb->name);
+    cli_print_wrapped(verb->synopsis, strlen("Use: mixsweep  ") + strlen(verb->name));
+    putchar('\n');
     for (const struct cli_option *o = options; o->name != NULL; o++) {
         const size_t n = 2 + strlen(o->name) + (o->value != NULL ? 1 + strlen(o->value) : 0);
         if (n > width)

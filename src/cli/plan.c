@@ -16,8 +16,13 @@ static const char *plural(size_t n)
 
 static double scale_flops(const struct plan_summary *s, size_t scale)
 {
-    return mix_job_flops(&s->job->scales[scale]) *
-           (double)mix_job_n_runs(s->job, &s->job->scales[scale]);
+    return mix_job_flops(&s->job->scales[scale]) * (double)s->n_runs[scale];
+}
+
+/* Whether the file has anything of the job. */
+static bool has_begun(const struct plan_summary *s)
+{
+    return s->counts.n_done + s->counts.n_failed + s->counts.n_again > 0;
 }
 
 static void print_scale(const struct plan_summary *s, size_t index, struct cli_table *table)
@@ -28,24 +33,30 @@ static void print_scale(const struct plan_summary *s, size_t index, struct cli_t
     cli_table_cell(table, "%s", cli_size(scale->n_tokens, b));
     cli_table_cell(table, "%zu", scale->n_checkpoints);
     cli_table_cell(table, "%zu", scale->n_mixtures ? scale->n_mixtures : s->job->n_mixtures);
-    cli_table_cell(table, "%zu", mix_job_n_runs(s->job, scale));
+    cli_table_cell(table, "%zu", s->n_runs[index]);
+    if (has_begun(s))
+        cli_table_cell(table, "%zu", s->n_left[index]);
     cli_table_cell(table, "%.3g", scale_flops(s, index));
 }
 
 static void print_scales(const struct plan_summary *s)
 {
-    static const char *const heads[] = {"size",     "tokens", "checkpoints",
-                                        "mixtures", "runs",   "FLOP"};
-    struct cli_table *table = cli_table_create(6);
-    for (size_t c = 0; c < 6; c++)
+    static const char *const heads[] = {"size", "tokens", "checkpoints", "mixtures", "runs"};
+    struct cli_table *table = cli_table_create(has_begun(s) ? 7 : 6);
+    for (size_t c = 0; c < 5; c++)
         cli_table_cell(table, "%s", heads[c]);
+    if (has_begun(s))
+        cli_table_cell(table, "left");
+    cli_table_cell(table, "FLOP");
     for (size_t i = 0; i < s->job->n_scales; i++)
         print_scale(s, i, table);
     cli_table_cell(table, "in all");
     for (size_t c = 1; c < 4; c++)
         cli_table_cell(table, "%s", "");
-    cli_table_cell(table, "%zu", mix_plan_n_runs(s->plan));
-    cli_table_cell(table, "%.3g", s->flops);
+    cli_table_cell(table, "%zu", s->all.n_runs);
+    if (has_begun(s))
+        cli_table_cell(table, "%zu", s->left.n_runs);
+    cli_table_cell(table, "%.3g", s->all.flops);
     cli_table_print(table, stdout, "  ");
     cli_table_destroy(table);
 }
@@ -120,17 +131,22 @@ static void print_cost(const struct plan_summary *s)
     static const char *const kept[] = {"running and failed runs", "all runs", "running runs"};
     char a[16], b[16];
     const struct mix_job *job = s->job;
-    if (!isnan(s->gpu_hours))
-        printf("%.*f GPU-hours at %.2g FLOP/s\n", s->gpu_hours < 10 ? 2 : 0, s->gpu_hours,
+    const bool in_part = has_begun(s) && s->left.n_runs > 0;
+    const struct plan_cost *cost = in_part ? &s->left : &s->all;
+    if (has_begun(s))
+        printf("%s %zu run%s%s: %.3g FLOP\n", in_part ? "the" : "all", cost->n_runs,
+               plural(cost->n_runs), in_part ? " left" : "", cost->flops);
+    if (!isnan(cost->gpu_hours))
+        printf("%.*f GPU-hours at %.2g FLOP/s\n", cost->gpu_hours < 10 ? 2 : 0, cost->gpu_hours,
                s->options.flops_rate);
-    if (!isnan(s->wall_s))
-        printf("%s of wall time as declared", cli_duration(s->wall_s, a));
-    if (!isnan(s->makespan_s))
-        printf(", %s on %zu node%s", cli_duration(s->makespan_s, b), s->n_nodes,
+    if (!isnan(cost->wall_s))
+        printf("%s of wall time as declared", cli_duration(cost->wall_s, a));
+    if (!isnan(cost->makespan_s))
+        printf(", %s on %zu node%s", cli_duration(cost->makespan_s, b), s->n_nodes,
                plural(s->n_nodes));
-    if (!isnan(s->makespan_s) && s->slots > 0)
+    if (!isnan(cost->makespan_s) && s->slots > 0)
         printf(", %zu run%s at once", s->slots, plural(s->slots));
-    if (!isnan(s->wall_s))
+    if (!isnan(cost->wall_s))
         printf("\n");
     if (strcmp(job->evaluator, "command") == 0)
         printf("folders of %s in %s", kept[job->command.keep], job->command.run_dir);
@@ -140,12 +156,25 @@ static void print_cost(const struct plan_summary *s)
         printf("\n");
 }
 
+static void print_begun(const struct plan_summary *s)
+{
+    const struct mix_sweep_progress *is = &s->counts;
+    printf("%s has %zu of %zu runs done", s->job->file, is->n_done, is->n_planned);
+    if (is->n_failed + is->n_again > 0)
+        printf(", %zu failed", is->n_failed + is->n_again);
+    if (is->n_again > 0)
+        printf(" (%zu to be tried again)", is->n_again);
+    printf(", %zu left\n", is->n_waiting);
+}
+
 static void print_text(const struct plan_summary *s)
 {
     const struct mix_job *job = s->job;
     printf("job %s · %zu mixture%s × %zu scale%s × %zu domain%s, %zu runs · file %s\n", job->name,
            job->n_mixtures, plural(job->n_mixtures), job->n_scales, plural(job->n_scales),
-           job->n_domains, plural(job->n_domains), mix_plan_n_runs(s->plan), job->file);
+           job->n_domains, plural(job->n_domains), s->all.n_runs, job->file);
+    if (has_begun(s))
+        print_begun(s);
     if (strcmp(job->evaluator, "simulate") == 0)
         printf(
             "losses come from the simulate evaluator (a known law + noise), not from training\n");
@@ -168,12 +197,12 @@ static json_t *json_scale(const struct plan_summary *s, size_t index)
     for (size_t k = 0; k < job->n_domains; k++)
         json_object_set_new(subsample, job->domains[k].name,
                             json_real(mix_job_subsample(job, scale, k)));
-    return json_pack("{s:f, s:f, s:o, s:I, s:I, s:f, s:o, s:o}", "n_params", scale->n_params,
+    return json_pack("{s:f, s:f, s:o, s:I, s:I, s:I, s:f, s:o, s:o}", "n_params", scale->n_params,
                      "n_tokens", scale->n_tokens, "checkpoints", checkpoints, "n_mixtures",
                      (json_int_t)(scale->n_mixtures ? scale->n_mixtures : job->n_mixtures),
-                     "n_runs", (json_int_t)mix_job_n_runs(job, scale), "flops",
-                     scale_flops(s, index), "wall_s", cli_json_number(scale->resources.wall_s),
-                     "subsample", subsample);
+                     "n_runs", (json_int_t)s->n_runs[index], "n_left", (json_int_t)s->n_left[index],
+                     "flops", scale_flops(s, index), "wall_s",
+                     cli_json_number(scale->resources.wall_s), "subsample", subsample);
 }
 
 static json_t *json_domain(const struct plan_summary *s, size_t k)
@@ -198,6 +227,18 @@ static json_t *json_coverage(const struct plan_summary *s)
     return coverage;
 }
 
+/* What is left of the job, and what the file has. */
+static json_t *json_left(const struct plan_summary *s)
+{
+    const struct plan_cost *left = &s->left;
+    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o}", "n_done",
+                     (json_int_t)s->counts.n_done, "n_failed", (json_int_t)s->counts.n_failed,
+                     "n_again", (json_int_t)s->counts.n_again, "n_runs", (json_int_t)left->n_runs,
+                     "flops", left->flops, "gpu_hours", cli_json_number(left->gpu_hours), "wall_s",
+                     cli_json_number(left->wall_s), "makespan_s",
+                     cli_json_number(left->makespan_s));
+}
+
 static enum mix_status print_json(const struct plan_summary *s, struct mix_error *err)
 {
     const struct mix_job *job = s->job;
@@ -209,82 +250,81 @@ static enum mix_status print_json(const struct plan_summary *s, struct mix_error
     for (size_t k = 0; k < job->n_domains; k++)
         json_array_append_new(domains, json_domain(s, k));
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "job",
-        job->name, "file", job->file, "evaluator", job->evaluator, "n_mixtures",
-        (json_int_t)job->n_mixtures, "n_runs", (json_int_t)mix_plan_n_runs(s->plan), "flops",
-        s->flops, "gpu_hours", cli_json_number(s->gpu_hours), "wall_s", cli_json_number(s->wall_s),
-        "makespan_s", cli_json_number(s->makespan_s), "slots", (json_int_t)s->slots, "nodes",
-        (json_int_t)s->n_nodes, "inodes", s->n_inodes, "scales", scales, "domains", domains,
-        "coverage", json_coverage(s), "warnings", warnings);
+        "{s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:o, s:o, s:o, s:o}",
+        "job", job->name, "file", job->file, "evaluator", job->evaluator, "n_mixtures",
+        (json_int_t)job->n_mixtures, "n_runs", (json_int_t)s->all.n_runs, "flops", s->all.flops,
+        "gpu_hours", cli_json_number(s->all.gpu_hours), "wall_s", cli_json_number(s->all.wall_s),
+        "makespan_s", cli_json_number(s->all.makespan_s), "left", json_left(s), "slots",
+        (json_int_t)s->slots, "nodes", (json_int_t)s->n_nodes, "inodes", s->n_inodes, "scales",
+        scales, "domains", domains, "coverage", json_coverage(s), "warnings", warnings);
     const bool failed = !root || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
     putchar('\n');
     json_decref(root);
     return failed ? mix_fail(err, MIX_EIO, "the plan could not be printed as JSON.") : MIX_OK;
 }
 
+/* What is asked. */
+struct asked {
+    const char *path, *folder; /* of the job; of --emit, or NULL */
+    bool json;
+    struct plan_options plan;
+};
+
+static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
+                             struct mix_error *err)
+{
+    const char *format = NULL;
+    const struct cli_option options[] = {
+        {"flops-rate", 0, "RATE", "FLOP/s of a GPU, for GPU-hours (default 4e14)", CLI_NUMBER,
+         &a->plan.flops_rate, 1, 1e20},
+        {"slots", 0, "N",
+         "runs at once, for the time it takes (default sweep.command.slots, else 1)", CLI_COUNT,
+         &a->plan.slots, 1, 65536},
+        {"nodes", 0, "N", "nodes, for the time it takes (default those of the largest run)",
+         CLI_COUNT, &a->plan.n_nodes, 1, 10000},
+        {"emit", 0, "DIR", "write a task file and a batch script for each run that the file lacks",
+         CLI_TEXT, &a->folder, 0, 0},
+        {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &format, 0, 0},
+        {0},
+    };
+    const enum mix_status status =
+        cli_parse(&cli_verb_plan, options, argc, argv, 1, 1, &a->path, help, err);
+    return status == MIX_OK && !*help ? cli_parse_format(format, &a->json, err) : status;
+}
+
+static enum mix_status emit(const struct asked *a, struct plan_summary *summary,
+                            struct mix_error *err)
+{
+    size_t n = 0;
+    const enum mix_status status = cli_emit(summary->job, a->path, 0, a->folder, &n, err);
+    if (status != MIX_OK)
+        return status;
+    fprintf(stderr, "%zu run%s in %s: %s\n", n, n == 1 ? " is" : "s are", a->folder,
+            n > 0 ? "NAME.json and NAME.sbatch each" : "all are done");
+    if (!a->json && n > 0)
+        printf("\nnext: for script in %s/*.sbatch; do sbatch \"$script\"; done\n", a->folder);
+    return MIX_OK;
+}
+
 static enum mix_status run_plan(struct mix_ranks *ranks, int argc, char **argv,
                                 struct mix_error *err)
 {
-    const char *path = NULL, *format = "text", *folder = NULL;
-    bool help = false, json = false;
-    size_t n_emitted = 0;
-    struct plan_options plan = {.flops_rate = NAN};
-    const struct cli_option options[] = {
-        {.name = "flops-rate",
-         .value = "RATE",
-         .help = "FLOP/s of a GPU, for GPU-hours (default 4e14)",
-         .kind = CLI_NUMBER,
-         .target = &plan.flops_rate,
-         .min = 1,
-         .max = 1e20},
-        {.name = "slots",
-         .value = "N",
-         .help = "runs at once, for the time it takes (default sweep.command.slots, else 1)",
-         .kind = CLI_COUNT,
-         .target = &plan.slots,
-         .min = 1,
-         .max = 65536},
-        {.name = "nodes",
-         .value = "N",
-         .help = "nodes, for the time it takes (default those of the largest run)",
-         .kind = CLI_COUNT,
-         .target = &plan.n_nodes,
-         .min = 1,
-         .max = 10000},
-        {.name = "emit",
-         .value = "DIR",
-         .help = "write a task file and a batch script for each run that the file lacks",
-         .kind = CLI_TEXT,
-         .target = &folder},
-        {.name = "format",
-         .value = "FORMAT",
-         .help = "text or json (default text)",
-         .kind = CLI_TEXT,
-         .target = &format},
-        {.name = NULL},
-    };
+    struct asked asked = {.plan.flops_rate = NAN};
+    struct plan_summary summary;
+    bool help = false;
     (void)ranks;
-    enum mix_status status =
-        cli_parse(&cli_verb_plan, options, argc, argv, 1, 1, &path, &help, err);
-    if (status == MIX_OK && !help)
-        status = cli_parse_format(format, &json, err);
+    enum mix_status status = parse(argc, argv, &asked, &help, err);
     if (status != MIX_OK || help)
         return status;
-    struct plan_summary summary;
-    status = plan_summarise(path, &plan, &summary, err);
-    if (status == MIX_OK && json)
+    status = plan_summarise(asked.path, &asked.plan, &summary, err);
+    if (status == MIX_OK && asked.json)
         status = print_json(&summary, err);
     else if (status == MIX_OK)
         print_text(&summary);
-    if (status == MIX_OK && folder)
-        status = cli_emit(summary.job, path, 0, folder, &n_emitted, err);
-    if (status == MIX_OK && folder)
-        fprintf(stderr, "%zu run%s in %s: %s\n", n_emitted, n_emitted == 1 ? " is" : "s are",
-                folder, n_emitted > 0 ? "NAME.json and NAME.sbatch each" : "all are done");
-    if (status == MIX_OK && !json && n_emitted > 0)
-        printf("\nnext: for script in %s/*.sbatch; do sbatch \"$script\"; done\n", folder);
-    else if (status == MIX_OK && !json && !folder)
-        printf("\nnext: mpirun -n 4 mixsweep run %s\n", path);
+    if (status == MIX_OK && asked.folder)
+        status = emit(&asked, &summary, err);
+    else if (status == MIX_OK && !asked.json)
+        printf("\nnext: mpirun -n 4 mixsweep run %s\n", asked.path);
     plan_summary_free(&summary);
     return status;
 }
@@ -295,7 +335,8 @@ const struct cli_verb cli_verb_plan = {
     .synopsis = "JOB.yaml [OPTIONS]",
     .details =
         "Prints the design, the runs and their FLOP, how far the mixtures reach, and what\n"
-        "the design cannot answer. Runs nothing; writes nothing but what --emit asks for: a\n"
+        "the design cannot answer; where the file has some of the runs, how many are left and\n"
+        "what these cost. Runs nothing; writes nothing but what --emit asks for: a\n"
         "task file and a batch script for every run, to be trained elsewhere and taken in by\n"
         "`mixsweep record`.\n\n"
         "  mixsweep plan jobs/quickstart.yaml",

@@ -4,6 +4,7 @@
 #define MIXSWEEP_CLI_PLAN_IMPL_H
 
 #include "mixsweep/job.h"
+#include "mixsweep/sweep.h"
 
 enum { PLAN_WARNINGS_MAX = 24 };
 
@@ -12,6 +13,14 @@ struct plan_options {
     double flops_rate; /* FLOP/s of a GPU; NaN = 4e14, or not asked for where runs train here */
     size_t slots;      /* runs at once; 0 = those of sweep.command, else 1 */
     size_t n_nodes;    /* 0 = those of the run that takes most */
+};
+
+/** What runs cost. */
+struct plan_cost {
+    size_t n_runs;
+    double flops, gpu_hours; /* gpu_hours NaN = not asked for */
+    double wall_s; /* of all runs one after the other, as declared; NaN = not declared for all */
+    double makespan_s; /* on the slots and nodes; NaN also where a run does not fit */
 };
 
 /** The numbers that text and JSON both show. K domains, S scales. */
@@ -31,11 +40,12 @@ struct plan_summary {
     bool has_rank;
     size_t rank, n_free; /* parameters of the law that the runs tell apart, of how many; n_free 0 =
                             no section fit */
-    double flops, gpu_hours; /* NaN = not asked for */
-    size_t slots, n_nodes;   /* slots 0 = what fits on the nodes */
-    double wall_s; /* of all runs one after the other, as declared; NaN = not declared for all */
-    double makespan_s; /* on the slots and nodes; NaN also where a run does not fit */
-    double n_inodes;   /* of run folders when all is done without a failure; 0 = none */
+    size_t *n_runs, *n_left;          /* (S) of the plan */
+    struct plan_cost all, left;       /* left: of the runs that the job's file does not have */
+    struct mix_sweep_progress counts; /* of the file; n_done + n_failed + n_again 0 = it has none */
+    uint8_t *over;                    /* (n_runs) 1 = the file has it */
+    size_t slots, n_nodes;            /* slots 0 = what fits on the nodes */
+    double n_inodes; /* of run folders when all is done without a failure; 0 = none */
     size_t n_warnings;
     char warnings[PLAN_WARNINGS_MAX][MIX_TEXT_MAX];
 };

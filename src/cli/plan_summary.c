@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "mixsweep/sweep.h"
+#include "mixsweep/store.h"
 #include "plan_impl.h"
 
 static const double many_epochs = 4; /* repeated more often, tokens are worth less */
@@ -40,6 +40,9 @@ void plan_summary_free(struct plan_summary *s)
     free(s->epochs_max);
     free(s->epochs_scale);
     free(s->distance);
+    free(s->n_runs);
+    free(s->n_left);
+    free(s->over);
 }
 
 static void warn(struct plan_summary *s, const char *format, ...)
@@ -124,45 +127,85 @@ static void measure_epochs(struct plan_summary *s)
     }
 }
 
+/* What the job's file has of the runs. A file that the job cannot go on with is a warning: a plan
+ * needs none. */
+static enum mix_status measure_file(struct plan_summary *s, struct mix_error *err)
+{
+    struct mix_store *store = NULL;
+    struct mix_table *table = NULL;
+    struct mix_error why = {.text = ""};
+    enum mix_status found = mix_store_open(s->job->file, MIX_STORE_READ, false, &store, &why);
+    if (found == MIX_OK)
+        found = mix_store_read_table(store, &table, &why);
+    enum mix_status status = mix_job_take_chosen(s->job, table, err);
+    if (status == MIX_OK)
+        status = mix_plan_create(s->job, &s->plan, err);
+    if (status == MIX_OK) {
+        s->over = calloc(mix_plan_n_runs(s->plan) + 1, 1);
+        status = s->over ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory for the plan.");
+    }
+    if (status == MIX_OK && table)
+        found = mix_sweep_over(s->job, s->plan, table, s->over, &s->counts, &why);
+    if (status == MIX_OK && found != MIX_OK && found != MIX_ENOTFOUND)
+        warn(s, "%s", why.text);
+    mix_table_destroy(table);
+    mix_store_close(store);
+    return status;
+}
+
+static void add_run(struct plan_cost *cost, const struct mix_job_scale *scale)
+{
+    cost->n_runs++;
+    cost->flops += mix_job_flops(scale);
+    cost->wall_s += scale->resources.wall_s;
+}
+
+static void measure_cost(struct plan_summary *s)
+{
+    const bool trains_here = strcmp(s->job->evaluator, "embedded") == 0;
+    if (isnan(s->options.flops_rate) && !trains_here)
+        s->options.flops_rate = usual_rate;
+    for (size_t i = 0; i < mix_plan_n_runs(s->plan); i++) {
+        struct mix_planned planned;
+        mix_plan_run(s->plan, i, &planned);
+        add_run(&s->all, &s->job->scales[planned.scale]);
+        s->n_runs[planned.scale]++;
+        if (s->over[i])
+            continue;
+        add_run(&s->left, &s->job->scales[planned.scale]);
+        s->n_left[planned.scale]++;
+    }
+    s->all.gpu_hours = s->all.flops / s->options.flops_rate / 3600;
+    s->left.gpu_hours = s->left.flops / s->options.flops_rate / 3600;
+    if (strcmp(s->job->evaluator, "command") == 0 && s->job->command.keep == MIX_KEEP_ALL)
+        s->n_inodes = 1 + RUN_INODES * (double)s->all.n_runs;
+}
+
 /* What fits nowhere is a warning: the cluster may be another. */
 static enum mix_status measure_time(struct plan_summary *s, struct mix_error *err)
 {
     const struct mix_job *job = s->job;
     const bool is_command = strcmp(job->evaluator, "command") == 0;
-    s->wall_s = 0;
-    s->makespan_s = NAN;
+    s->all.makespan_s = s->left.makespan_s = NAN;
     s->n_nodes = s->options.n_nodes > 0 ? s->options.n_nodes : 1;
     s->slots = s->options.slots > 0 ? s->options.slots
                : is_command         ? (size_t)mix_sweep_slots(job)
                                     : 1;
-    for (size_t c = 0; c < job->n_scales; c++) {
-        const struct mix_job_resources *is = &job->scales[c].resources;
-        s->wall_s += is->wall_s * (double)mix_job_n_runs(job, &job->scales[c]);
-        if (s->options.n_nodes == 0 && (size_t)is->n_nodes > s->n_nodes)
-            s->n_nodes = (size_t)is->n_nodes;
-    }
-    if (isnan(s->wall_s))
+    for (size_t c = 0; c < job->n_scales && s->options.n_nodes == 0; c++)
+        if ((size_t)job->scales[c].resources.n_nodes > s->n_nodes)
+            s->n_nodes = (size_t)job->scales[c].resources.n_nodes;
+    if (isnan(s->all.wall_s))
         return MIX_OK;
-    const enum mix_status status =
-        mix_sweep_makespan(job, s->plan, (int)s->n_nodes, (int)s->slots, &s->makespan_s, err);
+    enum mix_status status = mix_sweep_makespan(job, s->plan, NULL, (int)s->n_nodes, (int)s->slots,
+                                                &s->all.makespan_s, err);
+    if (status == MIX_OK)
+        status = mix_sweep_makespan(job, s->plan, s->over, (int)s->n_nodes, (int)s->slots,
+                                    &s->left.makespan_s, err);
     if (status != MIX_EINVAL)
         return status;
     warn(s, "%s", err->text);
     err->text[0] = '\0';
     return MIX_OK;
-}
-
-static void measure_cost(struct plan_summary *s)
-{
-    for (size_t c = 0; c < s->job->n_scales; c++)
-        s->flops +=
-            mix_job_flops(&s->job->scales[c]) * (double)mix_job_n_runs(s->job, &s->job->scales[c]);
-    const bool trains_here = strcmp(s->job->evaluator, "embedded") == 0;
-    if (isnan(s->options.flops_rate) && !trains_here)
-        s->options.flops_rate = usual_rate;
-    s->gpu_hours = s->flops / s->options.flops_rate / 3600;
-    if (strcmp(s->job->evaluator, "command") == 0 && s->job->command.keep == MIX_KEEP_ALL)
-        s->n_inodes = 1 + RUN_INODES * (double)mix_plan_n_runs(s->plan);
 }
 
 /* ---- which parameters of the law the runs tell apart */
@@ -431,8 +474,10 @@ static enum mix_status allocate(struct plan_summary *s, struct mix_error *err)
     s->epochs_max = calloc(n_domains, sizeof *s->epochs_max);
     s->epochs_scale = calloc(n_domains, sizeof *s->epochs_scale);
     s->distance = calloc(n, sizeof *s->distance);
-    if (!s->mixtures || !s->share_min || !s->share_mean || !s->share_max || !s->epochs_max ||
-        !s->epochs_scale || !s->distance)
+    s->n_runs = calloc(s->job->n_scales, sizeof *s->n_runs);
+    s->n_left = calloc(s->job->n_scales, sizeof *s->n_left);
+    if (!s->n_runs || !s->n_left || !s->mixtures || !s->share_min || !s->share_mean ||
+        !s->share_max || !s->epochs_max || !s->epochs_scale || !s->distance)
         return mix_fail(err, MIX_ENOMEM, "out of memory for the plan.");
     return MIX_OK;
 }
@@ -447,7 +492,7 @@ enum mix_status plan_summarise(const char *path, const struct plan_options *opti
     if (status == MIX_OK)
         status = mix_job_design(s->job, s->mixtures, err);
     if (status == MIX_OK)
-        status = mix_plan_create(s->job, &s->plan, err);
+        status = measure_file(s, err);
     if (status != MIX_OK)
         return status;
     measure_shares(s);

@@ -25,10 +25,11 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
                              struct mix_error *err)
 {
     const struct cli_option options[] = {
-        {"fit", 0, "NAME", "the fit to ask (the only one)", CLI_TEXT, &a->fit, 0, 0},
-        {"where", 0, "TERM", "only rows like n_params<=680e6; may be repeated, all must hold",
+        {"fit", 0, "NAME", "the fit to ask (default: the only one of the file)", CLI_TEXT, &a->fit,
+         0, 0},
+        {"where", 0, "TERM", "rows to take, as n_params<=680e6; may be given again, all must hold",
          CLI_TEXT_LIST, &a->where, 0, 0},
-        {"checkpoints", 0, "WHICH", "last or all checkpoints of a run (last)", CLI_TEXT,
+        {"checkpoints", 0, "WHICH", "last of each run, or all (default last)", CLI_TEXT,
          &a->checkpoints, 0, 0},
         {"output", 'o', "FILE", "write the predictions as CSV", CLI_TEXT, &a->output, 0, 0},
         {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &a->force, 0, 0},
@@ -38,8 +39,9 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          &a->n_params, 1, INFINITY},
         {"tokens", 0, "D", "with --mixture: tokens it is trained on", CLI_NUMBER, &a->n_tokens, 1,
          INFINITY},
-        {"level", 0, "P", "level of the intervals (0.9)", CLI_NUMBER, &a->level, 0.01, 0.999},
-        {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &a->format, 0, 0},
+        {"level", 0, "P", "level of the intervals, between 0 and 1 (default 0.9)", CLI_NUMBER,
+         &a->level, 0.01, 0.999},
+        {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &a->format, 0, 0},
         {.name = NULL}};
     const char *words[2];
     const enum mix_status status =
@@ -340,7 +342,7 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
     printf("\n");
     cli_table_cell(lines, "target");
     cli_table_cell(lines, "loss");
-    cli_table_cell(lines, "%g%% interval", 100.0 * a->level);
+    cli_table_cell(lines, "%g%%, resampling only", 100.0 * a->level);
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
         cli_table_cell(lines, "%s", fit->targets[m]);
         cli_table_cell(lines, "%.4f", f->loss[m].value);

@@ -81,6 +81,15 @@ static size_t column_width(const struct cli_table *table, size_t column)
     return width;
 }
 
+/* Cells of a row up to its last one that is not empty: no line ends in blanks. */
+static size_t count_used(const struct cli_table *table, size_t row)
+{
+    size_t n = table->n_cells - row < table->n_columns ? table->n_cells - row : table->n_columns;
+    while (n > 0 && table->cells[row + n - 1][0] == '\0')
+        n--;
+    return n;
+}
+
 void cli_table_print(struct cli_table *table, FILE *out, const char *indent)
 {
     size_t *width = table == NULL ? NULL : calloc(table->n_columns + 1, sizeof *width);
@@ -91,16 +100,17 @@ void cli_table_print(struct cli_table *table, FILE *out, const char *indent)
     }
     for (size_t j = 0; j < table->n_columns; j++)
         width[j] = column_width(table, j);
-    for (size_t i = 0, j = 0; i < table->n_cells; i++) {
-        const bool last = j + 1 == table->n_columns || i + 1 == table->n_cells;
-        const int pad = (int)(width[j] - text_width(table->cells[i]));
-        if (j == 0)
-            fprintf(out, "%s%s%*s", indent, table->cells[i], last ? 0 : pad, "");
-        else
-            fprintf(out, "  %*s%s", pad, "", table->cells[i]);
-        if (last)
-            fputc('\n', out);
-        j = last ? 0 : j + 1;
+    for (size_t row = 0; row < table->n_cells; row += table->n_columns) {
+        const size_t n = count_used(table, row);
+        for (size_t j = 0; j < n; j++) {
+            const char *cell = table->cells[row + j];
+            const int pad = (int)(width[j] - text_width(cell));
+            if (j == 0)
+                fprintf(out, "%s%s%*s", indent, cell, n > 1 ? pad : 0, "");
+            else
+                fprintf(out, "  %*s%s", pad, "", cell);
+        }
+        fputc('\n', out);
     }
     free(width);
 }

@@ -127,11 +127,6 @@ static enum mix_status open_job(struct mix_ranks *ranks, const struct cli_verb *
          .help = "stop so long before the end of Slurm's wall time: 300s, 5m, none (default 60s)",
          .kind = CLI_TEXT,
          .target = &margin},
-        {.name = "shard",
-         .value = "I/N",
-         .help = "evaluate part I of N of the runs only, into FILE.I-of-N.h5, and stop there",
-         .kind = CLI_TEXT,
-         .target = &shard},
         {.name = "retry-failed",
          .help = "begin failed runs anew, whatever attempts they have had",
          .kind = CLI_FLAG,
@@ -145,6 +140,11 @@ static enum mix_status open_job(struct mix_ranks *ranks, const struct cli_verb *
          .help = "take the file from a process that seems to be alive",
          .kind = CLI_FLAG,
          .target = &break_lock},
+        {.name = verb == &cli_verb_confirm ? NULL : "shard", /* its runs are few, and need all */
+         .value = "I/N",
+         .help = "evaluate part I of N of the runs only, into FILE.I-of-N.h5, and stop there",
+         .kind = CLI_TEXT,
+         .target = &shard},
         {.name = NULL},
     };
     enum mix_status status = cli_parse(verb, options, argc, argv, 1, 1, &path, &help, err);

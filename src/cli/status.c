@@ -226,8 +226,11 @@ static void print_work(const struct overview *o)
     const struct work *work = &o->work;
     if (work->job == NULL)
         return;
-    printf("job        %s: %zu of %zu runs done, %zu failed, %zu missing\n", work->job->name,
-           work->n_done, work->n_planned, work->n_failed, work->n_missing);
+    printf("job        %s", work->job->name);
+    if (work->n_shards > 0)
+        printf(", shard %zu of %zu", work->shard + 1, work->n_shards);
+    printf(": %zu of %zu runs done, %zu failed, %zu missing\n", work->n_done, work->n_planned,
+           work->n_failed, work->n_missing);
     for (size_t s = 0; s < work->n_scales && work->n_missing > 0; s++) {
         const struct scale_counts *scale = &work->scale[s];
         const size_t n = scale->n_planned - scale->n_done - scale->n_failed;
@@ -295,7 +298,7 @@ static void print_failures(const struct overview *o)
     struct alike alike[SHOWN] = {{.n = 0}};
     size_t n = 0, n_more = 0;
     for (size_t i = 0; i < o->n_failures; i++) {
-        char *reason = status_reason(o->table, o->failures[i]);
+        char *reason = mix_run_reason(o->table, o->failures[i]);
         size_t at = 0;
         if (reason != NULL)
             reason[strcspn(reason, "\n")] = '\0';
@@ -324,6 +327,58 @@ static void print_failures(const struct overview *o)
         printf("and %zu more; ", n_more);
     if (n < o->n_failures)
         printf("all of them: mixsweep status %s --format json\n", o->path);
+}
+
+/* Rows that were left out for one reason. */
+struct left_out {
+    const char *reason;
+    size_t named[3]; /* rows, the first of their runs */
+    size_t n_named, n;
+    bool has_more; /* runs than are named */
+};
+
+static void add_left_out(const struct mix_table *table, size_t row, struct left_out *of)
+{
+    bool is_new = true;
+    of->reason = table->runs[row].reason;
+    of->n++;
+    for (size_t i = 0; i < of->n_named; i++)
+        is_new = is_new && strcmp(table->runs[of->named[i]].run, table->runs[row].run) != 0;
+    if (is_new && of->n_named < sizeof of->named / sizeof of->named[0])
+        of->named[of->n_named++] = row;
+    else
+        of->has_more |= is_new;
+}
+
+static void print_exclusions(const struct overview *o)
+{
+    enum { SHOWN = 5 };
+    struct left_out of[SHOWN] = {{.n = 0}};
+    const struct mix_table *table = o->table;
+    size_t n = 0, n_more = 0;
+    for (size_t r = 0; table != NULL && r < table->n_rows; r++) {
+        size_t at = 0;
+        if (!table->runs[r].excluded)
+            continue;
+        while (at < n && strcmp(of[at].reason, table->runs[r].reason) != 0)
+            at++;
+        n += at == n && n < SHOWN;
+        if (at < n)
+            add_left_out(table, r, &of[at]);
+        else
+            n_more++;
+    }
+    if (n > 0)
+        printf("\nexcluded\n");
+    for (size_t i = 0; i < n; i++) {
+        printf("  %zu row%s: %s (", of[i].n, of[i].n == 1 ? "" : "s",
+               of[i].reason[0] != '\0' ? of[i].reason : "no reason given");
+        for (size_t j = 0; j < of[i].n_named; j++)
+            printf("%s%s", j > 0 ? ", " : "", table->runs[of[i].named[j]].run);
+        printf("%s)\n", of[i].has_more ? ", …" : "");
+    }
+    if (n_more > 0)
+        printf("  and %zu more: mixsweep status %s --format json\n", n_more, o->path);
 }
 
 static enum mix_status print_runs(const struct overview *o, struct mix_error *err)
@@ -407,6 +462,7 @@ static enum mix_status print_text(const struct overview *o, struct mix_error *er
     if (status != MIX_OK)
         return status;
     print_failures(o);
+    print_exclusions(o);
     if (o->fits[0] != NULL)
         print_fits(o);
     if (o->draws[0] != NULL || o->optima[0] != NULL || o->online[0] != NULL || o->agents[0] != NULL)
@@ -470,7 +526,7 @@ static enum mix_status run_status(struct mix_ranks *ranks, int argc, char **argv
     const char *format = NULL, *path = NULL;
     bool help = false, json = false, again = false, has_writer = false;
     const struct cli_option options[] = {
-        {"format", 0, "FORMAT", "text or json (text)", CLI_TEXT, &format, 0, 0},
+        {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &format, 0, 0},
         {"watch", 0, NULL, "redraw every two seconds until nobody writes the file", CLI_FLAG,
          &again, 0, 0},
         {0},

@@ -29,7 +29,8 @@ struct scale_counts {
 
 /** How far the job in the file is. */
 struct work {
-    struct mix_job *job; /* NULL = the file has none that can be read */
+    struct mix_job *job;    /* NULL = the file has none that can be read */
+    size_t shard, n_shards; /* that the file is of; n_shards 0 = it is of all runs */
     size_t n_scales;
     struct scale_counts *scale; /* (n_scales) */
     size_t n_planned, n_done, n_failed, n_missing;
@@ -71,9 +72,6 @@ void status_clear_work(struct overview *o);
 struct row_counts status_count_rows(const struct mix_table *table);
 /** The sizes in ascending order; NULL when memory is out. */
 struct size_group *status_group_sizes(const struct mix_table *table, size_t *n_groups);
-/** Why a run has failed, whole where the row has a part of it; free with free(), NULL when memory
- * is out. */
-char *status_reason(const struct mix_table *table, size_t row);
 /** The last lines that a failed run wrote to stderr, NULL where they are not known; the caller
  * frees it. `n_lines` 0 = all that are kept. */
 char *status_stderr(const struct mix_table *table, size_t row, int n_lines);

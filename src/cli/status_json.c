@@ -64,10 +64,11 @@ static json_t *json_fits(const struct overview *o)
                                 cli_json_number(fit->holdouts[0].law.rho), "regret",
                                 cli_json_number(fit->holdouts[0].law.regret));
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:b, s:I, s:o, s:o, s:o}", "name", fit->name, "law",
+            list, json_pack("{s:s, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "name", fit->name, "law",
                             fit->spec.law, "stale", status_is_stale(o, fit), "n_fitted",
                             (json_int_t)fit->n_fitted, "objective", cli_json_number(fit->objective),
-                            "mre", cli_json_number(fit->train.mre), "holdout", holdout));
+                            "mse", cli_json_number(fit->train.mse), "mre",
+                            cli_json_number(fit->train.mre), "holdout", holdout));
     }
     return list;
 }
@@ -138,7 +139,9 @@ static json_t *json_job(const struct overview *o)
                                                 (json_int_t)scale->n_done, "failed",
                                                 (json_int_t)scale->n_failed));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "name", work->job->name, "planned",
+    json_t *shard = work->n_shards == 0 ? json_null() : json_integer((json_int_t)work->shard + 1);
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "name", work->job->name, "shard",
+                     shard, "shards", (json_int_t)work->n_shards, "planned",
                      (json_int_t)work->n_planned, "done", (json_int_t)work->n_done, "failed",
                      (json_int_t)work->n_failed, "missing", (json_int_t)work->n_missing, "scales",
                      scales);
@@ -161,7 +164,7 @@ static json_t *json_failures(const struct overview *o)
         const struct mix_run *run = &o->table->runs[o->failures[i]];
         char key[33];
         char *said = status_stderr(o->table, o->failures[i], 0);
-        char *reason = status_reason(o->table, o->failures[i]);
+        char *reason = mix_run_reason(o->table, o->failures[i]);
         snprintf(key, sizeof key, "%016llx%016llx", (unsigned long long)run->key.hi,
                  (unsigned long long)run->key.lo);
         json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s?}", "run",
@@ -171,6 +174,23 @@ static json_t *json_failures(const struct overview *o)
                                               run->host, "stderr", said));
         free(reason);
         free(said);
+    }
+    return list;
+}
+
+static json_t *json_exclusions(const struct overview *o)
+{
+    json_t *list = json_array();
+    for (size_t r = 0; o->table != NULL && r < o->table->n_rows; r++) {
+        const struct mix_run *run = &o->table->runs[r];
+        char key[33];
+        snprintf(key, sizeof key, "%016llx%016llx", (unsigned long long)run->key.hi,
+                 (unsigned long long)run->key.lo);
+        if (run->excluded)
+            json_array_append_new(
+                list, json_pack("{s:s, s:s, s:o, s:o, s:s}", "run", run->run, "key", key,
+                                "n_params", cli_json_number(run->n_params), "n_tokens",
+                                cli_json_number(run->n_tokens), "reason", run->reason));
     }
     return list;
 }
@@ -188,12 +208,13 @@ static json_t *json_writer(const struct overview *o)
 enum mix_status status_print_json(const struct overview *o, struct mix_error *err)
 {
     json_t *root = json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "file",
-        o->path, "job", json_job(o), "writer", json_writer(o), "runs", json_runs(o), "failures",
-        json_failures(o), "hosts", json_hosts(o), "sizes", json_sizes(o), "domains",
-        json_domains(o), "targets", json_targets(o), "fits", json_fits(o), "bootstrap",
-        json_draws(o), "optimum", json_optima(o), "online", json_online(o), "agent", json_agents(o),
-        "logs", (json_int_t)o->n_logs, "warning", o->warning);
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s}",
+        "file", o->path, "job", json_job(o), "writer", json_writer(o), "runs", json_runs(o),
+        "failures", json_failures(o), "exclusions", json_exclusions(o), "hosts", json_hosts(o),
+        "sizes", json_sizes(o), "domains", json_domains(o), "targets", json_targets(o), "fits",
+        json_fits(o), "bootstrap", json_draws(o), "optimum", json_optima(o), "online",
+        json_online(o), "agent", json_agents(o), "logs", (json_int_t)o->n_logs, "warning",
+        o->warning);
     if (root == NULL)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", o->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */

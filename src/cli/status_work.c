@@ -93,6 +93,8 @@ static void count_planned(struct work *work, const struct mix_plan *plan, const 
     struct mix_planned planned;
     for (size_t i = 0; i < mix_plan_n_runs(plan); i++) {
         mix_plan_run(plan, i, &planned);
+        if (!mix_shard_has(work->shard, work->n_shards, planned.run.key))
+            continue;
         const struct keyed *row =
             bsearch(&planned.run.key, keyed, n_keyed, sizeof *keyed, compare_keys);
         struct scale_counts *scale = &work->scale[planned.scale];
@@ -131,6 +133,7 @@ static enum mix_status measure_work(struct overview *o, struct mix_error *err)
         status = mix_plan_create(work->job, &plan, err);
     if (status != MIX_OK)
         return status;
+    mix_shard_of_file(o->path, &work->shard, &work->n_shards);
     work->n_scales = work->job->n_scales;
     work->scale = calloc(work->n_scales + 1, sizeof *work->scale);
     keyed = order_keys(o->table, &n_keyed);
@@ -239,18 +242,6 @@ static const char *last_lines(const char *text, int n_lines)
         if (at[-1] == '\n' && ++n == n_lines)
             break;
     return at;
-}
-
-char *status_reason(const struct mix_table *table, size_t row)
-{
-    const char *kept = table->runs[row].reason;
-    json_t *metadata =
-        table->metadata[row] != NULL ? json_loads(table->metadata[row], 0, NULL) : NULL;
-    const char *whole = json_string_value(json_object_get(metadata, "reason"));
-    /* An exclusion has a reason of its own. */
-    char *reason = strdup(whole != NULL && strncmp(whole, kept, strlen(kept)) == 0 ? whole : kept);
-    json_decref(metadata);
-    return reason;
 }
 
 char *status_stderr(const struct mix_table *table, size_t row, int n_lines)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 void mix_csv_put_text(FILE *out, const char *text)
@@ -26,8 +27,15 @@ void mix_csv_put_text(FILE *out, const char *text)
 
 void mix_csv_put_number(FILE *out, double value)
 {
-    if (!isnan(value))
-        fprintf(out, "%.17g", value);
+    char text[32];
+    if (isnan(value))
+        return;
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    fputs(text, out);
 }
 
 static const void *field_of(const struct mix_run *run, const struct csv_field *field)

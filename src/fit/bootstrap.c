@@ -4,9 +4,9 @@
  * A draw weighs every mixture (or run) by how often it was drawn, or by Dirichlet weights, and
  * refits from points that suit its weights: the distinct good optima of the fit and, where skills
  * compete, the draws of the generations before its own. The competition laws are rugged, and what
- * is best for one resample is near what is best for a few of some thousands of others. The first
- * generation looks around from a random point too. Streams depend on (seed, number of the draw)
- * alone, and so does a draw.
+ * is best for one resample is near what is best for a few of some thousands of others. Hops, most
+ * of them in the first generations, see to it that there are good ones. Streams depend on (seed,
+ * number of the draw) alone, and so does a draw.
  */
 #include <gsl/gsl_randist.h>
 #include <math.h>
@@ -17,16 +17,29 @@
 #include "mixsweep/share.h"
 #include "pool.h"
 
-enum { CANDIDATES = 10, SCREEN_STEPS = 12, REFINED = 2, REFINE_STEPS = 12, DRAW_STEPS = 400 };
-enum { FIRST_HOPS = 4, FIRST_STEPS = 40 };
+/* Searches from the points that suit a draw best, a few steps each, then on from the best of them.
+ */
+struct round {
+    size_t n;
+    int n_steps;
+};
+enum { ROUNDS = 2, CANDIDATES_MAX = 10, DRAW_STEPS = 400 };
+/* joint creeps on for hundreds of steps, by 0.1% of its objective */
+static const struct round SEPARABLE_ROUNDS[ROUNDS] = {{10, 12}, {2, 150}},
+                          COMPETITION_ROUNDS[ROUNDS] = {{6, 8}, {2, 16}};
+/* Optima of the competition laws lie on kinks, where skills meet their bound. Steps undamped cross
+ * them, and are refused. */
+static const double KINK_DAMPING = 1.0;
+/* A hop moves what all targets share, the bound in the first place, and with it all kinks. */
+enum { HOP_STEPS = 20, GENERATIONS = 5 };
+static const int HOPS[GENERATIONS] = {16, 16, 12, 3, 2};
+static const double HOP_SD = 0.3;
 /* Draws of the first generation; each has four times as many as there were before it, the last all
  * others. */
 enum { FIRST_GENERATION = 64, GENERATION_GROWTH = 4, POOL_MAX = 4096 };
-enum { SEPARABLE_STEPS = 150 }; /* joint creeps on for hundreds, by 0.1% of its objective */
-/* The objective is then within 1e-7 of the optimum: 0.01 of a standard error. */
+/* Half of the draws are then within 2e-5 of where longer searches end, nine of ten within 1e-4,
+ * relative to the objective. */
 static const double DRAW_TOLERANCE = 3e-4;
-/* Of the ln of a pulled exponent: published ones lie within a factor of 2 of the usual. */
-static const double CENTRE_SD_MAX = 0.4;
 
 bool mix_draws_match(const struct mix_draws *draws, const struct mix_fit *fit,
                      const struct mix_bootstrap_options *options)
@@ -93,13 +106,14 @@ struct resampler {
     double *unit_weight; /* (n_units) */
     double *row_weight;  /* (R) */
     struct pool pool;
-    bool first;       /* draws look around too */
-    double *screened; /* (CANDIDATES + 1) points, see lsq_point_doubles() */
-    double *best;     /* a point */
-    struct subfit around;
-    double *lambda;    /* (M,L) */
-    double *centre;    /* (Q) where the law pulls parameters to, NULL where it does not */
-    double *centre_sd; /* (Q) how far off that may be; 0 = not pulled */
+    int generation;
+    double *points; /* (CANDIDATES_MAX + 1), see lsq_point_doubles(); the best first */
+    double *spare;  /* a point */
+    double *lambda; /* (M,L) */
+    size_t *shared; /* (n_shared) parameters that several targets depend on by themselves */
+    size_t n_shared;
+    double *centre;    /* (Q) of the priors, NULL where there are none */
+    double *centre_sd; /* (Q) of the priors; 0 = there is none */
 };
 
 static void destroy_resampler(struct resampler *s)
@@ -111,11 +125,10 @@ static void destroy_resampler(struct resampler *s)
     free(s->unit_weight);
     free(s->row_weight);
     pool_destroy(&s->pool);
-    free(s->screened);
-    free(s->best);
-    free(s->around.trial);
-    free(s->around.fresh);
+    free(s->points);
+    free(s->spare);
     free(s->lambda);
+    free(s->shared);
     free(s->centre);
     free(s->centre_sd);
     mix_data_destroy(s->data);
@@ -155,16 +168,17 @@ static enum mix_status select_again(const struct mix_table *table, struct resamp
     return MIX_OK;
 }
 
-/* A pull of strength k on the mean squared residual of n entries is a prior of variance s^2 / (n
- * k), s^2 the variance of the residuals. Draws that all are pulled to one centre would know the
- * pulled parameters better than the runs do: each draws its own centre from that prior, which for
- * linear Gaussian problems makes it a draw of the posterior. */
+/* Draws count priors against the residuals of the fit. If all were pulled to one centre they would
+ * know the pulled parameters better than the runs do: each draws its own centre from the prior,
+ * which for linear Gaussian problems makes it a draw of the posterior. */
 static enum mix_status keep_centres(struct resampler *s, struct mix_error *err)
 {
     const struct mix_model *model = lsq_model(s->lsq);
-    const double n_each = model->separable
-                              ? (double)s->fit->n_params / (double)model->spec.n_targets
-                              : (double)s->fit->n_params;
+    double *theta = s->spare;
+    model->law->from_natural(model, s->fit->params, theta, s->lambda);
+    for (size_t k = 0; k < model->n_theta; k++)
+        theta[k] = fmin(fmax(theta[k], model->lower[k]), model->upper[k]);
+    lsq_hold_priors(s->lsq, theta);
     if (model->pull == NULL)
         return MIX_OK;
     s->centre = calloc(model->n_theta + 1, sizeof *s->centre);
@@ -172,14 +186,8 @@ static enum mix_status keep_centres(struct resampler *s, struct mix_error *err)
     if (s->centre == NULL || s->centre_sd == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap");
     memcpy(s->centre, model->centre, model->n_theta * sizeof *s->centre);
-    for (size_t i = 0; i < model->n_theta; i++) {
-        const struct mix_metrics *seen =
-            model->separable ? &s->fit->train_by_target[i / model->n_own] : &s->fit->train;
-        const double n = (double)seen->n;
-        if (model->pull[i] > 0.0 && isfinite(seen->mse) && n > 0.0)
-            s->centre_sd[i] =
-                fmin(CENTRE_SD_MAX, sqrt(seen->mse / (fmax(n - n_each, 1.0) * model->pull[i])));
-    }
+    for (size_t i = 0; i < model->n_theta; i++)
+        s->centre_sd[i] = lsq_prior_sd(s->lsq, i);
     return MIX_OK;
 }
 
@@ -198,7 +206,7 @@ static enum mix_status add_to_pool(struct resampler *s, size_t n, const double *
                                    struct mix_error *err)
 {
     const struct mix_model *model = lsq_model(s->lsq);
-    double *theta = s->around.trial;
+    double *theta = s->spare;
     const enum mix_status status = pool_reserve(&s->pool, s->pool.n + n, err);
     lsq_weigh_rows(s->lsq, NULL);
     for (size_t i = 0; status == MIX_OK && i < n; i++) {
@@ -211,6 +219,18 @@ static enum mix_status add_to_pool(struct resampler *s, size_t n, const double *
         pool_add(&s->pool, s->lsq, theta, s->data->n_rows, s->unit, s->row_weight);
     }
     return status;
+}
+
+/* Of laws without such parameters none: their draws do not hop. */
+static void find_shared(const struct mix_model *model, struct resampler *s)
+{
+    for (size_t k = 0; !model->separable && k < model->n_theta; k++) {
+        size_t n_users = 0;
+        for (size_t i = 0; i < model->spec.n_targets * model->n_own; i++)
+            n_users += model->own_column[i] == k;
+        if (n_users > 1)
+            s->shared[s->n_shared++] = k;
+    }
 }
 
 static enum mix_status create_resampler(const struct mix_table *table, struct resampler *s,
@@ -227,16 +247,14 @@ static enum mix_status create_resampler(const struct mix_table *table, struct re
     if (model->n_params != s->fit->n_params)
         return mix_fail(err, MIX_EFORMAT, "fit %s has %zu parameters where law %s has %zu",
                         s->fit->name, s->fit->n_params, s->fit->spec.law, model->n_params);
-    s->around = (struct subfit){.lsq = s->lsq,
-                                .trial = calloc(lsq_point_doubles(s->lsq), sizeof(double)),
-                                .fresh = calloc(lsq_point_doubles(s->lsq), sizeof(double))};
     s->unit = calloc(n_rows, sizeof *s->unit);
     s->row_weight = calloc(n_rows, sizeof *s->row_weight);
-    s->screened = calloc((CANDIDATES + 1) * lsq_point_doubles(s->lsq), sizeof *s->screened);
-    s->best = calloc(lsq_point_doubles(s->lsq), sizeof *s->best);
+    s->points = calloc((CANDIDATES_MAX + 1) * lsq_point_doubles(s->lsq), sizeof *s->points);
+    s->spare = calloc(lsq_point_doubles(s->lsq), sizeof *s->spare);
+    s->shared = calloc(model->n_theta + 1, sizeof *s->shared);
     s->lambda = calloc(model->spec.n_targets * model->n_linear, sizeof *s->lambda);
-    if (s->unit == NULL || s->row_weight == NULL || s->screened == NULL || s->best == NULL ||
-        s->lambda == NULL || s->around.trial == NULL || s->around.fresh == NULL)
+    if (s->unit == NULL || s->row_weight == NULL || s->points == NULL || s->spare == NULL ||
+        s->lambda == NULL || s->shared == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap of %zu rows", n_rows);
     if (s->draws->cluster_run) {
         number_runs(table, s);
@@ -247,6 +265,7 @@ static enum mix_status create_resampler(const struct mix_table *table, struct re
     s->unit_weight = calloc(s->n_units, sizeof *s->unit_weight);
     if (s->unit_weight == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a bootstrap of %zu rows", n_rows);
+    find_shared(model, s);
     s->pool = (struct pool){.n_theta = model->n_theta, .n_units = s->n_units};
     status = add_to_pool(s, s->fit->n_optima, s->fit->optima, err);
     return status == MIX_OK ? keep_centres(s, err) : status;
@@ -285,103 +304,118 @@ static void leave_out(struct resampler *s, size_t group)
 static size_t insert_point(struct resampler *s, size_t n)
 {
     const size_t n_point = lsq_point_doubles(s->lsq);
-    double *point = s->screened + n * n_point;
+    double *point = s->points + n * n_point;
     const double reached = lsq_point_objective(s->lsq, point);
     size_t at = n;
-    while (at > 0 && reached < lsq_point_objective(s->lsq, s->screened + (at - 1) * n_point))
+    while (at > 0 && reached < lsq_point_objective(s->lsq, s->points + (at - 1) * n_point))
         at--;
-    memcpy(s->best, point, n_point * sizeof *point);
-    memmove(s->screened + (at + 1) * n_point, s->screened + at * n_point,
+    memcpy(s->spare, point, n_point * sizeof *point);
+    memmove(s->points + (at + 1) * n_point, s->points + at * n_point,
             (n - at) * n_point * sizeof *point);
-    memcpy(s->screened + at * n_point, s->best, n_point * sizeof *point);
+    memcpy(s->points + at * n_point, s->spare, n_point * sizeof *point);
     return n + 1;
 }
 
-/* A few steps from every point of the pool that suits the weights, and in the first generation a
- * look around; the points with a finite loss, the best first. */
-static enum mix_status screen(struct resampler *s, gsl_rng *rng, struct mix_poll *poll,
-                              size_t *n_good, struct mix_error *err)
+/* The points of the pool that suit the weights; returns how many. */
+static size_t take_candidates(struct resampler *s, size_t n)
 {
-    const size_t n_theta = lsq_model(s->lsq)->n_theta, n_point = lsq_point_doubles(s->lsq);
-    size_t chosen[CANDIDATES], n = 0;
-    struct lsq_result result;
-    const size_t n_chosen = pool_choose(&s->pool, s->unit_weight, CANDIDATES, chosen);
-    for (size_t i = 0; i < n_chosen; i++) {
-        double *point = s->screened + n * n_point;
-        memcpy(point, s->pool.theta + chosen[i] * n_theta, n_theta * sizeof *point);
-        const enum mix_status status =
-            lsq_minimise(s->lsq, point, SCREEN_STEPS, DRAW_TOLERANCE, poll, &result, err);
-        if (status == MIX_ENUMERIC)
-            continue;
-        if (status != MIX_OK)
-            return status;
-        lsq_complete_point(s->lsq, point);
-        n = insert_point(s, n);
+    const struct mix_model *model = lsq_model(s->lsq);
+    const size_t n_point = lsq_point_doubles(s->lsq);
+    size_t chosen[CANDIDATES_MAX];
+    n = pool_choose(&s->pool, s->unit_weight, n, chosen);
+    for (size_t i = 0; i < n; i++) {
+        double *point = s->points + i * n_point;
+        memcpy(point, s->pool.theta + chosen[i] * model->n_theta, model->n_theta * sizeof *point);
+        lsq_set_damping(s->lsq, point, model->separable ? LSQ_DAMPING : KINK_DAMPING);
     }
-    if (s->first && rng != NULL) {
-        const enum mix_status status = fit_run_hops(&s->around, rng, FIRST_HOPS, FIRST_STEPS,
-                                                    s->screened + n * n_point, poll, &result, err);
-        if (status != MIX_OK)
-            return status;
-        if (isfinite(result.objective))
-            n = insert_point(s, n);
-    }
-    *n_good = n;
-    return lsq_sort_blocks(s->lsq, n, n_point, s->screened, err);
+    return n;
 }
 
-/* Go on from the best of n screened points, and from the better of those to the end; *n_refined
- * have a finite loss, of which s->best is the best. */
-static enum mix_status refine(struct resampler *s, size_t n, struct mix_poll *poll,
-                              size_t *n_refined, struct mix_error *err)
+/* Search on from the first n points; what has a finite loss then comes first, the best of it at the
+ * head, and *n_good tells how many those are. */
+static enum mix_status search_on(struct resampler *s, size_t n, int n_steps, struct mix_poll *poll,
+                                 size_t *n_good, struct mix_error *err)
 {
-    const bool separable = lsq_model(s->lsq)->separable;
     const size_t n_point = lsq_point_doubles(s->lsq);
     struct lsq_result result;
-    *n_refined = 0;
-    for (size_t i = 0; i < n && i < REFINED; i++) {
-        double *point = s->screened + i * n_point;
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++) {
+        double *point = s->points + i * n_point;
         const enum mix_status status =
-            lsq_continue(s->lsq, point, separable ? SEPARABLE_STEPS : REFINE_STEPS, DRAW_TOLERANCE,
-                         poll, &result, err);
+            lsq_continue(s->lsq, point, n_steps, DRAW_TOLERANCE, poll, &result, err);
         if (status == MIX_ENUMERIC) /* it has run away */
             continue;
         if (status != MIX_OK)
             return status;
-        if ((*n_refined)++ == 0)
-            memcpy(s->best, point, n_point * sizeof *point);
-        else
-            lsq_keep_better(s->lsq, point, s->best);
+        if (i > good)
+            memcpy(s->points + good * n_point, point, n_point * sizeof *point);
+        good = insert_point(s, good);
     }
-    if (separable || *n_refined == 0)
-        return MIX_OK;
-    memcpy(s->screened, s->best, n_point * sizeof *s->best);
+    *n_good = good;
+    return lsq_sort_blocks(s->lsq, good, n_point, s->points, err);
+}
+
+/* Move what targets share, search from there, and keep what is better. */
+static enum mix_status hop(struct resampler *s, gsl_rng *rng, struct mix_poll *poll,
+                           struct mix_error *err)
+{
+    const struct mix_model *model = lsq_model(s->lsq);
+    double *theta = s->spare;
+    struct lsq_result result;
+    memcpy(theta, s->points, lsq_point_doubles(s->lsq) * sizeof *theta);
+    for (size_t i = 0; i < s->n_shared; i++) {
+        const size_t k = s->shared[i];
+        theta[k] += gsl_ran_gaussian_ziggurat(rng, HOP_SD);
+        theta[k] = fmin(fmax(theta[k], model->lower[k]), model->upper[k]);
+    }
+    lsq_set_damping(s->lsq, theta, KINK_DAMPING);
     const enum mix_status status =
-        lsq_continue(s->lsq, s->screened, DRAW_STEPS, DRAW_TOLERANCE, poll, &result, err);
+        lsq_continue(s->lsq, theta, HOP_STEPS, DRAW_TOLERANCE, poll, &result, err);
     if (status == MIX_OK)
-        memcpy(s->best, s->screened, n_point * sizeof *s->best);
+        lsq_keep_better(s->lsq, theta, s->points);
+    return status == MIX_ENUMERIC ? MIX_OK : status; /* a hop to nowhere is no loss */
+}
+
+/* Where skills compete the best point hops and searches to the end. Without a stream there are no
+ * hops. */
+static enum mix_status finish(struct resampler *s, gsl_rng *rng, struct mix_poll *poll,
+                              struct mix_error *err)
+{
+    struct lsq_result result;
+    enum mix_status status = MIX_OK;
+    for (int i = 0; status == MIX_OK && rng != NULL && s->n_shared > 0 && i < HOPS[s->generation];
+         i++)
+        status = hop(s, rng, poll, err);
+    if (status != MIX_OK)
+        return status;
+    memcpy(s->spare, s->points, lsq_point_doubles(s->lsq) * sizeof *s->spare);
+    status = lsq_continue(s->lsq, s->spare, DRAW_STEPS, DRAW_TOLERANCE, poll, &result, err);
+    if (status == MIX_OK)
+        lsq_keep_better(s->lsq, s->spare, s->points);
     return status == MIX_ENUMERIC ? MIX_OK : status;
 }
 
-/* Refit with the weights of now; all NaN where nothing has a finite loss. Without a stream there is
- * no look around. */
+/* Refit with the weights of now; all NaN where nothing has a finite loss. */
 static enum mix_status refit(struct resampler *s, gsl_rng *rng, struct mix_poll *poll,
                              double *objective, double *params, struct mix_error *err)
 {
     struct mix_model *model = lsq_model(s->lsq);
-    size_t n_good = 0, n_refined = 0;
-    enum mix_status status = screen(s, rng, poll, &n_good, err);
-    if (status == MIX_OK)
-        status = refine(s, n_good, poll, &n_refined, err);
+    const struct round *rounds = model->separable ? SEPARABLE_ROUNDS : COMPETITION_ROUNDS;
+    enum mix_status status = MIX_OK;
+    size_t n = take_candidates(s, rounds[0].n);
+    for (int i = 0; status == MIX_OK && i < ROUNDS; i++)
+        status = search_on(s, n < rounds[i].n ? n : rounds[i].n, rounds[i].n_steps, poll, &n, err);
+    if (status == MIX_OK && n > 0 && !model->separable)
+        status = finish(s, rng, poll, err);
     if (status != MIX_OK)
         return status;
     *objective = NAN;
     for (size_t p = 0; p < model->n_params; p++)
         params[p] = NAN;
-    if (n_refined > 0) {
-        *objective = lsq_point_objective(s->lsq, s->best);
-        lsq_evaluate(s->lsq, s->best, s->lambda);
-        model->law->to_natural(model, s->best, s->lambda, params);
+    if (n > 0) {
+        *objective = lsq_point_objective(s->lsq, s->points);
+        lsq_evaluate(s->lsq, s->points, s->lambda);
+        model->law->to_natural(model, s->points, s->lambda, params);
     }
     return MIX_OK;
 }
@@ -587,11 +621,11 @@ enum mix_status mix_bootstrap_run(struct mix_ranks *ranks, const struct mix_tabl
         end = first > 0 ? first * GENERATION_GROWTH : FIRST_GENERATION;
         if (!competes || end > POOL_MAX || end > shared.n_draws)
             end = shared.n_draws;
-        resampler.first = competes && first == 0;
         stage.n_tasks = end;
         status = run_generation(ranks, &stage, draws, &whole, err);
         if (status == MIX_OK && end < shared.n_draws)
             status = share_generation(ranks, &resampler, draws, first, end, err);
+        resampler.generation++;
     }
     destroy_resampler(&resampler);
     return status;

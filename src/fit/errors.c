@@ -123,7 +123,7 @@ static void fill_errors(const struct spectrum *s, const double *moved, double sq
 }
 
 enum mix_status fit_errors(struct lsq *lsq, const double *theta, const double *lambda,
-                           double objective, struct mix_fit *fit, struct mix_error *err)
+                           struct mix_fit *fit, struct mix_error *err)
 {
     const struct mix_model *model = lsq_model(lsq);
     const size_t n_all = model->n_theta + model->spec.n_targets * model->n_linear;
@@ -150,7 +150,7 @@ enum mix_status fit_errors(struct lsq *lsq, const double *theta, const double *l
         goto out;
     model->law->natural_jacobian(model, theta, natural);
     natural_directions(model, natural, column, &spectrum, moved);
-    fill_errors(&spectrum, moved, objective * (double)n_entries, (double)n_entries, fit);
+    fill_errors(&spectrum, moved, lsq_squares(lsq, theta), (double)n_entries, fit);
 out:
     destroy_spectrum(&spectrum);
     free(matrix);

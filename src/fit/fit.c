@@ -73,9 +73,11 @@ static enum mix_status hop(const struct subfit *subfit, gsl_rng *rng, int number
     return MIX_OK;
 }
 
-enum mix_status fit_run_hops(const struct subfit *subfit, gsl_rng *rng, int n_hops, int n_steps,
-                             double *point, struct mix_poll *poll, struct lsq_result *result,
-                             struct mix_error *err)
+/* A random point, least squares of `n_steps`, then hops that keep what is better; point and return
+ * as in fit_run_chain(). */
+static enum mix_status run_hops(const struct subfit *subfit, gsl_rng *rng, int n_hops, int n_steps,
+                                double *point, struct mix_poll *poll, struct lsq_result *result,
+                                struct mix_error *err)
 {
     struct lsq *lsq = subfit->lsq;
     const struct mix_model *model = lsq_model(lsq);
@@ -98,8 +100,10 @@ enum mix_status fit_run_chain(const struct subfit *subfit, gsl_rng *rng, double 
     struct lsq *lsq = subfit->lsq;
     const bool separable = lsq_model(lsq)->separable;
     const int polish_steps = separable ? SEPARABLE_STEPS : POLISH_STEPS;
-    enum mix_status status = fit_run_hops(subfit, rng, separable ? SEPARABLE_HOPS : HOPS, HOP_STEPS,
-                                          point, poll, result, err);
+    lsq_expect_least_residuals(lsq, true);
+    enum mix_status status = run_hops(subfit, rng, separable ? SEPARABLE_HOPS : HOPS, HOP_STEPS,
+                                      point, poll, result, err);
+    lsq_expect_least_residuals(lsq, false);
     if (status != MIX_OK || !isfinite(result->objective))
         return status;
     struct lsq_result polished;
@@ -108,7 +112,12 @@ enum mix_status fit_run_chain(const struct subfit *subfit, gsl_rng *rng, double 
         lsq_complete_point(lsq, point);
         *result = polished;
     }
-    return status == MIX_ENUMERIC ? MIX_OK : status; /* what the hops reached stands */
+    if (status ==
+        MIX_ENUMERIC) { /* what the hops reached is not to be compared with other starts */
+        result->objective = INFINITY;
+        return MIX_OK;
+    }
+    return status;
 }
 
 /* Which fit a task belongs to. */

@@ -58,12 +58,6 @@ enum mix_status fit_check_targets(const struct mix_table *table, const struct mi
 enum { RECORD_OBJECTIVE, RECORD_GRADIENT, RECORD_SECONDS = RECORD_GRADIENT, RECORD_POINT };
 const double *fit_record(const struct fit_plan *plan, const struct subfit *subfit, size_t start);
 
-/** A random point, least squares of `n_steps`, then hops that keep what is better; point and return
- * as in fit_run_chain(). */
-enum mix_status fit_run_hops(const struct subfit *subfit, gsl_rng *rng, int n_hops, int n_steps,
-                             double *point, struct mix_poll *poll, struct lsq_result *result,
-                             struct mix_error *err);
-
 /** A start: a chain of searches from a random point, see fit.c; point (lsq_point_doubles()) out.
  * MIX_OK also where it finds no finite loss: the objective is then infinite. */
 enum mix_status fit_run_chain(const struct subfit *subfit, gsl_rng *rng, double *point,
@@ -93,6 +87,6 @@ enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fi
 
 /** Standard errors, covariance and states of the natural parameters at theta; see mix_fit. */
 enum mix_status fit_errors(struct lsq *lsq, const double *theta, const double *lambda,
-                           double objective, struct mix_fit *fit, struct mix_error *err);
+                           struct mix_fit *fit, struct mix_error *err);
 
 #endif

@@ -108,6 +108,13 @@ void mix_fit_destroy(struct mix_fit *fit)
     free(fit);
 }
 
+void mix_fits_destroy(size_t n, struct mix_fit **fits)
+{
+    for (size_t i = 0; fits != NULL && i < n; i++)
+        mix_fit_destroy(fits[i]);
+    free(fits);
+}
+
 struct mix_draws *mix_draws_create(size_t n_draws, size_t n_params)
 {
     struct mix_draws *draws = calloc(1, sizeof *draws);

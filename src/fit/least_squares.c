@@ -10,12 +10,18 @@
 #include "normal.h"
 
 enum { L_MAX = MIX_LAW_LINEAR_MAX };
+/* Residuals, relative to the mean loss, that laws usually leave, and the least that any does. */
+static const double FREEDOM_MIN = 4.0, USUAL_RESIDUAL = 0.005, LEAST_RESIDUAL = 0.001;
 /* A search that goes on elsewhere is not to be held back by the last refusals of another. */
-static const double DAMPING = 1e-3, DAMPING_MAX = 1e3, LEAST_GAIN = 1e-13;
+/* Of what priors cost, which is far off then. */
+static const double EXPONENT_MAX = 300.0;
+static const double DAMPING_MAX = 1e3, LEAST_GAIN = 1e-13;
 
 /* Where the search of one block stands. */
 struct search {
-    double sum;      /* of squares at theta */
+    double sum;      /* what is minimised, at theta */
+    double squares;  /* of residuals and priors at theta */
+    double slope;    /* of the sum by squares */
     double gradient; /* cosine at theta */
     double damping, growth;
     double predicted; /* reduction of the sum at the trial point; 0 = there is none */
@@ -37,11 +43,20 @@ struct lsq {
     size_t n_blocks;       /* M where the targets are blocks, else 1 */
     size_t width;          /* of a block: theta b * width .. */
     struct search *search; /* (n_blocks) */
-    double *sums;          /* (n_blocks) of squares at the last evaluated theta */
+    double *sums;          /* (n_blocks) what is minimised at the last evaluated theta */
+    double *squares;       /* (n_blocks) of residuals and priors there */
+    double *slope;         /* (n_blocks) of the sum by squares there */
+    double *penalty;       /* (n_blocks) -2 ln of the priors there */
+    double *variance;      /* (n_blocks) of the residuals, there or as given */
+    double *given;         /* (n_blocks) by lsq_hold_priors(); NaN = not */
+    double *freedom;       /* (n_blocks) losses less parameters, FREEDOM_MIN at least */
+    double *missing;       /* (n_blocks) sum of squares of the losses that it takes for that */
     double *reached;       /* (n_blocks) of the last minimum, over weight_sum */
     double *block_weight;  /* (n_blocks) sum of the weights */
     struct law_points points;
     double *mean_loss; /* (M) */
+    double *unit;      /* (M) mean loss with the weights of now, or of when priors were held */
+    bool priors_held;
     struct law_scales scales;
     double weight_sum;
     double *y, *sw;      /* (R,M) losses and square roots of weights */
@@ -67,6 +82,7 @@ struct lsq {
     size_t *order;                           /* (width) parameters of single targets first */
     size_t *order_end;                       /* (width) where those of a target end, in order */
     size_t *end;                             /* (width) the same among the free ones */
+    size_t *own_place;                       /* (M,n_own,n_own) of two own columns in `matrix` */
     size_t n_private;                        /* parameters of single targets */
     double *triangle;                        /* (L,L,ld) R factor of the linear columns */
     double *rhs;                             /* (L,ld) */
@@ -98,7 +114,15 @@ static int allocate_workspace(struct lsq *s, size_t n_rows)
     s->sums = allocate(n_b, &failed);
     s->reached = allocate(n_b, &failed);
     s->block_weight = allocate(n_b, &failed);
+    s->squares = allocate(n_b, &failed);
+    s->slope = allocate(n_b, &failed);
+    s->penalty = allocate(n_b, &failed);
+    s->variance = allocate(n_b, &failed);
+    s->given = allocate(n_b, &failed);
+    s->freedom = allocate(n_b, &failed);
+    s->missing = allocate(n_b, &failed);
     s->mean_loss = allocate(n_m, &failed);
+    s->unit = allocate(n_m, &failed);
     s->y = allocate(n_e, &failed);
     s->sw = allocate(n_e, &failed);
     s->g = allocate(n_e, &failed);
@@ -135,12 +159,13 @@ static int allocate_workspace(struct lsq *s, size_t n_rows)
     s->order = calloc(s->width + 1, sizeof *s->order);
     s->order_end = calloc(s->width + 1, sizeof *s->order_end);
     s->end = calloc(s->width + 1, sizeof *s->end);
+    s->own_place = calloc(n_m * s->n_own * s->n_own + 1, sizeof *s->own_place);
     s->column = calloc(s->n_own + s->n_linear + 2, sizeof *s->column);
     s->n_basis = calloc(n_m, sizeof *s->n_basis);
     s->search = calloc(n_b, sizeof *s->search);
     return failed || s->free_index == NULL || s->n_basis == NULL || s->search == NULL ||
            s->full_column == NULL || s->order == NULL || s->order_end == NULL || s->end == NULL ||
-           s->column == NULL;
+           s->own_place == NULL || s->column == NULL;
 }
 
 static void set_blocks(struct lsq *s)
@@ -174,6 +199,19 @@ static void set_order(struct lsq *s)
             there = s->order[k] == i;
         if (!there)
             s->order[n++] = i;
+    }
+}
+
+static void set_own_places(struct lsq *s)
+{
+    for (size_t m = 0; !s->model->separable && m < s->n_targets; m++) {
+        const size_t *column = s->model->own_column + m * s->n_own;
+        size_t *place = s->own_place + m * s->n_own * s->n_own;
+        for (size_t k = 0; k < s->n_own; k++)
+            for (size_t l = 0; l < s->n_own; l++) {
+                const size_t a = column[k], b = column[l];
+                place[k * s->n_own + l] = (a < b ? a : b) * s->n_theta + (a < b ? b : a);
+            }
     }
 }
 
@@ -303,7 +341,10 @@ enum mix_status lsq_create(const struct mix_law_spec *spec, const int *target_do
         return status;
     }
     set_order(s);
+    set_own_places(s);
     set_scales(s);
+    for (size_t b = 0; b < s->n_blocks; b++)
+        s->given[b] = NAN;
     lsq_weigh_rows(s, NULL);
     *out = s;
     return MIX_OK;
@@ -313,40 +354,16 @@ void lsq_destroy(struct lsq *s)
 {
     if (s == NULL)
         return;
-    double *const arrays[] = {s->mean_loss,
-                              s->y,
-                              s->sw,
-                              s->g,
-                              s->phi,
-                              s->basis,
-                              s->residual,
-                              s->lambda,
-                              s->own,
-                              s->u,
-                              s->v,
-                              s->matrix,
-                              s->factor,
-                              s->gradient,
-                              s->step,
-                              s->trial,
-                              s->scale,
-                              s->cross,
-                              s->product,
-                              s->z,
-                              s->cell_v,
-                              s->cell_z,
-                              s->cell_along,
-                              s->follow_v,
-                              s->follow,
-                              s->triangle,
-                              s->rhs,
-                              s->rotation,
-                              s->lambda_by_term,
-                              s->square,
-                              s->full_row,
-                              s->sums,
-                              s->reached,
-                              s->block_weight};
+    double *const arrays[] = {
+        s->mean_loss, s->unit,     s->y,        s->sw,         s->g,
+        s->phi,       s->basis,    s->residual, s->lambda,     s->own,
+        s->u,         s->v,        s->matrix,   s->factor,     s->gradient,
+        s->step,      s->trial,    s->scale,    s->cross,      s->product,
+        s->z,         s->cell_v,   s->cell_z,   s->cell_along, s->follow_v,
+        s->follow,    s->triangle, s->rhs,      s->rotation,   s->lambda_by_term,
+        s->square,    s->full_row, s->sums,     s->reached,    s->block_weight,
+        s->squares,   s->slope,    s->penalty,  s->variance,   s->given,
+        s->freedom,   s->missing};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         free(arrays[i]);
     free(s->free_index);
@@ -356,6 +373,7 @@ void lsq_destroy(struct lsq *s)
     free(s->order);
     free(s->order_end);
     free(s->end);
+    free(s->own_place);
     free(s->column);
     free(s->n_basis);
     free(s->search);
@@ -372,6 +390,35 @@ struct mix_model *lsq_model(struct lsq *s)
 const struct law_scales *lsq_scales(const struct lsq *s)
 {
     return &s->scales;
+}
+
+/* Where losses leave less than FREEDOM_MIN, residuals do not tell their variance, and a law could
+ * follow every loss at any price: the missing ones are taken to leave USUAL_RESIDUAL of the mean
+ * loss, as laws do that suit a table. */
+static void set_freedom(struct lsq *s)
+{
+    const double n_params = (double)mix_model_n_free(s->model) / (double)s->n_blocks;
+    memset(s->missing, 0, s->n_blocks * sizeof *s->missing);
+    for (size_t m = 0; m < s->n_targets; m++) {
+        const size_t b = block_of(s, m);
+        const double left = s->block_weight[b] - n_params, usual = USUAL_RESIDUAL * s->unit[m];
+        s->freedom[b] = fmax(left, FREEDOM_MIN);
+        if (s->model->pull != NULL)
+            s->missing[b] +=
+                (s->freedom[b] - left) * usual * usual * (double)s->n_blocks / (double)s->n_targets;
+    }
+}
+
+static void set_units(struct lsq *s)
+{
+    for (size_t m = 0; !s->priors_held && m < s->n_targets; m++) {
+        double sum = 0.0, n = 0.0;
+        for (size_t e = m; e < s->n_rows * s->n_targets; e += s->n_targets) {
+            sum += s->sw[e] * s->sw[e] * s->y[e];
+            n += s->sw[e] * s->sw[e];
+        }
+        s->unit[m] = n > 0.0 && sum > 0.0 ? sum / n : 1.0;
+    }
 }
 
 void lsq_weigh_rows(struct lsq *s, const double *row_weight)
@@ -401,6 +448,9 @@ void lsq_weigh_rows(struct lsq *s, const double *row_weight)
         s->row[next++] = r;
     }
     s->n_rows = s->points.n_rows = s->rows.n_rows = next;
+    law_model_reset(s->model);
+    set_units(s);
+    set_freedom(s);
 }
 
 /* min |c - T[:,set] x| by Gram-Schmidt on the small triangle; rotation (n_l, n_set) spans T[:,set].
@@ -449,11 +499,35 @@ static double solve_subset(size_t n_l, double t[L_MAX][L_MAX], const double *c, 
     return explained;
 }
 
+/* All linear parameters of one target by the triangle alone; false where a column is dependent or a
+ * parameter negative. */
+static bool solve_all(struct lsq *s, size_t m)
+{
+    const size_t n_l = s->n_linear, ld = s->rows.ld;
+    double *x = s->lambda + m * n_l, *rotation = s->rotation + m * L_MAX * L_MAX;
+    for (size_t l = n_l; l-- > 0;) {
+        const double diagonal = s->triangle[(l * n_l + l) * ld + m];
+        double value = s->rhs[l * ld + m];
+        for (size_t i = l + 1; i < n_l; i++)
+            value -= s->triangle[(l * n_l + i) * ld + m] * x[i];
+        if (!(diagonal > 0.0) || !(value >= 0.0))
+            return false;
+        x[l] = value / diagonal;
+    }
+    memset(rotation, 0, L_MAX * L_MAX * sizeof *rotation);
+    for (size_t l = 0; l < n_l; l++)
+        rotation[l * L_MAX + l] = 1.0;
+    s->n_basis[m] = n_l;
+    return true;
+}
+
 /* Non-negative linear parameters of one target: the best feasible subset of at most four columns.
  */
 static void solve_target(struct lsq *s, size_t m)
 {
     const size_t n_l = s->n_linear;
+    if (solve_all(s, m))
+        return;
     double t[L_MAX][L_MAX], c[L_MAX], x[L_MAX], rotation[L_MAX][L_MAX] = {{0}};
     double *best_rotation = s->rotation + m * L_MAX * L_MAX;
     unsigned all = 0, best_set = 0;
@@ -479,19 +553,52 @@ static void solve_target(struct lsq *s, size_t m)
     s->n_basis[m] = (size_t)__builtin_popcount(best_set);
 }
 
-/* Set the sum of squares of every block, penalty included; returns their total. */
+/* Those of losses are in units of the target's. */
+static double pull_of(const struct lsq *s, size_t i)
+{
+    const size_t n = s->model->n_loss_priors;
+    if (i >= n)
+        return s->model->pull[i];
+    const double unit = s->unit[i / (n / s->n_targets)];
+    return s->model->pull[i] / (unit * unit);
+}
+
+/* Precision of the prior of theta_i, off its centre by so much: a Cauchy prior is a normal one
+ * whose precision falls with the distance. */
+static double precision_of(const struct lsq *s, size_t i, double off)
+{
+    const double pull = pull_of(s, i);
+    return s->model->heavy_tails[i] ? 2.0 * pull / (1.0 + pull * off * off) : pull;
+}
+
+/* Set -2 ln of the prior of every block. */
+static void set_penalties(struct lsq *s, const double *theta)
+{
+    memset(s->penalty, 0, s->n_blocks * sizeof *s->penalty);
+    for (size_t i = 0; s->model->pull != NULL && i < s->n_theta; i++) {
+        const double off = theta[i] - s->model->centre[i], square = pull_of(s, i) * off * off;
+        s->penalty[i / s->width] += s->model->heavy_tails[i] ? 2.0 * log1p(square) : square;
+    }
+}
+
+/* Set what is minimised of every block, see least_squares.h; returns the total. */
 static double sum_squares(struct lsq *s, const double *theta)
 {
     double total = 0.0;
-    memset(s->sums, 0, s->n_blocks * sizeof *s->sums);
+    set_penalties(s, theta);
+    memcpy(s->squares, s->missing, s->n_blocks * sizeof *s->squares);
     for (size_t m = 0; m < s->n_targets; m++)
-        s->sums[block_of(s, m)] += s->square[m];
-    for (size_t i = 0; s->model->pull != NULL && i < s->n_theta; i++) {
-        const double off = theta[i] - s->model->centre[i];
-        s->sums[i / s->width] += s->block_weight[i / s->width] * s->model->pull[i] * off * off;
-    }
-    for (size_t b = 0; b < s->n_blocks; b++)
+        s->squares[block_of(s, m)] += s->square[m];
+    for (size_t b = 0; b < s->n_blocks; b++) {
+        const bool given = !isnan(s->given[b]);
+        s->variance[b] = given ? s->given[b] : s->squares[b] / s->freedom[b];
+        s->slope[b] = given ? 1.0 : exp(fmin(s->penalty[b] / s->freedom[b], EXPONENT_MAX));
+        s->sums[b] = s->slope[b] * s->squares[b];
+        s->squares[b] += s->variance[b] * s->penalty[b];
+        if (given)
+            s->sums[b] = s->squares[b];
         total += s->sums[b];
+    }
     return total;
 }
 
@@ -547,17 +654,15 @@ static double right_product(const struct lsq *s, size_t m, size_t k, size_t l)
 /* The own blocks' share of matrix and gradient. */
 static void assemble_own(struct lsq *s)
 {
-    const size_t q = s->n_theta;
-    for (size_t m = 0; m < s->n_targets; m++) {
-        const size_t *column = s->model->own_column + m * s->n_own;
-        for (size_t k = 0; k < s->n_own; k++) {
-            s->gradient[column[k]] -= right_product(s, m, k, 0);
-            for (size_t l = 0; l <= k; l++) {
-                const size_t a = column[k], b = column[l];
-                s->matrix[(a < b ? a : b) * q + (a < b ? b : a)] += own_product(s, m, k, l);
-            }
+    const size_t n_own = s->n_own, ld = s->rows.ld;
+    const size_t *column = s->model->own_column, *place = s->own_place;
+    const double *right = s->product + n_own * n_own * ld;
+    for (size_t m = 0; m < s->n_targets; m++, column += n_own, place += n_own * n_own)
+        for (size_t k = 0; k < n_own; k++) {
+            s->gradient[column[k]] -= right[k * (1 + s->n_linear) * ld + m];
+            for (size_t l = 0; l <= k; l++)
+                s->matrix[place[k * n_own + l]] += s->product[(k * n_own + l) * ld + m];
         }
-    }
 }
 
 /* Sum over the rows from `begin` to `end`, which have one v, into cell c. */
@@ -663,14 +768,15 @@ static void assemble_target(struct lsq *s, size_t m)
     }
 }
 
-/* Parameters are pulled to their centres. */
-static void add_pull(struct lsq *s, size_t m, const double *theta)
+/* Parameters are pulled to their centres, the harder the larger the residuals of now. */
+static void add_pull(struct lsq *s, size_t b, const double *theta)
 {
-    const size_t n = s->width, first = m * n;
-    for (size_t i = 0; i < n; i++) {
-        const double pull = s->block_weight[m] * s->model->pull[first + i];
-        s->matrix[(first + i) * (s->n_theta + 1)] += pull;
-        s->gradient[first + i] += pull * (theta[first + i] - s->model->centre[first + i]);
+    const size_t n = s->width, first = b * n;
+    for (size_t i = first; i < first + n; i++) {
+        const double off = theta[i] - s->model->centre[i];
+        const double pull = s->variance[b] * precision_of(s, i, off);
+        s->matrix[i * (s->n_theta + 1)] += pull;
+        s->gradient[i] += pull * off;
     }
 }
 
@@ -740,7 +846,7 @@ static double gradient_cosine(const struct lsq *s, size_t b)
         least = fmax(least, 1e-10 * matrix[i * (s->n_theta + 1)]);
     for (size_t k = 0; k < s->search[b].n_free; k++) {
         const size_t i = s->free_index[first + k];
-        const double norm = sqrt(fmax(matrix[i * (s->n_theta + 1)], least) * s->search[b].sum);
+        const double norm = sqrt(fmax(matrix[i * (s->n_theta + 1)], least) * s->search[b].squares);
         if (!isfinite(norm) || !isfinite(s->gradient[first + i]))
             return INFINITY;
         if (norm > DBL_MIN)
@@ -869,13 +975,21 @@ static void try_steps(struct lsq *s, const double *theta)
         at->predicted = 0.0;
         if (is_done(at) || !solve_damped(s, b))
             continue;
-        at->predicted = clip_and_predict(s, b, theta);
+        at->predicted = at->slope * clip_and_predict(s, b, theta);
         any = any || at->predicted > 0.0;
     }
     for (size_t b = 0; s->model->separable && b < s->n_blocks; b++)
         s->model->idle[b] = !(s->search[b].predicted > 0.0);
     if (any)
         project_out(s, s->trial);
+}
+
+/* Block b stands at the last evaluated theta. */
+static void stand_here(struct lsq *s, size_t b)
+{
+    s->search[b].sum = s->sums[b];
+    s->search[b].squares = s->squares[b];
+    s->search[b].slope = s->slope[b];
 }
 
 /* Take the step of block b where it pays, and set the damping by how well it was predicted. Three
@@ -890,7 +1004,7 @@ static void judge_step(struct lsq *s, size_t b, double least_gain, double *theta
         at->growth = 2.0;
         at->stalled = gain <= least_gain * at->sum ? at->stalled + 1 : 0;
         memcpy(theta + b * s->width, s->trial + b * s->width, s->width * sizeof *theta);
-        at->sum = next;
+        stand_here(s, b);
         at->assembled = false;
     } else if (!is_done(at)) {
         at->damping *= at->growth;
@@ -900,24 +1014,27 @@ static void judge_step(struct lsq *s, size_t b, double least_gain, double *theta
     }
 }
 
-/* Minimise; where `goes_on`, theta is that of a complete point, whose damping counts. */
+/* Minimise; where `goes_on`, theta is that of a complete point, whose damping counts, and the law
+ * may begin with what it knows of the last one. */
 static enum mix_status search_from(struct lsq *s, double *theta, bool goes_on, int max_steps,
                                    double tolerance, struct mix_poll *poll,
                                    struct lsq_result *result, struct mix_error *err)
 {
     const double least_gain = fmax(LEAST_GAIN, tolerance * tolerance);
-    law_model_reset(s->model);
+    if (!goes_on || s->model->separable) /* else targets stay idle that are elsewhere now */
+        law_model_reset(s->model);
     memset(s->scale, 0, s->n_theta * sizeof *s->scale);
     for (size_t b = 0; b < s->n_blocks; b++) {
         s->reached[b] = INFINITY; /* until it is known */
         s->search[b] = (struct search){
-            .damping = goes_on ? fmin(theta[s->n_theta + s->n_blocks + b], DAMPING_MAX) : DAMPING,
+            .damping =
+                goes_on ? fmin(theta[s->n_theta + s->n_blocks + b], DAMPING_MAX) : LSQ_DAMPING,
             .growth = 2.0};
     }
     if (!isfinite(project_out(s, theta)))
         return mix_fail(err, MIX_ENUMERIC, "the start has no finite loss");
     for (size_t b = 0; b < s->n_blocks; b++)
-        s->search[b].sum = s->sums[b];
+        stand_here(s, b);
     *result = (struct lsq_result){0};
     for (result->steps = 0; result->steps < max_steps; result->steps++) {
         bool done;
@@ -968,6 +1085,12 @@ void lsq_complete_point(const struct lsq *s, double *point)
     memcpy(point + s->n_theta, s->reached, s->n_blocks * sizeof *point);
     for (size_t b = 0; b < s->n_blocks; b++)
         point[s->n_theta + s->n_blocks + b] = s->search[b].damping;
+}
+
+void lsq_set_damping(const struct lsq *s, double *point, double damping)
+{
+    for (size_t b = 0; b < s->n_blocks; b++)
+        point[s->n_theta + s->n_blocks + b] = damping;
 }
 
 double lsq_point_objective(const struct lsq *s, const double *point)
@@ -1041,6 +1164,34 @@ double lsq_evaluate(struct lsq *s, const double *theta, double *lambda)
     return sum / s->weight_sum;
 }
 
+void lsq_expect_least_residuals(struct lsq *s, bool least)
+{
+    for (size_t b = 0; b < s->n_blocks; b++)
+        s->given[b] = least ? 0.0 : NAN;
+    for (size_t m = 0; least && m < s->n_targets; m++)
+        s->given[block_of(s, m)] +=
+            pow(LEAST_RESIDUAL * s->mean_loss[m], 2) * (double)s->n_blocks / (double)s->n_targets;
+}
+
+void lsq_hold_priors(struct lsq *s, const double *theta)
+{
+    struct mix_model *model = s->model;
+    law_model_reset(model);
+    project_out(s, theta);
+    memcpy(s->given, s->variance, s->n_blocks * sizeof *s->given);
+    s->priors_held = true;
+    for (size_t i = 0; model->pull != NULL && i < s->n_theta; i++)
+        if (model->heavy_tails[i]) {
+            model->pull[i] = precision_of(s, i, theta[i] - model->centre[i]);
+            model->heavy_tails[i] = false;
+        }
+}
+
+double lsq_prior_sd(const struct lsq *s, size_t i)
+{
+    return s->model->pull != NULL && s->model->pull[i] > 0.0 ? 1.0 / sqrt(pull_of(s, i)) : 0.0;
+}
+
 void lsq_row_squares(struct lsq *s, const double *theta, double *squares)
 {
     law_model_reset(s->model);
@@ -1051,6 +1202,16 @@ void lsq_row_squares(struct lsq *s, const double *theta, double *squares)
             const double off = s->residual[r * s->n_targets + m];
             squares[s->row[r]] += off * off;
         }
+}
+
+double lsq_squares(struct lsq *s, const double *theta)
+{
+    double sum = 0.0;
+    law_model_reset(s->model);
+    project_out(s, theta);
+    for (size_t m = 0; m < s->n_targets; m++)
+        sum += s->square[m];
+    return sum;
 }
 
 /* Row of the full Jacobian for entry e where it is not zero: values and their columns, theta then

@@ -2,8 +2,14 @@
 /* least_squares.h - separable nonlinear least squares for one law and one table. Private to
  * src/fit/.
  *
- *     min over theta in a box, lambda >= 0 of  sum_e w_e (y_e - g_e(theta) - sum_l lambda_l
- * phi_le(theta))^2 / sum w
+ *     min over theta in a box, lambda >= 0 of  S = sum_e w_e (y_e - g_e(theta) - sum_l lambda_l
+ * phi_le(theta))^2, over sum w
+ *
+ * Priors of theta (model->pull) are weighed against the fit's own residuals: with P = -2 ln of the
+ * prior and n losses beyond the parameters, n ln v + S / v + P is least in the variance v at S / n,
+ * and what is left of it grows with S exp(P / n), which is minimised in place of S. So a prior
+ * vanishes where a law fits exactly, and counts the more the less the losses say. Where v is given
+ * it is S + v P.
  *
  * Variable projection (Golub & Pereyra; Kaufman's Jacobian) with an exact non-negative solve per
  * target, and Levenberg-Marquardt in theta with an active set for the box. The normal equations are
@@ -21,7 +27,7 @@
 struct lsq;
 
 struct lsq_result {
-    double objective; /* weighted mean of squared residuals */
+    double objective; /* weighted mean of squared residuals, priors included */
     double gradient;  /* largest cosine between a free column of the Jacobian and the residual */
     int steps;        /* accepted and refused trial points */
     bool converged;
@@ -39,6 +45,14 @@ const struct law_scales *lsq_scales(const struct lsq *s);
 /** Weight rows by row_weight (R), NULL = 1 each, on top of data->weight. Rows of weight 0 cost
  * nothing. */
 void lsq_weigh_rows(struct lsq *s, const double *row_weight);
+
+/** Priors count against the least residuals that laws leave, or (false) against the fit's own. Far
+ * from the optimum its own are large, and would hold a search where the priors are. */
+void lsq_expect_least_residuals(struct lsq *s, bool least);
+
+/** From now on priors count against the variance of the residuals at theta with the weights of now,
+ * and heavy tails are the normal ones that they are there: for refits of a fit. */
+void lsq_hold_priors(struct lsq *s, const double *theta);
 
 /**
  * Minimise from theta (Q), in place.
@@ -60,6 +74,11 @@ enum mix_status lsq_minimise(struct lsq *s, double *theta, int max_steps, double
 size_t lsq_point_doubles(const struct lsq *s);
 /** Put objectives and damping of the last lsq_minimise() behind its theta. */
 void lsq_complete_point(const struct lsq *s, double *point);
+/** The damping of a search that has not begun. */
+#define LSQ_DAMPING 1e-3
+/** Set the damping that lsq_continue() begins with, for theta that another search found; the point
+ * then counts as complete. */
+void lsq_set_damping(const struct lsq *s, double *point, double damping);
 /** lsq_minimise() from a complete point with its damping; completes it again. */
 enum mix_status lsq_continue(struct lsq *s, double *point, int max_steps, double tolerance,
                              struct mix_poll *poll, struct lsq_result *result,
@@ -75,10 +94,18 @@ void lsq_keep_better(const struct lsq *s, const double *from, double *to);
 enum mix_status lsq_sort_blocks(const struct lsq *s, size_t n, size_t stride, double *points,
                                 struct mix_error *err);
 
-/** Linear parameters (M,L) and residual objective at theta. */
+/** Linear parameters (M,L) and objective at theta. */
 double lsq_evaluate(struct lsq *s, const double *theta, double *lambda);
 
-/** Squared residuals at theta with the weights of now, summed over targets: (R) of the data. */
+/** Standard deviation of the prior of theta_i, 0 = there is none; what lsq_hold_priors() made of
+ * it.
+ */
+double lsq_prior_sd(const struct lsq *s, size_t i);
+
+/** Sum of the squared residuals at theta with the weights of now. */
+double lsq_squares(struct lsq *s, const double *theta);
+
+/** The same, summed over targets only: (R) of the data. */
 void lsq_row_squares(struct lsq *s, const double *theta, double *squares);
 
 /**

@@ -298,10 +298,10 @@ static double dot(size_t n, const double *x, const double *y)
         UNROLLED
     for (size_t p = 0; p < LANES_MOST / LANES; p++)
         part[p] += lane_load(x + i + p * LANES) * lane_load(y + i + p * LANES);
+    for (size_t p = 0; i < n; i += LANES, p++)
+        part[p] += lane_load_some(x + i, n - i) * lane_load_some(y + i, n - i);
     for (size_t p = 0; p < LANES_MOST; p++)
         sum += part[p / LANES][p % LANES];
-    for (; i < n; i++)
-        sum += x[i] * y[i];
     return sum;
 }
 

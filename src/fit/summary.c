@@ -275,7 +275,7 @@ static enum mix_status fill_params(struct fit_plan *plan, double *theta, struct 
     for (size_t p = 0; p < fit->n_params; p++)
         mix_model_param_name(model, p, plan->names.domains, plan->names.targets,
                              fit->param_names[p], fit->param_units[p]);
-    status = fit_errors(main_fit->lsq, theta, lambda, fit->objective, fit, err);
+    status = fit_errors(main_fit->lsq, theta, lambda, fit, err);
     if (status == MIX_OK)
         status = mark_disagreement(plan, fit, lambda, err);
     free(lambda);

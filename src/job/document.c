@@ -358,6 +358,9 @@ static enum mix_status check_mapping(struct job_document *self, const yaml_node_
     if (node->type != YAML_MAPPING_NODE)
         return job_document_fail(self, err, key, "is %s; a mapping (name: value) is wanted.",
                                  node_kind(node));
+    if (!fields && n_pairs(node) == 0)
+        return job_document_fail(self, err, key,
+                                 "is empty; at least one name: value is wanted, or no such key.");
     if (n_pairs(node) > PAIRS_MAX)
         return job_document_fail(self, err, key, "%zu entries are more than %d.", n_pairs(node),
                                  PAIRS_MAX);

@@ -219,6 +219,9 @@ enum mix_status mix_job_text(const char *path, char **out, struct mix_error *err
         status = mix_fail(err, MIX_EIO, "%s: %s.", path, strerror(failed));
     else if (n > FILE_MAX)
         status = mix_fail(err, MIX_EINVAL, "%s: longer than 1 MB, which no job file is.", path);
+    else if (n > 4 && memcmp(text, "\211HDF", 4) == 0)
+        status = mix_fail(err, MIX_EINVAL,
+                          "%s is a sweep file; a job file is wanted, which is YAML.", path);
     else if (memchr(text, '\0', n))
         status = mix_fail(err, MIX_EINVAL, "%s: not a text file (it has a zero byte).", path);
     if (status != MIX_OK) {

@@ -256,7 +256,7 @@ static void take_training(struct reader *in, const struct raw_agent_training *ra
     take_count(in, "agent.training.supervised", raw->supervised, 1, TRAINING_MAX,
                &agent->n_supervised);
     take_count(in, "agent.training.updates", raw->updates, 1, TRAINING_MAX, &agent->n_updates);
-    take_count(in, "agent.training.width", raw->width, 8, 512, &agent->width);
+    take_count(in, "agent.training.width", raw->width, 16, 512, &agent->width);
     take_count(in, "agent.training.seeds", raw->seeds, 1, 1000, &agent->n_seeds);
     if (in->status == MIX_OK && agent->width % 16 != 0)
         FAIL(in, "agent.training.width", "%zu is no multiple of 16.", agent->width);

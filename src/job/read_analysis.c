@@ -6,7 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STARTS_MAX = 100000, DRAWS_MAX = 1000000, SEEDS_MAX = 1000, ROUNDS_MAX = 1000 };
+enum {
+    STARTS_MAX = 100000,
+    DRAWS_MAX = 1000000,
+    SEEDS_MAX = 1000,
+    ROUNDS_MAX = 1000,
+    ADAPTIVE_RUNS = 8
+};
 static const double size_max = 1e18;
 
 void take_law(struct reader *in, const char *key, const char *text, const char **out)
@@ -168,6 +174,19 @@ void take_bootstrap(struct reader *in, const struct raw_bootstrap *raw)
     in->job->cluster_run = cluster == 1;
 }
 
+/* "web, code", as many as there is room for. */
+static const char *join_names(const char *const *names, size_t n, char text[MIX_TEXT_MAX])
+{
+    size_t used = 0, i = 0;
+    text[0] = '\0';
+    for (; i < n && used + MIX_NAME_MAX + 8 < MIX_TEXT_MAX; i++)
+        used +=
+            (size_t)snprintf(text + used, MIX_TEXT_MAX - used, "%s%s", i > 0 ? ", " : "", names[i]);
+    if (i < n)
+        snprintf(text + used, MIX_TEXT_MAX - used, ", …");
+    return text;
+}
+
 /* Numbers of a free mapping whose names are domains or targets, into `out` by
  * index. */
 static void take_named(struct reader *in, const char *key, const char *names, size_t stride,
@@ -177,6 +196,7 @@ static void take_named(struct reader *in, const char *key, const char *names, si
     for (size_t i = 0;
          in->status == MIX_OK && job_document_entry(&in->document, key, i, &name, &text); i++) {
         const char *known[MIX_DOMAINS_MAX];
+        char list[MIX_TEXT_MAX];
         size_t j = n_names;
         for (size_t k = 0; k < n_names; k++) {
             known[k] = names + k * stride;
@@ -192,7 +212,8 @@ static void take_named(struct reader *in, const char *key, const char *names, si
         if (near)
             FAIL(in, item, "there is no such name; did you mean %s?", near);
         else
-            FAIL(in, item, "there is no such name.");
+            FAIL(in, item, "there is no such name; allowed are %s.",
+                 join_names(known, n_names, list));
     }
 }
 
@@ -334,7 +355,7 @@ void take_adaptive(struct reader *in, const struct raw_adaptive *raw)
     if (in->status == MIX_OK && in->job->n_scales > MIX_NEXT_SCALES_MAX)
         FAIL(in, "adaptive", "%zu scales are given; runs are chosen among %d at most.",
              in->job->n_scales, MIX_NEXT_SCALES_MAX);
-    adaptive->n_runs = mix_next_defaults().n_runs;
+    adaptive->n_runs = ADAPTIVE_RUNS;
     adaptive->flops = INFINITY;
     take_count(in, "adaptive.runs", raw->runs, 1, MIX_NEXT_RUNS_MAX, &adaptive->n_runs);
     take_number(in, "adaptive.flops", raw->flops, 1, 1e40, &adaptive->flops);

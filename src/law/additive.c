@@ -46,16 +46,32 @@ void mixing_start(const struct mix_model *model, double value, gsl_rng *rng, dou
         theta[j] /= sum * value;
 }
 
+#ifdef __x86_64__
+extern const struct mixing_kernels mixing_kernels_avx2, mixing_kernels_avx512;
+#endif
+extern const struct mixing_kernels mixing_kernels_generic;
+
+static const struct mixing_kernels *mixing_kernels(enum mix_isa isa)
+{
+#ifdef __x86_64__
+    if (isa == MIX_ISA_AVX512)
+        return &mixing_kernels_avx512;
+    if (isa == MIX_ISA_AVX2)
+        return &mixing_kernels_avx2;
+#endif
+    (void)isa;
+    return &mixing_kernels_generic;
+}
+
 double mixing_value(const struct mix_model *model, const double *theta, const double *ln_h,
                     double *kept)
 {
     const size_t n_domains = model->spec.n_domains;
-    const double least = model->ln_h_min, ln_even = model->ln_n_domains;
     double sum = 0.0;
-    for (size_t j = 0; j < n_domains; j++) {
-        kept[j] = exp(theta[n_domains + j] * ((ln_h[j] > least ? ln_h[j] : least) + ln_even));
+    mixing_kernels(model->isa)
+        ->powers(n_domains, theta + n_domains, ln_h, model->ln_h_min, model->ln_n_domains, kept);
+    for (size_t j = 0; j < n_domains; j++)
         sum += theta[j] * kept[j];
-    }
     return kept[n_domains] = 1.0 / sum;
 }
 
@@ -130,8 +146,8 @@ static enum mix_status layout(struct mix_model *model, struct mix_error *err)
 {
     const size_t n_domains = model->spec.n_domains, n = separable_n_scales(model);
     const struct separable_symbols symbols = symbols_of(model);
-    const enum mix_status status =
-        separable_layout(model, 2 * n_domains + n, 1 + n, &symbols, n_domains + 1, 0, err);
+    const enum mix_status status = separable_layout(model, 2 * n_domains + n, 1 + n, &symbols,
+                                                    n_domains + 1, model->spec.n_targets * n, err);
     if (status != MIX_OK)
         return status;
     mixing_box(model);
@@ -153,12 +169,26 @@ static void start(const struct mix_model *model, const struct law_scales *scales
     separable_clip(model, theta);
 }
 
+/* alpha and beta of target m, as far as they are there. */
+static double *exponents_of(const struct mix_model *model, size_t m)
+{
+    return model->scratch + m * separable_n_scales(model);
+}
+
+static void unpack(const struct mix_model *model, const double *theta)
+{
+    for (size_t m = 0; m < model->spec.n_targets; m++)
+        for (size_t k = 0; k < separable_n_scales(model); k++)
+            exponents_of(model, m)[k] =
+                exp(theta[m * model->n_own + 2 * model->spec.n_domains + k]);
+}
+
 static double value(const struct mix_model *model, const struct separable_entry *at, double *phi)
 {
-    const double *scale = at->theta + 2 * model->spec.n_domains;
+    const double *exponent = exponents_of(model, at->m);
     phi[0] = 1.0;
     for (size_t k = 0; k < separable_n_scales(model); k++)
-        phi[(1 + k) * at->stride] = exp(-exp(scale[k]) * separable_ln_scale(model, k, at));
+        phi[(1 + k) * at->stride] = exp(-exponent[k] * separable_ln_scale(model, k, at));
     return mixing_value(model, at->theta, at->ln_h, at->kept);
 }
 
@@ -169,7 +199,7 @@ static void derivatives(const struct mix_model *model, const struct separable_en
     mixing_derivatives(model, at->theta, at->ln_h, at->kept, own, at->stride);
     for (size_t k = 0; k < separable_n_scales(model); k++)
         own[(n_mixing + k) * at->stride] = -at->linear[1 + k] * at->phi[(1 + k) * at->stride] *
-                                           exp(at->theta[n_mixing + k]) *
+                                           exponents_of(model, at->m)[k] *
                                            separable_ln_scale(model, k, at);
 }
 
@@ -183,8 +213,7 @@ static double token_slope(const struct mix_model *model, const struct separable_
     const size_t k = separable_n_scales(model) - 1; /* the last scale term, where it is there */
     if (!model->spec.has_token_term)
         return 0.0;
-    return -at->linear[1 + k] * at->phi[(1 + k) * at->stride] *
-           exp(at->theta[2 * model->spec.n_domains + k]);
+    return -at->linear[1 + k] * at->phi[(1 + k) * at->stride] * exponents_of(model, at->m)[k];
 }
 
 static void to_natural(const struct mix_model *model, const double *theta, const double *linear,
@@ -228,6 +257,7 @@ static void natural_rows(const struct mix_model *model, const double *theta, siz
 }
 
 static const struct separable_law target = {
+    .unpack = unpack,
     .value = value,
     .derivatives = derivatives,
     .slopes = slopes,

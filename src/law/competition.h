@@ -24,7 +24,7 @@
  * convex and decreasing: Newton from the left converges monotonically. F is flatter than sum x - C
  * itself, which saves half of the steps.
  *
- * In law demand q is pulled to .28 and logits to 0, weakly; see competition.c.
+ * transfer and demand have priors; see competition.c.
  *
  * Box: b, a, q in [1e-3, 8], p in [1e-3, 0.5], gamma in [0.1, 1], 0 < H < n_min.
  *

@@ -17,9 +17,12 @@ enum { MAX_STEPS = 30 };
  * where a skill meets its bound on the way; there the last step starts from nearer by. */
 static const double LEFT_BY_LAST = 2e-15, LAST_EXCESS_AT_BOUND = 5e-14;
 
+/* Cells are taken two vectors at a time, so that one need not wait for what the other waits for. */
+enum { VECTORS = 2 };
+
 /* ln x (n) at mu, lanes `stride` apart; returns how many skills lie above H. */
-static lanes capacities(size_t n, const double *q, const double *e, double ln_low, lanes mu,
-                        double *ln_x, size_t stride)
+static inline lanes capacities(size_t n, const double *q, const double *e, double ln_low, lanes mu,
+                               double *ln_x, size_t stride)
 {
     const lanes low = lane_all(ln_low), one = lane_all(1.0);
     lanes n_active = {0};
@@ -36,52 +39,96 @@ struct newton {
     lanes step, excess, curvature;
 };
 
-static struct newton newton_step(size_t n, const double *e, double ln_low, lanes ln_total,
-                                 const double *ln_x, size_t stride)
+static inline void newton_steps(size_t n_vectors, size_t n, const double *e, double ln_low,
+                                const lanes *ln_total, const double *ln_x, size_t stride,
+                                struct newton *newton)
 {
-    lanes sum = {0}, sum_e = {0}, sum_e2 = {0}; /* of x, x e, x e^2, the latter where active */
-    for (size_t i = 0; i < n; i++) {
-        const lanes at = lane_load(ln_x + i * stride), x = lane_exp(at);
-        const lanes x_e = lane_choose(at > ln_low, x * e[i], (lanes){0});
-        sum += x;
-        sum_e += x_e;
-        sum_e2 += x_e * e[i];
+    lanes sum[VECTORS] = {{0}}, sum_e[VECTORS] = {{0}}, sum_e2[VECTORS] = {{0}};
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < n_vectors; k++) { /* x, x e, x e^2, the latter where active */
+            const lanes at = lane_load(ln_x + i * stride + k * LANES), x = lane_exp(at);
+            const lanes x_e = lane_choose(at > ln_low, x * e[i], (lanes){0});
+            sum[k] += x;
+            sum_e[k] += x_e;
+            sum_e2[k] += x_e * e[i];
+        }
+    for (size_t k = 0; k < n_vectors; k++) {
+        const lanes excess = lane_log(sum[k]) - ln_total[k], rate = sum_e[k] / sum[k]; /* F, -F' */
+        newton[k] = (struct newton){excess / rate, excess, sum_e2[k] / sum[k] - rate * rate};
     }
-    const lanes excess = lane_log(sum) - ln_total, rate = sum_e / sum; /* F, -F' */
-    return (struct newton){excess / rate, excess, sum_e2 / sum - rate * rate};
 }
 
-static int allocate(size_t n, const double *q, const double *e, double ln_low, const double *ln_n,
-                    const double *total, double *mu, double *ln_x, size_t stride)
+/* Where the search for mu stands in one vector of cells. */
+struct multiplier {
+    lanes at, floor, n_active;
+    lane_bits last;
+};
+
+static inline struct multiplier begin(size_t n, const double *q, const double *e, double ln_low,
+                                      lanes ln_n, lanes mu, double *ln_x, size_t stride)
 {
-    const lanes size = lane_load(ln_n), ln_total = lane_log(lane_load(total));
     lanes floor_mu = lane_all(-INFINITY); /* F >= 0 here: no x exceeds N */
     for (size_t i = 0; i < n; i++)        /* skill i would have N */
-        floor_mu = lane_max(lane_load(q + i * LANES) - size / e[i], floor_mu);
-    lanes at = lane_max(lane_load(mu), floor_mu); /* NaN too */
+        floor_mu = lane_max(lane_load(q + i * LANES) - ln_n / e[i], floor_mu);
+    lanes at = lane_max(mu, floor_mu); /* NaN too */
     lanes n_active = capacities(n, q, e, ln_low, at, ln_x, stride);
     const lane_bits beyond = (n_active == 0.0) & (at > floor_mu); /* the last active skill */
     if (lane_any(beyond)) {
         at = lane_choose(beyond, floor_mu, at);
         n_active = capacities(n, q, e, ln_low, at, ln_x, stride);
     }
+    return (struct multiplier){at, floor_mu, n_active, n_active == 0.0};
+}
+
+static inline void advance(size_t n, const double *q, const double *e, double ln_low,
+                           const struct newton *newton, struct multiplier *mu, double *ln_x,
+                           size_t stride)
+{
+    const lanes next = lane_choose(mu->last, mu->at, lane_max(mu->at + newton->step, mu->floor));
+    const lanes n_before = mu->n_active; /* a step to one side only adds or only removes skills */
+    mu->n_active = capacities(n, q, e, ln_low, next, ln_x, stride);
+    const lanes excess = lane_max(newton->excess, -newton->excess);
+    const lane_bits at_bound = mu->n_active != n_before;
+    mu->last |=
+        (next == mu->at) | (mu->n_active == 0.0) |
+        (~at_bound & (newton->curvature * newton->step * newton->step <= 2.0 * LEFT_BY_LAST)) |
+        (at_bound & (excess <= LAST_EXCESS_AT_BOUND));
+    mu->at = next;
+}
+
+/* q (n_vectors, n, LANES); ln_n, total, mu (n_vectors, LANES); ln_x (n, stride). */
+static inline int allocate_vectors(size_t n_vectors, size_t n, const double *q, const double *e,
+                                   double ln_low, const double *ln_n, const double *total,
+                                   double *mu, double *ln_x, size_t stride)
+{
+    struct multiplier at[VECTORS];
+    struct newton newton[VECTORS];
+    lanes ln_total[VECTORS];
     int steps = 0;
-    lane_bits last = n_active == 0.0;
-    while (lane_any(~last) && steps < MAX_STEPS) {
-        const struct newton newton = newton_step(n, e, ln_low, ln_total, ln_x, stride);
-        const lanes next = lane_choose(last, at, lane_max(at + newton.step, floor_mu));
-        const lanes n_before = n_active; /* a step to one side only adds or only removes skills */
-        n_active = capacities(n, q, e, ln_low, next, ln_x, stride);
-        steps++;
-        const lanes excess = lane_max(newton.excess, -newton.excess);
-        const lane_bits at_bound = n_active != n_before;
-        last |= (next == at) | (n_active == 0.0) |
-                (~at_bound & (newton.curvature * newton.step * newton.step <= 2.0 * LEFT_BY_LAST)) |
-                (at_bound & (excess <= LAST_EXCESS_AT_BOUND));
-        at = next;
+    for (size_t k = 0; k < n_vectors; k++) {
+        ln_total[k] = lane_log(lane_load(total + k * LANES));
+        at[k] = begin(n, q + k * n * LANES, e, ln_low, lane_load(ln_n + k * LANES),
+                      lane_load(mu + k * LANES), ln_x + k * LANES, stride);
     }
-    lane_store(mu, at);
+    for (; steps < MAX_STEPS; steps++) {
+        lane_bits all = at[0].last;
+        for (size_t k = 1; k < n_vectors; k++)
+            all &= at[k].last;
+        if (!lane_any(~all))
+            break;
+        newton_steps(n_vectors, n, e, ln_low, ln_total, ln_x, stride, newton);
+        for (size_t k = 0; k < n_vectors; k++)
+            advance(n, q + k * n * LANES, e, ln_low, &newton[k], &at[k], ln_x + k * LANES, stride);
+    }
+    for (size_t k = 0; k < n_vectors; k++)
+        lane_store(mu + k * LANES, at[k].at);
     return steps;
+}
+
+static int allocate(size_t n, const double *q, const double *e, double ln_low, const double *ln_n,
+                    const double *total, double *mu, double *ln_x, size_t stride)
+{
+    return allocate_vectors(1, n, q, e, ln_low, ln_n, total, mu, ln_x, stride);
 }
 
 /* What target m makes of the mixtures of a block: returns ln t, and leaves power and sum. */
@@ -105,7 +152,7 @@ static lanes made_share(const struct mix_model *model, const struct competition_
 /* The shares s and n of the cells from c on: q (M) and ln n. */
 static void set_shares(const struct mix_model *model, const struct competition_values *k,
                        const struct competition_cells *cells, const struct law_points *points,
-                       size_t c)
+                       size_t c, double *q)
 {
     const enum competition_kind kind = competition_kind_of(model);
     const lanes least = lane_all(model->ln_h_min), none = {0};
@@ -118,29 +165,33 @@ static void set_shares(const struct mix_model *model, const struct competition_v
                 : lane_load(points->cell_ln_h + (size_t)model->target_domain[m] * points->ld + c);
         const lanes ln_n = kind == COMPETITION_PLAIN ? ln_s : ln_t;
         lane_store(cells->ln_noise + m * cells->ld + c, lane_max(ln_n, least));
-        lane_store(k->q + m * LANES, ln_s + k->ln_bc[m]);
+        lane_store(q + m * LANES, ln_s + k->ln_bc[m]);
     }
 }
 
-/* Share out the capacity of the cells from c on: N + (M-1) H, of form eq1 n_min + (M-1) H whatever
- * N is. */
+/* Share out the capacity of the cells from c on, one or two vectors of them: N + (M-1) H, of form
+ * eq1 n_min + (M-1) H whatever N is. */
 static void set_capacities(const struct mix_model *model, const struct competition_values *k,
                            const struct competition_cells *cells, const struct law_points *points,
-                           size_t c)
+                           size_t n_vectors, size_t c)
 {
     const size_t n_targets = model->spec.n_targets, ld = cells->ld;
     const bool fixed = model->spec.form == 1;
-    double ln_n[LANES], total[LANES];
-    for (size_t i = 0; i < LANES; i++) {
+    double ln_n[VECTORS * LANES], total[VECTORS * LANES];
+    double *mu = cells->mu + c, *ln_x = cells->ln_x + c;
+    for (size_t i = 0; i < n_vectors * LANES; i++) {
         ln_n[i] = fixed ? model->ln_n_min : points->cell_ln_n[c + i];
         total[i] = (fixed ? model->spec.n_min : points->cell_n[c + i]) +
                    ((double)n_targets - 1.0) * k->h_low;
     }
-    allocate(n_targets, k->q, k->e, k->ln_low, ln_n, total, cells->mu + c, cells->ln_x + c, ld);
-    for (size_t m = 0; m < n_targets; m++) {
-        const lanes ln_x = lane_load(cells->ln_x + m * ld + c);
-        lane_store(cells->term + m * ld + c, lane_exp(k->ln_c[m] - ln_x * k->b[m]));
-    }
+    if (n_vectors == VECTORS)
+        allocate_vectors(VECTORS, n_targets, k->q, k->e, k->ln_low, ln_n, total, mu, ln_x, ld);
+    else
+        allocate_vectors(1, n_targets, k->q, k->e, k->ln_low, ln_n, total, mu, ln_x, ld);
+    for (size_t m = 0; m < n_targets; m++)
+        for (size_t i = c; i < c + n_vectors * LANES; i += LANES)
+            lane_store(cells->term + m * ld + i,
+                       lane_exp(k->ln_c[m] - lane_load(cells->ln_x + m * ld + i) * k->b[m]));
 }
 
 static void fill(double *x, size_t n, double value)
@@ -165,23 +216,27 @@ static void spread_cells(const struct mix_model *model, const struct competition
                          const struct competition_cells *cells, const struct law_points *points,
                          double *g, double *phi)
 {
-    const size_t n_targets = model->spec.n_targets, ld = cells->ld;
-    double *ln_noise = k->row;
+    const size_t n_targets = model->spec.n_targets, ld = cells->ld, n = points->n_rows * n_targets;
     for (size_t r = 0; r < points->n_rows; r++) {
         const size_t c = points->cell[r], at = r * n_targets;
-        const bool same = r > 0 && points->cell[r - 1] == c;
-        for (size_t m = 0; !same && m < n_targets; m++) {
-            g[at + m] = cells->term[m * ld + c];
-            ln_noise[m] = cells->ln_noise[m * ld + c];
-        }
-        if (same)
+        if (r > 0 && points->cell[r - 1] == c) {
             memcpy(g + at, g + at - n_targets, n_targets * sizeof *g);
-        for (size_t m = 0; phi != NULL && m < n_targets; m += LANES)
-            lane_store_some(phi + at + m,
-                            -lane_load(k->a + m) * (points->ln_d[r] + lane_load(ln_noise + m)),
-                            n_targets - m);
+            if (phi != NULL)
+                memcpy(phi + at, phi + at - n_targets, n_targets * sizeof *phi);
+            continue;
+        }
+        for (size_t m = 0; m < n_targets; m++)
+            g[at + m] = cells->term[m * ld + c];
+        for (size_t m = 0; phi != NULL && m < n_targets; m++)
+            phi[at + m] = cells->ln_noise[m * ld + c];
     }
-    for (size_t i = 0, n = points->n_rows * n_targets; phi != NULL && i < n; i += LANES)
+    for (size_t r = 0; phi != NULL && r < points->n_rows; r++)
+        for (size_t m = 0, at = r * n_targets; m < n_targets; m += LANES)
+            lane_store_some(phi + at + m,
+                            -lane_load(k->a + m) *
+                                (points->ln_d[r] + lane_load_some(phi + at + m, n_targets - m)),
+                            n_targets - m);
+    for (size_t i = 0; phi != NULL && i < n; i += LANES)
         lane_store_some(phi + i, lane_exp(lane_load_some(phi + i, n - i)), n - i);
 }
 
@@ -191,9 +246,11 @@ static void eval(const struct mix_model *model, const struct competition_values 
     const size_t n_targets = model->spec.n_targets, stride = points->n_rows * n_targets;
     const struct competition_terms term = competition_terms_of(model);
     const struct competition_cells cells = competition_cells_of(model);
-    for (size_t c = 0; c < points->n_cells; c += LANES) {
-        set_shares(model, k, &cells, points, c);
-        set_capacities(model, k, &cells, points, c);
+    for (size_t c = 0, n; c < points->n_cells; c += n * LANES) {
+        n = points->n_cells - c > LANES ? VECTORS : 1;
+        for (size_t i = 0; i < n; i++)
+            set_shares(model, k, &cells, points, c + i * LANES, k->q + i * n_targets * LANES);
+        set_capacities(model, k, &cells, points, n, c);
     }
     fill(phi, stride, 1.0);
     spread_cells(model, k, &cells, points, g,

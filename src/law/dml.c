@@ -27,6 +27,8 @@
 static const double SPREAD_MAX = 2.0; /* box of u and v */
 /* A loss that falls steeply with the first percent of a domain has t of some hundreds. */
 static const double SLOPE_MAX = 1e4;
+/* See loglinear.c; contrasts mix a steep t into many. */
+static const double CONTRAST_SD = 10.0;
 
 static struct separable_symbols symbols_of(const struct mix_model *model)
 {
@@ -59,7 +61,9 @@ static enum mix_status layout(struct mix_model *model, struct mix_error *err)
     if (status != MIX_OK)
         return status;
     model->n_gauge = model->spec.n_targets;
+    law_set_heavy_tails(model, 0, model->n_theta);
     separable_box(model, 0, model->spec.n_domains - 1, -SLOPE_MAX, SLOPE_MAX);
+    separable_prior(model, 0, model->spec.n_domains - 1, 0.0, CONTRAST_SD);
     for (size_t k = 0; k < n; k++) {
         separable_exponent(model, at_scale(model, k), separable_is_size(model, k));
         separable_box(model, at_scale(model, k) + 1, 1, -SPREAD_MAX, SPREAD_MAX);

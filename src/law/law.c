@@ -214,6 +214,7 @@ void mix_model_destroy(struct mix_model *model)
     free(model->idle);
     free(model->symbols);
     free(model->pull);
+    free(model->heavy_tails);
     free(model->centre);
     free(model->scratch);
     free(model->offset);
@@ -456,6 +457,27 @@ enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct
     }
     law_model_reset(model);
     return MIX_OK;
+}
+
+bool law_make_priors(struct mix_model *model)
+{
+    model->pull = calloc(model->n_theta + 1, sizeof *model->pull);
+    model->centre = calloc(model->n_theta + 1, sizeof *model->centre);
+    model->heavy_tails = calloc(model->n_theta + 1, sizeof *model->heavy_tails);
+    return model->pull != NULL && model->centre != NULL && model->heavy_tails != NULL;
+}
+
+void law_set_heavy_tails(struct mix_model *model, size_t at, size_t n)
+{
+    memset(model->heavy_tails + at, 1, n * sizeof *model->heavy_tails);
+}
+
+void law_set_prior(struct mix_model *model, size_t at, size_t n, double centre, double sd)
+{
+    for (size_t i = at; i < at + n; i++) {
+        model->pull[i] = 1.0 / (sd * sd);
+        model->centre[i] = centre;
+    }
 }
 
 void law_model_reset(struct mix_model *model)

@@ -63,8 +63,11 @@ struct mix_model {
     size_t n_params;                   /* P */
     size_t n_gauge;                    /* natural parameters that others follow from */
     bool *idle; /* (M) of a separable law: eval and jacobian may leave these targets out */
-    double *pull, *centre; /* (Q) pull (theta - centre)^2 is added to the mean squared residual, of
-                              a separable law to that of the target; NULL = nothing */
+    double *pull, *centre; /* (Q) pull (theta - centre)^2 is -2 ln of the prior, pull = 1 / sd^2;
+                              NULL = no priors */
+    bool *heavy_tails;     /* (Q) Cauchy's prior: 2 ln(1 + pull (theta - centre)^2) */
+    size_t n_loss_priors;  /* the first of theta, as many of each target: their priors are in units
+                              of the target's mean loss */
     size_t *own_column;    /* (M, n_own) column of theta */
     double *lower, *upper; /* (Q) box of theta */
     double ln_h_min, ln_n_min, ln_n_domains;
@@ -143,6 +146,13 @@ void law_points_set_unique(struct law_points *points, size_t r, const double *un
 
 /** Put row r, set but for its cell, into one; in ascending order from 0 on. */
 void law_points_find_cell(struct law_points *points, size_t r);
+
+/** Room for priors of n_theta entries, none of them set; false: memory is out. */
+bool law_make_priors(struct mix_model *model);
+/** A normal prior of n entries of theta; see fit/least_squares.h for what it counts against. */
+void law_set_prior(struct mix_model *model, size_t at, size_t n, double centre, double sd);
+/** Make their tails those of Cauchy's distribution: a few may be far off, at little cost. */
+void law_set_heavy_tails(struct mix_model *model, size_t at, size_t n);
 
 /** Make room for R rows in the cache between eval and jacobian. */
 enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct mix_error *err);

@@ -5,8 +5,8 @@
  *     L_m = sum_j w_mj h_j,    K parameters per target
  *
  * An intercept folds into w, as shares sum to 1: w_mj is the loss that domain j alone would leave.
- * Least squares plus RIDGE sum_j (w_mj - mean)^2 on the mean squared residual of a target: enough
- * for domains that no run has seen, whose w is then the mean, too little to show in others.
+ * w_mj - mean has a normal prior, so this is ridge regression with the penalty that the residuals
+ * call for; domains that no run has seen stay at the mean.
  *
  * theta of a target: w in contrasts (K-1). Linear: their mean. Natural: w (K).
  */
@@ -14,9 +14,8 @@
 
 #include <string.h>
 
-/* The largest power of ten that costs nothing on any of 20, 64, 200 and 400 of the 512 public
- * RegMix runs and 10, 20 and 30 of 40 SlimPajama runs at 680M, by the error on the others. */
-static const double RIDGE = 1e-4;
+/* Of what single domains alone leave, by the mean loss of the target. */
+static const double SPREAD_SD = 0.7;
 
 static enum mix_status layout(struct mix_model *model, struct mix_error *err)
 {
@@ -28,12 +27,12 @@ static enum mix_status layout(struct mix_model *model, struct mix_error *err)
     if (status != MIX_OK)
         return status;
     separable_box(model, 0, n_domains - 1, -1e6, 1e6);
-    for (size_t i = 0; i < model->n_theta; i++)
-        model->pull[i] = RIDGE;
+    separable_prior(model, 0, n_domains - 1, 0.0, SPREAD_SD);
+    model->n_loss_priors = model->n_theta;
     return MIX_OK;
 }
 
-/* There is one optimum. */
+/* The mean of all runs. */
 static void start(const struct mix_model *model, const struct law_scales *scales, gsl_rng *rng,
                   double *theta)
 {

@@ -18,6 +18,10 @@
 
 /* A loss that falls steeply with the first percent of a domain has t of some hundreds. */
 static const double SLOPE_MAX = 1e4;
+/* Most t are a few, some are hundreds: priors with Cauchy's tails let those be. Without priors some
+ * runs more than domains let exponentials run away: fitted on 23 of the 512 public RegMix runs the
+ * others were 15% to 10^16 % off, with them 9%. */
+static const double SLOPE_SD = 3.0;
 
 static enum mix_status layout(struct mix_model *model, struct mix_error *err)
 {
@@ -26,9 +30,12 @@ static enum mix_status layout(struct mix_model *model, struct mix_error *err)
     separable_add(&symbols, true, "t", "ln(loss)", true);
     const enum mix_status status =
         separable_layout(model, model->spec.n_domains, 1, &symbols, 1, 0, err);
-    if (status == MIX_OK)
-        separable_box(model, 0, model->spec.n_domains, -SLOPE_MAX, SLOPE_MAX);
-    return status;
+    if (status != MIX_OK)
+        return status;
+    separable_box(model, 0, model->spec.n_domains, -SLOPE_MAX, SLOPE_MAX);
+    separable_prior(model, 0, model->spec.n_domains, 0.0, SLOPE_SD);
+    law_set_heavy_tails(model, 0, model->n_theta);
+    return MIX_OK;
 }
 
 static void start(const struct mix_model *model, const struct law_scales *scales, gsl_rng *rng,

@@ -16,8 +16,8 @@
  *
  * theta of a target: ln of C_j K^-gamma (K), what domain j has at the even mixture; ln gamma, ln a;
  * then kappa, ln alpha, ln beta. Linear: E, A, B. Natural: E, C (K), gamma, a, kappa, A, alpha, B,
- * beta. All of theta is pulled to usual values, so weakly that data which know better decide: what
- * a sweep leaves open stays where it was found elsewhere.
+ * beta. All of theta has priors around usual values: what a sweep leaves open stays where it was
+ * found elsewhere.
  */
 #include "separable.h"
 
@@ -29,8 +29,9 @@
 static const double LN_WEIGHT_MAX = 12.0, GAMMA_MIN = 0.08, POWER_MIN = 2e-3, POWER_MAX = 20.0,
                     KAPPA_MAX = 3.0;
 static const double USUAL_GAMMA = 0.6, USUAL_POWER = 0.4, USUAL_KAPPA = 1.0;
-/* On the mean squared residual; see separable.c. */
-static const double WEIGHT_PULL = 5e-8, GAMMA_PULL = 5e-6, POWER_PULL = 5e-7, KAPPA_PULL = 5e-6;
+/* Standard deviations of the priors. Weights of domains differ by orders of magnitude, powers less;
+ * kappa is near 1 by the ratios above. */
+static const double WEIGHT_SD = 3.0, GAMMA_SD = 0.5, POWER_SD = 1.5, KAPPA_SD = 0.25;
 
 /* Entries of a target's theta behind the weights of the domains. */
 enum { AT_GAMMA, AT_POWER, AT_KAPPA, AT_EXPONENTS };
@@ -55,17 +56,6 @@ static struct separable_symbols symbols_of(const struct mix_model *model)
     return s;
 }
 
-static void bound_and_pull(struct mix_model *model, size_t at, size_t n, const double box[2],
-                           double pull, double centre)
-{
-    separable_box(model, at, n, box[0], box[1]);
-    for (size_t m = 0; m < model->spec.n_targets; m++)
-        for (size_t i = m * model->n_own + at; i < m * model->n_own + at + n; i++) {
-            model->pull[i] = pull;
-            model->centre[i] = centre;
-        }
-}
-
 static enum mix_status layout(struct mix_model *model, struct mix_error *err)
 {
     const size_t n_domains = model->spec.n_domains, n = separable_n_scales(model);
@@ -75,15 +65,16 @@ static enum mix_status layout(struct mix_model *model, struct mix_error *err)
                          &symbols, n_domains + 2, 0, err);
     if (status != MIX_OK)
         return status;
-    bound_and_pull(model, 0, n_domains, (double[]){-LN_WEIGHT_MAX, LN_WEIGHT_MAX}, WEIGHT_PULL,
-                   -model->ln_n_domains);
-    bound_and_pull(model, at_entry(model, AT_GAMMA), 1, (double[]){log(GAMMA_MIN), 0.0}, GAMMA_PULL,
-                   log(USUAL_GAMMA));
-    bound_and_pull(model, at_entry(model, AT_POWER), 1, (double[]){log(POWER_MIN), log(POWER_MAX)},
-                   POWER_PULL, log(USUAL_POWER));
-    if (n > 0)
-        bound_and_pull(model, at_entry(model, AT_KAPPA), 1, (double[]){0.0, KAPPA_MAX}, KAPPA_PULL,
-                       USUAL_KAPPA);
+    separable_box(model, 0, n_domains, -LN_WEIGHT_MAX, LN_WEIGHT_MAX);
+    separable_prior(model, 0, n_domains, -model->ln_n_domains, WEIGHT_SD);
+    separable_box(model, at_entry(model, AT_GAMMA), 1, log(GAMMA_MIN), 0.0);
+    separable_prior(model, at_entry(model, AT_GAMMA), 1, log(USUAL_GAMMA), GAMMA_SD);
+    separable_box(model, at_entry(model, AT_POWER), 1, log(POWER_MIN), log(POWER_MAX));
+    separable_prior(model, at_entry(model, AT_POWER), 1, log(USUAL_POWER), POWER_SD);
+    if (n > 0) {
+        separable_box(model, at_entry(model, AT_KAPPA), 1, 0.0, KAPPA_MAX);
+        separable_prior(model, at_entry(model, AT_KAPPA), 1, USUAL_KAPPA, KAPPA_SD);
+    }
     for (size_t k = 0; k < n; k++)
         separable_exponent(model, at_entry(model, AT_EXPONENTS + k), separable_is_size(model, k));
     return MIX_OK;

@@ -18,8 +18,8 @@
  * h'_j = e_j / kept; the second form of the sum has derivatives by each h_j alone that are the
  * law's own where nothing repeats. f has a continuous slope at r = 1.
  *
- * theta is the law's, then ln r1; the natural parameters are the law's, then r1. ln r1 is pulled to
- * the published value so weakly that data which know it decide; see separable_exponent().
+ * theta is the law's, then ln r1; the natural parameters are the law's, then r1. ln r1 has a
+ * prior around the published value.
  */
 #include <math.h>
 #include <stdio.h>
@@ -29,9 +29,8 @@
 #include "law_impl.h"
 
 static const double R1_USUAL = 15.4, R1_MIN = 0.05, R1_MAX = 1e3;
-/* On the mean squared residual. At the residual of 0.01 nats that laws leave on 1000 losses, this
- * is a prior of one standard deviation = a factor of e on r1. */
-static const double PULL = 1e-7;
+/* Of ln r1. */
+static const double R1_SD = 1.0;
 
 /* What domain j of a point makes of its tokens. */
 struct law_worth {
@@ -287,14 +286,15 @@ static void copy_layout(struct mix_model *model)
     }
     memcpy(model->lower, inner->lower, last * sizeof *inner->lower);
     memcpy(model->upper, inner->upper, last * sizeof *inner->upper);
-    for (size_t i = 0; inner->pull != NULL && i < last; i++) { /* there of one target each */
-        model->pull[i] = inner->pull[i] / (inner->separable ? (double)model->spec.n_targets : 1.0);
-        model->centre[i] = inner->centre[i];
+    model->n_loss_priors = inner->n_loss_priors;
+    if (inner->pull != NULL) {
+        memcpy(model->pull, inner->pull, last * sizeof *inner->pull);
+        memcpy(model->centre, inner->centre, last * sizeof *inner->centre);
+        memcpy(model->heavy_tails, inner->heavy_tails, last * sizeof *inner->heavy_tails);
     }
     model->lower[last] = log(R1_MIN);
     model->upper[last] = log(R1_MAX);
-    model->pull[last] = PULL;
-    model->centre[last] = log(R1_USUAL);
+    law_set_prior(model, last, 1, log(R1_USUAL), R1_SD);
 }
 
 static enum mix_status layout(struct mix_model *model, struct mix_error *err)
@@ -315,13 +315,10 @@ static enum mix_status layout(struct mix_model *model, struct mix_error *err)
     model->own_column = calloc(n_targets * model->n_own, sizeof *model->own_column);
     model->lower = calloc(model->n_theta, sizeof *model->lower);
     model->upper = calloc(model->n_theta, sizeof *model->upper);
-    model->pull = calloc(model->n_theta, sizeof *model->pull);
-    model->centre = calloc(model->n_theta, sizeof *model->centre);
     model->scratch = calloc(n_targets * (n_domains + 1), sizeof *model->scratch);
     model->worth = calloc(n_domains, sizeof *model->worth);
     if (model->own_column == NULL || model->lower == NULL || model->upper == NULL ||
-        model->pull == NULL || model->centre == NULL || model->scratch == NULL ||
-        model->worth == NULL)
+        model->scratch == NULL || model->worth == NULL || !law_make_priors(model))
         return mix_fail(err, MIX_ENOMEM, "out of memory for a law of %zu targets", n_targets);
     copy_layout(model);
     return MIX_OK;

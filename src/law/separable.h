@@ -110,14 +110,17 @@ enum mix_status separable_layout(struct mix_model *model, size_t n_own, size_t n
 /** Set the box of entries [at, at + n) of every target. */
 void separable_box(struct mix_model *model, size_t at, size_t n, double lower, double upper);
 
+/** A prior of entries [at, at + n) of every target. */
+void separable_prior(struct mix_model *model, size_t at, size_t n, double centre, double sd);
+
 /** Bring theta into the box. */
 void separable_clip(const struct mix_model *model, double *theta);
 
 /**
- * Box and pull of entry `at` of every target, the ln of an exponent of N (`is_size`) or D. Few
- * sizes do not identify an exponent beside a constant and a factor, so each is pulled, so weakly
- * that data which do know it decide, to what was found where it was measured: 0.34 for N and 0.28
- * for D (Hoffmann et al., arXiv 2203.15556, approach 3).
+ * Box and prior of entry `at` of every target, the ln of an exponent of N (`is_size`) or D. Few
+ * sizes do not identify an exponent beside a constant and a factor, so each is pulled to what was
+ * found where it was measured, give or take a factor of 2: 0.34 for N and 0.28 for D (Hoffmann et
+ * al., arXiv 2203.15556, approach 3).
  */
 void separable_exponent(struct mix_model *model, size_t at, bool is_size);
 
@@ -183,6 +186,12 @@ static inline double separable_ln_scale(const struct mix_model *model, size_t k,
 void mixing_box(struct mix_model *model);
 /** A start whose term is `value` at the even mixture. */
 void mixing_start(const struct mix_model *model, double value, gsl_rng *rng, double *theta);
+/** The loop over domains in it, once per instruction set. */
+struct mixing_kernels {
+    /** out (n) = exp(power (max(ln_h, ln_h_min) + ln_even)) */
+    void (*powers)(size_t n, const double *power, const double *ln_h, double ln_h_min,
+                   double ln_even, double *out);
+};
 /** The term at ln_h (K). kept (K+1) out, for the derivatives: (K h_j)^gamma_j, and the term. */
 double mixing_value(const struct mix_model *model, const double *theta, const double *ln_h,
                     double *kept);

@@ -73,8 +73,7 @@ static enum mix_status step(struct mix_proposing *p, struct path *path, double l
     if (status != MIX_OK)
         return status;
     if (p->is_first)
-        chosen = mix_proposing_best(p, mix_proposing_regret(p, path->regret),
-                                    path->how == MIX_SPEND_MIXED, &gained);
+        chosen = mix_proposing_best(p, path->how == MIX_SPEND_MIXED, &gained);
     mix_ranks_broadcast(p->ranks, &chosen, sizeof chosen);
     *more = chosen != SIZE_MAX;
     if (!*more)

@@ -14,6 +14,7 @@ static const double SAME_SCALE = 0.01;    /* relative */
 static const double DISTINCT = 2e-3;      /* candidates differ more in some share */
 static const double LATTICE = 1e6;        /* shares are multiples of 1 / LATTICE */
 static const double TOWARDS_CORNER = 0.3; /* of the way from the optimum */
+static const double SPARSE = 0.3;         /* most of a mixture is two domains or three */
 static const double LEAST_FREEDOM = 0.2;
 static const double LEAST_NOISE = 1e-6; /* relative to the loss */
 
@@ -89,8 +90,8 @@ static void round_to_lattice(double *mixture, size_t n)
         mixture[j] /= LATTICE;
 }
 
-/* Around a mixture (concentration 4 K) and anywhere (1), in turns, until the
- * list is full. */
+/* Of few domains (concentration SPARSE), around a mixture (4 K) and anywhere (1), in turns, until
+ * the list is full. */
 static enum mix_status list_random(struct list *list, const double *centre, uint64_t seed,
                                    struct mix_error *err)
 {
@@ -101,7 +102,7 @@ static enum mix_status list_random(struct list *list, const double *centre, uint
         return mix_fail(err, MIX_ENOMEM, "out of memory for random mixtures");
     for (size_t i = 0; list->n < list->most && i < 20 * list->most; i++) {
         for (size_t j = 0; j < k; j++)
-            alpha[j] = i % 2 == 0 ? 4 * (double)k * fmax(centre[j], 1e-3) : 1;
+            alpha[j] = i % 2 == 0 ? SPARSE : i % 4 == 1 ? 4 * (double)k * fmax(centre[j], 1e-3) : 1;
         gsl_ran_dirichlet(rng, k, alpha, drawn);
         round_to_lattice(drawn, k);
         list_add(list, drawn);
@@ -110,6 +111,8 @@ static enum mix_status list_random(struct list *list, const double *centre, uint
     return MIX_OK;
 }
 
+/* What tells most of a law is at the edges: each domain alone, and few of them; what is to be
+ * decided is in the middle. */
 static enum mix_status list_candidates(struct mix_proposing *p, const struct mix_optimum *optimum,
                                        const struct mix_data *data, struct mix_error *err)
 {
@@ -120,15 +123,17 @@ static enum mix_status list_candidates(struct mix_proposing *p, const struct mix
     round_to_lattice(mixture, k);
     list_add(&list, mixture);
     list_add(&list, optimum->best_observed);
-    list_spread(&list, most / 4, data->n_rows, data->mixture);
-    for (size_t d = 0; d < k && list.n < most / 2; d++) {
-        for (size_t j = 0; j < k; j++)
-            mixture[j] = (1 - TOWARDS_CORNER) * optimum->mixture[j] + TOWARDS_CORNER * (j == d);
-        round_to_lattice(mixture, k);
-        list_add(&list, mixture);
-    }
+    list_spread(&list, most / 8, data->n_rows, data->mixture);
+    for (int towards = 0; towards < 2; towards++) /* corners, and some of the way to them */
+        for (size_t d = 0; d < k && list.n < most / 2; d++) {
+            const double part = towards == 0 ? 1 : TOWARDS_CORNER;
+            for (size_t j = 0; j < k; j++)
+                mixture[j] = (1 - part) * optimum->mixture[j] + part * (j == d);
+            round_to_lattice(mixture, k);
+            list_add(&list, mixture);
+        }
     const size_t before = list.n;
-    list_spread(&list, most / 4, optimum->n_draws, optimum->draw_mixture);
+    list_spread(&list, most / 8, optimum->n_draws, optimum->draw_mixture);
     for (size_t i = before; i < list.n; i++)
         round_to_lattice(list.mixture + i * k, k);
     const enum mix_status status = list_random(&list, optimum->mixture, p->options->seed, err);

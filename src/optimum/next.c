@@ -11,6 +11,8 @@
 
 #include "optimum/next_impl.h"
 
+enum { EXCHANGED_MAX = 16 };
+
 static const double SAME_SCALE = 0.01;   /* relative */
 static const double SAME_MIXTURE = 1e-9; /* in any share */
 static const double WORTH =
@@ -20,7 +22,7 @@ const char *const mix_next_criteria[MIX_NEXT_CRITERIA] = {"regret", "variance", 
 
 struct mix_next_options mix_next_defaults(void)
 {
-    return (struct mix_next_options){.n_runs = 8,
+    return (struct mix_next_options){.n_runs = 32,
                                      .max_epochs = INFINITY,
                                      .match_tokens = NAN,
                                      .worth = NAN,
@@ -52,7 +54,7 @@ static void take_all(struct mix_proposing *p, const struct batch *batch, bool ta
 
 /* Collective. */
 static enum mix_status choose_greedily(struct mix_proposing *p, bool per_flop, struct batch *batch,
-                                       double *regret, struct mix_error *err)
+                                       struct mix_error *err)
 {
     double left = p->options->flops;
     batch->n = 0;
@@ -63,9 +65,7 @@ static enum mix_status choose_greedily(struct mix_proposing *p, bool per_flop, s
         enum mix_status status = mix_proposing_score(p, left, err);
         if (status != MIX_OK)
             return status;
-        size_t chosen =
-            p->is_first ? mix_proposing_best(p, mix_proposing_regret(p, regret), per_flop, &gained)
-                        : 0;
+        size_t chosen = p->is_first ? mix_proposing_best(p, per_flop, &gained) : 0;
         mix_ranks_broadcast(p->ranks, &chosen, sizeof chosen);
         mix_ranks_broadcast(p->ranks, &gained, sizeof gained);
         if (chosen == SIZE_MAX)
@@ -81,11 +81,11 @@ static enum mix_status choose_greedily(struct mix_proposing *p, bool per_flop, s
     return MIX_OK;
 }
 
-/* Collective: each run in turn gives way to a better one beside the others. */
-static enum mix_status exchange(struct mix_proposing *p, struct batch *batch, double *regret,
-                                struct mix_error *err)
+/* Collective: each run in turn gives way to a better one beside the others; those that were chosen
+ * when least was known, for time goes with the square of how many. */
+static enum mix_status exchange(struct mix_proposing *p, struct batch *batch, struct mix_error *err)
 {
-    for (size_t i = 0; i < batch->n; i++) {
+    for (size_t i = 0; i < batch->n && i < EXCHANGED_MAX; i++) {
         double left = p->options->flops, gained = 0;
         enum mix_status status = MIX_OK;
         mix_belief_reset(p->belief);
@@ -103,9 +103,8 @@ static enum mix_status exchange(struct mix_proposing *p, struct batch *batch, do
             return status;
         size_t chosen = batch->candidate[i];
         if (p->is_first) {
-            const double now = mix_proposing_regret(p, regret);
-            const size_t best = mix_proposing_best(p, now, false, &gained);
-            if (best != SIZE_MAX && gained > mix_proposing_merit(p, chosen, now) * (1 + 1e-9))
+            const size_t best = mix_proposing_best(p, false, &gained);
+            if (best != SIZE_MAX && gained > mix_proposing_merit(p, chosen) * (1 + 1e-9))
                 chosen = best;
         }
         mix_ranks_broadcast(p->ranks, &chosen, sizeof chosen);
@@ -125,8 +124,7 @@ static bool all_cost_the_same(const struct mix_proposing *p)
 }
 
 /* Collective. */
-static enum mix_status choose(struct mix_proposing *p, struct batch *out, double *regret,
-                              struct mix_error *err)
+static enum mix_status choose(struct mix_proposing *p, struct batch *out, struct mix_error *err)
 {
     struct batch other = {.candidate = calloc(p->options->n_runs, sizeof *other.candidate)};
     enum mix_status status = MIX_OK;
@@ -134,10 +132,10 @@ static enum mix_status choose(struct mix_proposing *p, struct batch *out, double
         status = mix_fail(err, MIX_ENOMEM, "out of memory for a batch of runs");
     status = mix_ranks_agree(p->ranks, status, err);
     if (status == MIX_OK)
-        status = choose_greedily(p, true, out, regret, err);
+        status = choose_greedily(p, true, out, err);
     take_all(p, out, false);
     if (status == MIX_OK && !all_cost_the_same(p))
-        status = choose_greedily(p, false, &other, regret, err);
+        status = choose_greedily(p, false, &other, err);
     take_all(p, &other, false);
     if (status == MIX_OK && other.merit > out->merit) {
         memcpy(out->candidate, other.candidate, other.n * sizeof *other.candidate);
@@ -145,7 +143,7 @@ static enum mix_status choose(struct mix_proposing *p, struct batch *out, double
     }
     take_all(p, out, true);
     if (status == MIX_OK)
-        status = exchange(p, out, regret, err);
+        status = exchange(p, out, err);
     free(other.candidate);
     return status;
 }
@@ -256,9 +254,7 @@ static enum mix_status conclude(struct mix_proposing *p, const struct mix_data *
     memcpy(next->domains, p->fit->domains, k * sizeof *next->domains);
     next->n_candidates = p->ask.n_candidates;
     next->n_decisions = p->ask.n_decisions;
-    for (size_t m = 0; m < p->n_targets; m++)
-        next->noise += p->weight[m] * p->weight[m] * p->noise[m] * p->noise[m];
-    next->noise = sqrt(next->noise);
+    next->noise = mix_proposing_noise(p);
     mix_belief_reset(p->belief);
     mix_belief_regret(p->belief, before);
     next->before = next->after = mix_next_estimate(p->n_draws, before);
@@ -299,7 +295,7 @@ static enum mix_status propose(struct mix_proposing *p, const struct mix_table *
         status = mix_fail(err, MIX_ENOMEM, "out of memory for a batch of runs");
     status = mix_ranks_agree(p->ranks, status, err);
     if (status == MIX_OK)
-        status = choose(p, &batch, regret, err);
+        status = choose(p, &batch, err);
     if (status == MIX_OK && p->is_first)
         status = mix_table_select(table, &p->fit->selection, &data, err);
     if (status == MIX_OK && p->is_first)

@@ -37,7 +37,12 @@ struct mix_proposing {
     double *records; /* (n_known,width) on rank 0: 1 = answered, losses, objectives */
     struct mix_model *model;
     double *rows, *row_params, *row_tokens, *row_loss; /* what a draw is asked, laid out */
-    size_t n_draws;                                    /* answered */
+    double supply[MIX_DOMAINS_MAX];     /* (K) tokens there are at the target; NaN = no end */
+    double run_supply[MIX_DOMAINS_MAX]; /* (K) the same of runs: a what-if of the target is none of
+                                           theirs */
+    double match_tokens;                /* of the options of rank 0 */
+    double *row_unique; /* (rows,K) in 1e9 tokens: what the run of a row sees without a repeat */
+    size_t n_draws;     /* answered */
     double *loss, *goal;
     struct mix_belief *belief;
     size_t n_seeds[NEXT_SCALES_MAX]; /* at once of a candidate of a scale; 0 = not to be chosen */
@@ -47,6 +52,9 @@ struct mix_proposing {
 
 /** FLOPs of a run. */
 double mix_next_cost(const struct mix_next_scale *scale);
+
+/** Standard deviation of a measured mean loss. */
+double mix_proposing_noise(const struct mix_proposing *p);
 
 /** The largest difference of a share. */
 double mix_next_distance(const double *a, const double *b, size_t n);
@@ -63,17 +71,14 @@ void mix_proposing_close(struct mix_proposing *p);
 /** Collective. Prospects of all candidates within `flops`, on rank 0. */
 enum mix_status mix_proposing_score(struct mix_proposing *p, double flops, struct mix_error *err);
 
-/** Rank 0: the best of those scored, by FLOP or as such; where the draws are too few to see the
- * regret fall, the one that tells most of what is to be decided. SIZE_MAX = none tells anything.
- * @param regret  mean, now
- * @param best    out: its merit, 0 where none helps */
-size_t mix_proposing_best(const struct mix_proposing *p, double regret, bool per_flop,
-                          double *best);
+/** Rank 0: the best of those scored, by FLOP or as such. SIZE_MAX = none tells anything.
+ * @param best  out: its merit */
+size_t mix_proposing_best(const struct mix_proposing *p, bool per_flop, double *best);
 /** What a scored candidate is good for, by the criterion. */
-double mix_proposing_merit(const struct mix_proposing *p, size_t candidate, double regret);
+double mix_proposing_merit(const struct mix_proposing *p, size_t candidate);
 
 /** Mean regret now; that of every draw into (n_draws). */
-double mix_proposing_regret(struct mix_proposing *p, double *regret);
+double mix_proposing_regret(const struct mix_proposing *p, double *regret);
 
 /** Mean and its standard error. */
 struct mix_estimate mix_next_estimate(size_t n, const double *value);

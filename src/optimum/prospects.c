@@ -22,14 +22,15 @@ static enum mix_status lay_out(struct mix_proposing *p, struct mix_error *err)
     p->rows = calloc(n * k, sizeof *p->rows);
     p->row_params = calloc(n, sizeof *p->row_params);
     p->row_tokens = calloc(n, sizeof *p->row_tokens);
+    p->row_unique = calloc(n * k, sizeof *p->row_unique);
     p->row_loss = calloc(n * p->n_targets, sizeof *p->row_loss);
     p->prospect = calloc(ask->n_candidates, sizeof *p->prospect);
     p->left_out = calloc(ask->n_candidates, sizeof *p->left_out);
     p->barred = calloc(ask->n_candidates, sizeof *p->barred);
     if (p->is_first)
         p->records = calloc(p->n_known * p->width, sizeof *p->records);
-    if (!p->rows || !p->row_params || !p->row_tokens || !p->row_loss || !p->prospect ||
-        !p->left_out || !p->barred || (p->is_first && !p->records))
+    if (!p->rows || !p->row_params || !p->row_tokens || !p->row_unique || !p->row_loss ||
+        !p->prospect || !p->left_out || !p->barred || (p->is_first && !p->records))
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu candidates and %zu draws",
                         ask->n_candidates, p->n_known);
     for (size_t i = 0; i < n; i++) {
@@ -41,6 +42,10 @@ static enum mix_status lay_out(struct mix_proposing *p, struct mix_error *err)
             1e-6 * (is_decision ? ask->n_params : ask->scale[p->of_scale[i]].n_params);
         p->row_tokens[i] =
             1e-9 * (is_decision ? ask->n_tokens : ask->scale[p->of_scale[i]].n_tokens);
+        const double part = is_decision ? 1 : fmin(1e9 * p->row_tokens[i] / p->match_tokens, 1);
+        const double *supply = is_decision ? p->supply : p->run_supply;
+        for (size_t j = 0; j < k; j++)
+            p->row_unique[i * k + j] = isnan(supply[j]) ? INFINITY : 1e-9 * supply[j] * part;
     }
     return mix_fit_model(p->fit, &p->model, err);
 }
@@ -50,9 +55,10 @@ static enum mix_status predict(struct mix_proposing *p, const double *params, si
                                size_t last, struct mix_error *err)
 {
     struct mix_error reason = {.text = ""};
-    const enum mix_status status = mix_model_predict(
-        p->model, params, last - first, p->rows + first * p->n_domains, p->row_params + first,
-        p->row_tokens + first, p->row_loss + first * p->n_targets, &reason);
+    const enum mix_status status =
+        mix_model_predict_runs(p->model, params, last - first, p->rows + first * p->n_domains,
+                               p->row_unique + first * p->n_domains, p->row_params + first,
+                               p->row_tokens + first, p->row_loss + first * p->n_targets, &reason);
     for (size_t i = first * p->n_targets; status == MIX_EINVAL && i < last * p->n_targets; i++)
         p->row_loss[i] = NAN;
     return status == MIX_OK || status == MIX_EINVAL ? MIX_OK
@@ -89,6 +95,14 @@ static enum mix_status ask_draw(void *context, size_t task, void *record, struct
     return MIX_OK;
 }
 
+double mix_proposing_noise(const struct mix_proposing *p)
+{
+    double square = 0;
+    for (size_t m = 0; m < p->n_targets; m++)
+        square += p->weight[m] * p->weight[m] * p->noise[m] * p->noise[m];
+    return sqrt(square);
+}
+
 static int compare(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -99,6 +113,8 @@ static int compare(const void *a, const void *b)
 static void find_reach(const struct mix_proposing *p, size_t i, double *column, double *low,
                        double *high)
 {
+    const bool is_goal = i > p->ask.n_candidates * p->n_targets;
+    const double noise = is_goal ? mix_proposing_noise(p) : p->noise[(i - 1) % p->n_targets];
     size_t n = 0;
     for (size_t d = 0; d < p->n_known; d++)
         if (p->records[d * p->width] != 0)
@@ -106,7 +122,7 @@ static void find_reach(const struct mix_proposing *p, size_t i, double *column, 
     qsort(column, n, sizeof *column, compare);
     *low = n > 0 ? column[n / 4] : 0;
     *high = n > 0 ? column[n - 1 - n / 4] : 0;
-    const double reach = WILD * (*high - *low + p->noise[(i - 1) % p->n_targets]);
+    const double reach = WILD * (*high - *low + noise);
     *low -= reach;
     *high += reach;
 }
@@ -127,31 +143,29 @@ static enum mix_status tame(struct mix_proposing *p, struct mix_error *err)
     return MIX_OK;
 }
 
-/* Rank 0: a scale of which many draws say nothing is not for choice; a draw that says nothing of
- * one of the others is left out. */
-static void bar_scales(struct mix_proposing *p)
+/* Rank 0: a candidate of which many draws say nothing (its scale is too small for them, a domain is
+ * missing in it) is not for choice; a draw that says nothing of one of the others is left out. */
+static void bar_candidates(struct mix_proposing *p)
 {
-    const size_t m = p->n_targets, n_candidates = p->ask.n_candidates;
-    for (size_t first = 0, last = 0; first < n_candidates; first = last) {
+    const size_t m = p->n_targets;
+    for (size_t c = 0; c < p->ask.n_candidates; c++) {
         size_t n_all = 0, n_silent = 0;
-        while (last < n_candidates && p->of_scale[last] == p->of_scale[first])
-            last++;
         for (int pass = 0; pass < 2; pass++)
             for (size_t d = 0; d < p->n_known; d++) {
-                double *record = p->records + d * p->width;
+                double *record = p->records + d * p->width, *loss = record + 1 + c * m;
                 bool speaks = true;
-                for (size_t i = 1 + first * m; i < 1 + last * m; i++)
-                    speaks = speaks && isfinite(record[i]);
+                for (size_t i = 0; i < m; i++)
+                    speaks = speaks && isfinite(loss[i]);
                 if (pass == 0) {
                     n_all += record[0] != 0;
                     n_silent += record[0] != 0 && !speaks;
                 } else if ((double)n_silent > SILENT * (double)n_all) {
-                    memset(record + 1 + first * m, 0, (last - first) * m * sizeof *record);
+                    memset(loss, 0, m * sizeof *loss);
                 } else if (!speaks) {
                     record[0] = 0;
                 }
             }
-        memset(p->barred + first, (double)n_silent > SILENT * (double)n_all, last - first);
+        p->barred[c] = (double)n_silent > SILENT * (double)n_all;
     }
 }
 
@@ -160,7 +174,7 @@ static enum mix_status share_answers(struct mix_proposing *p, struct mix_error *
 {
     const size_t n_losses = p->ask.n_candidates * p->n_targets, n_goals = p->ask.n_decisions;
     if (p->is_first)
-        bar_scales(p);
+        bar_candidates(p);
     enum mix_status status = mix_ranks_agree(p->ranks, p->is_first ? tame(p, err) : MIX_OK, err);
     if (status != MIX_OK)
         return status;
@@ -190,7 +204,7 @@ static enum mix_status share_answers(struct mix_proposing *p, struct mix_error *
     mix_ranks_broadcast(p->ranks, p->loss, p->n_draws * n_losses * sizeof *p->loss);
     mix_ranks_broadcast(p->ranks, p->goal, p->n_draws * n_goals * sizeof *p->goal);
     status = mix_belief_create(p->n_draws, p->ask.n_candidates, p->n_targets, n_goals, p->loss,
-                               p->goal, p->noise, p->options->seed, &p->belief, err);
+                               p->goal, p->noise, &p->belief, err);
     return mix_ranks_agree(p->ranks, status, err);
 }
 /* ---- scores */
@@ -221,7 +235,7 @@ enum mix_status mix_proposing_score(struct mix_proposing *p, double flops, struc
     return mix_stage_run(p->ranks, &stage, err);
 }
 
-double mix_proposing_merit(const struct mix_proposing *p, size_t candidate, double regret)
+double mix_proposing_merit(const struct mix_proposing *p, size_t candidate)
 {
     const struct mix_prospect *prospect = &p->prospect[candidate];
     switch (p->options->criterion) {
@@ -230,11 +244,11 @@ double mix_proposing_merit(const struct mix_proposing *p, size_t candidate, doub
     case MIX_NEXT_INFORMATION:
         return prospect->information;
     default:
-        return regret - prospect->regret;
+        return prospect->regret;
     }
 }
 
-double mix_proposing_regret(struct mix_proposing *p, double *regret)
+double mix_proposing_regret(const struct mix_proposing *p, double *regret)
 {
     double sum = 0;
     mix_belief_regret(p->belief, regret);
@@ -243,31 +257,24 @@ double mix_proposing_regret(struct mix_proposing *p, double *regret)
     return sum / (double)p->n_draws;
 }
 
-static size_t pick(const struct mix_proposing *p, bool by_variance, double regret, bool per_flop,
-                   double *best)
+size_t mix_proposing_best(const struct mix_proposing *p, bool per_flop, double *best)
 {
     size_t chosen = SIZE_MAX;
     double most = 0;
     for (size_t c = 0; c < p->ask.n_candidates; c++) {
         if (p->left_out[c])
             continue;
-        const double m = by_variance ? p->prospect[c].variance : mix_proposing_merit(p, c, regret);
         const size_t s = p->of_scale[c];
+        const double merit = mix_proposing_merit(p, c);
         const double cost = mix_next_cost(&p->ask.scale[s]) * (double)p->n_seeds[s];
-        const double rate = per_flop ? m / cost : m;
+        const double rate = per_flop ? merit / cost : merit;
         if (rate > most) {
             most = rate;
-            *best = by_variance ? 0 : m;
+            *best = merit;
             chosen = c;
         }
     }
     return chosen;
-}
-
-size_t mix_proposing_best(const struct mix_proposing *p, double regret, bool per_flop, double *best)
-{
-    const size_t chosen = pick(p, false, regret, per_flop, best);
-    return chosen == SIZE_MAX ? pick(p, true, regret, per_flop, best) : chosen;
 }
 
 struct mix_estimate mix_next_estimate(size_t n, const double *value)
@@ -316,6 +323,7 @@ void mix_proposing_close(struct mix_proposing *p)
     free(p->rows);
     free(p->row_params);
     free(p->row_tokens);
+    free(p->row_unique);
     free(p->row_loss);
     free(p->loss);
     free(p->goal);
@@ -329,6 +337,9 @@ static void share_lists(struct mix_proposing *p)
 {
     const size_t k = p->n_domains;
     mix_ranks_broadcast(p->ranks, &p->ask, sizeof p->ask);
+    mix_ranks_broadcast(p->ranks, p->supply, k * sizeof *p->supply);
+    mix_ranks_broadcast(p->ranks, p->run_supply, k * sizeof *p->run_supply);
+    mix_ranks_broadcast(p->ranks, &p->match_tokens, sizeof p->match_tokens);
     mix_ranks_broadcast(p->ranks, p->mixture, p->ask.n_mixtures * k * sizeof *p->mixture);
     mix_ranks_broadcast(p->ranks, p->decision, p->ask.n_decisions * k * sizeof *p->decision);
     mix_ranks_broadcast(p->ranks, p->of_mixture, p->ask.n_candidates * sizeof *p->of_mixture);
@@ -348,6 +359,12 @@ enum mix_status mix_proposing_open(struct mix_proposing *p, const struct mix_tab
     enum mix_status status = allocate(p, err);
     if (status == MIX_OK && p->is_first)
         status = mix_proposing_list(p, table, optimum, err);
+    if (status == MIX_OK && p->is_first) {
+        memcpy(p->supply, optimum->supply, p->n_domains * sizeof *p->supply);
+        for (size_t j = 0; j < p->n_domains; j++)
+            p->run_supply[j] = table->domains[j].supply_tokens;
+        p->match_tokens = p->options->match_tokens;
+    }
     status = mix_ranks_agree(p->ranks, status, err);
     if (status == MIX_OK) {
         share_lists(p);

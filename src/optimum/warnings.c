@@ -243,6 +243,12 @@ static void warn_draws(const struct mix_answers *answers, struct mix_optimum *o)
     warn_spread(answers, o);
 }
 
+/* With which a number of passes is shown: 1.0, 37. */
+static int decimals(double passes)
+{
+    return passes < 10.0 ? 1 : 0;
+}
+
 /* Domains that the large run would see more than once. */
 static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
 {
@@ -253,9 +259,9 @@ static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
         if (epochs > 1.0)
             warn(
                 o,
-                "%s would be seen %.2g times: its share of %.3g tokens exceeds the supply of %.3g; "
+                "%s would be seen %.*f times: its share of %.3g tokens exceeds the supply of %.3g; "
                 "a cap of %.3g or --max-epochs keeps it within",
-                o->domains[j], epochs, o->n_tokens, supply, supply / o->n_tokens);
+                o->domains[j], decimals(epochs), epochs, o->n_tokens, supply, supply / o->n_tokens);
     }
 }
 
@@ -272,12 +278,12 @@ static void warn_repetition(const struct mix_table *table, const struct mix_fit 
         if (passes > 1.0 && held)
             warn(
                 o,
-                "%s would be seen %.2g times, and what that is worth (r1 = %.3g) is not known from "
+                "%s would be seen %.*f times, and what that is worth (r1 = %.3g) is not known from "
                 "these runs: let proxies repeat (design.match_epochs)",
-                o->domains[j], passes, o->r1);
+                o->domains[j], decimals(passes), passes, o->r1);
         else if (passes > PASSES_BEYOND * most)
-            warn(o, "%s would be seen %.2g times, and the runs see no domain more than %.2g times",
-                 o->domains[j], passes, most);
+            warn(o, "%s would be seen %.*f times, and the runs see no domain more than %.*f times",
+                 o->domains[j], decimals(passes), passes, decimals(most), most);
     }
 }
 

@@ -82,6 +82,9 @@ static enum mix_status recall(struct mix_pipeline *pipeline, struct mix_error *e
     }
     if (status == MIX_OK && !pipeline->optimum)
         status = mix_store_read_optimum(pipeline->store, name, &pipeline->optimum, &reason);
+    if (status == MIX_OK && !pipeline->others)
+        status =
+            mix_store_read_fits(pipeline->store, &pipeline->n_others, &pipeline->others, &reason);
     if (status == MIX_ENOTFOUND)
         return mix_fail(err, status,
                         "%s has no optimum of the fit %s yet: `mixsweep run` makes it.",
@@ -254,9 +257,10 @@ static enum mix_status widen(const struct mix_pipeline *pipeline, const double *
                              struct mix_error *err)
 {
     struct mix_error_budget budget;
-    const enum mix_status status =
-        mix_error_budget_compute(pipeline->table, pipeline->fit, pipeline->draws, 0, NULL, NULL,
-                                 mixture, scale->n_params, scale->n_tokens, &budget, err);
+    const enum mix_status status = mix_error_budget_compute(
+        pipeline->table, pipeline->fit, pipeline->draws, pipeline->n_others,
+        (const struct mix_fit *const *)pipeline->others, NULL, mixture, scale->n_params,
+        scale->n_tokens, &budget, err);
     *out = narrow;
     if (status != MIX_OK) /* EINVAL: the law predicts nothing for some of its own rows */
         return status == MIX_EINVAL ? MIX_OK : status;

@@ -379,6 +379,8 @@ static void carry_epochs(const struct build *b, size_t row, double *new)
         new[k] = o->old >= 0 ? old[o->old] : 0;
         if (o->merged)
             new[k] = merge_epochs(b, mixture, old);
+        if (b->change->action == MIX_DOMAINS_DROP && mixture[b->domain] < 1) /* the shares grow */
+            new[k] /= 1 - mixture[b->domain];
     }
     if (isnan(old[0])) /* not known of any */
         for (size_t k = 0; k < b->n_domains; k++)

@@ -71,19 +71,25 @@ static void take_error(struct bounding *b, size_t row, const char *target, doubl
 static enum mix_status bound_pair(struct bounding *b, size_t row, const double *other,
                                   struct mix_error *err)
 {
-    const size_t n_domains = b->table->n_domains;
-    const double *h = b->table->mixture + row * n_domains;
-    const double n = b->table->runs[row].n_params / 1e6, d = b->table->runs[row].n_tokens / 1e9;
+    const struct mix_table *t = b->table;
+    const size_t n_domains = t->n_domains;
+    const double *h = t->mixture + row * n_domains;
     if (b->model == NULL) {
-        for (size_t m = 0; m < b->table->n_targets; m++)
-            take_error(b, row, b->table->targets[m].name,
-                       b->slope[m] * distance(n_domains, h, other));
+        for (size_t m = 0; m < t->n_targets; m++)
+            take_error(b, row, t->targets[m].name, b->slope[m] * distance(n_domains, h, other));
         return MIX_OK;
     }
+    double mixtures[2 * MIX_DOMAINS_MAX], unique[2 * MIX_DOMAINS_MAX], n[2], d[2];
+    for (size_t i = 0; i < 2; i++) {
+        n[i] = t->runs[row].n_params / 1e6;
+        d[i] = t->runs[row].n_tokens / 1e9;
+        memcpy(mixtures + i * n_domains, i == 0 ? h : other, n_domains * sizeof *h);
+        for (size_t k = 0; k < n_domains; k++)
+            unique[i * n_domains + k] = mix_table_unique(t, row, k) / 1e9;
+    }
     const size_t n_targets = mix_model_spec(b->model)->n_targets;
-    enum mix_status status = mix_model_predict(b->model, b->params, 1, h, &n, &d, b->loss, err);
-    if (status == MIX_OK)
-        status = mix_model_predict(b->model, b->params, 1, other, &n, &d, b->loss + n_targets, err);
+    const enum mix_status status =
+        mix_model_predict_runs(b->model, b->params, 2, mixtures, unique, n, d, b->loss, err);
     for (size_t m = 0; status == MIX_OK && m < n_targets; m++)
         take_error(b, row, b->targets[m], fabs(b->loss[n_targets + m] - b->loss[m]));
     return status;

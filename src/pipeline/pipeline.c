@@ -12,6 +12,8 @@
 #include "mixsweep/isa.h"
 #include "mixsweep/share.h"
 
+static const double SAME_BOUND = 1e-9; /* part of a bound */
+
 static bool is_root(const struct mix_pipeline *pipeline)
 {
     return mix_ranks_rank(pipeline->ranks) == 0;
@@ -129,22 +131,14 @@ static enum mix_status read_table(struct mix_pipeline *pipeline, struct mix_erro
     return status == MIX_OK ? MIX_OK : mix_fail(err, status, "%s", reason.text);
 }
 
-/* A file has one writer, and shards run side by side: "job.h5" becomes "job.2-of-4.h5". */
 static enum mix_status name_shard(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     const struct mix_sweep_options *options = &pipeline->options;
-    char *file = pipeline->job->file, whole[MIX_TEXT_MAX];
+    char whole[MIX_TEXT_MAX];
     if (options->n_shards == 0)
         return MIX_OK;
-    memcpy(whole, file, sizeof whole);
-    char *ending = strrchr(whole, '.');
-    if (!ending || strchr(ending, '/'))
-        ending = whole + strlen(whole);
-    const int n = snprintf(file, MIX_TEXT_MAX, "%.*s.%zu-of-%zu%s", (int)(ending - whole), whole,
-                           options->shard + 1, options->n_shards, ending);
-    return n < MIX_TEXT_MAX ? MIX_OK
-                            : mix_fail(err, MIX_EINVAL, "job %s, file: the name is too long.",
-                                       pipeline->job->name);
+    memcpy(whole, pipeline->job->file, sizeof whole);
+    return mix_shard_file(whole, options->shard, options->n_shards, pipeline->job->file, err);
 }
 
 enum mix_status mix_pipeline_open(struct mix_ranks *ranks, const char *path, bool break_lock,
@@ -197,16 +191,19 @@ void mix_pipeline_close(struct mix_pipeline *pipeline)
     mix_fit_destroy(pipeline->fit);
     mix_draws_destroy(pipeline->draws);
     mix_optimum_destroy(pipeline->optimum);
+    mix_fits_destroy(pipeline->n_others, pipeline->others);
     free(pipeline);
 }
 
-/* Rank 0: the runs leave memory while they are added to; the file has the job's present text
- * first. */
+/* Rank 0: the file has the job's present text first; the runs leave memory while they are added to.
+ */
 static enum mix_status release_runs(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     enum mix_status status = MIX_OK;
     if (strcmp(mix_store_job(pipeline->store), pipeline->job->text) != 0)
         status = keep_runs(pipeline, err);
+    if (pipeline->skipped) /* nothing will be added */
+        return status;
     mix_table_destroy(pipeline->table);
     pipeline->table = NULL;
     return status;
@@ -216,13 +213,16 @@ enum mix_status mix_pipeline_sweep(struct mix_pipeline *pipeline, struct mix_err
 {
     struct mix_ranks *ranks = pipeline->ranks;
     pipeline->notice[0] = '\0';
-    pipeline->skipped = pipeline->runs.n_waiting == 0;
+    /* mix_sweep_run() refuses a job without a section sweep. */
+    pipeline->skipped = pipeline->runs.n_waiting == 0 && pipeline->job->evaluator[0] != '\0';
+    mix_ranks_broadcast(ranks, &pipeline->skipped, sizeof pipeline->skipped);
     enum mix_status status = is_root(pipeline) ? release_runs(pipeline, err) : MIX_OK;
     status = mix_ranks_agree(ranks, status, err);
     if (status != MIX_OK)
         return status;
-    status = mix_sweep_run(ranks, pipeline->job, pipeline->store, &pipeline->options,
-                           &pipeline->runs, err);
+    if (!pipeline->skipped)
+        status = mix_sweep_run(ranks, pipeline->job, pipeline->store, &pipeline->options,
+                               &pipeline->runs, err);
     if (is_root(pipeline) && mix_store_warning(pipeline->store)[0])
         note(pipeline, "%s", mix_store_warning(pipeline->store));
     return mix_ranks_agree(ranks, status, err);
@@ -430,6 +430,42 @@ static bool same_optimum(const struct mix_optimum *optimum, const struct mix_pip
            mix_optimum_same_question(optimum, pipeline->table, pipeline->fit, options);
 }
 
+static bool same_bound(double a, double b)
+{
+    return (isnan(a) && isnan(b)) || fabs(a - b) <= SAME_BOUND * fabs(b);
+}
+
+/* Whether the interval with all known errors is still that of an optimum: other fits say how much
+ * hangs on the choice of the law. */
+static bool same_budget(const struct mix_optimum *optimum, const struct mix_pipeline *pipeline,
+                        const struct mix_optimum_options *options)
+{
+    struct mix_error_budget budget;
+    if (optimum->goal != MIX_GOAL_MEAN ||
+        mix_error_budget_compute(pipeline->table, pipeline->fit, pipeline->draws, options->n_others,
+                                 options->others, options->weight, optimum->mixture,
+                                 options->n_params, options->n_tokens, &budget, NULL) != MIX_OK)
+        return true;
+    const struct mix_interval wide =
+        mix_error_budget_widen(&budget, optimum->objective, optimum->level);
+    return same_bound(wide.lo, optimum->objective_wide.lo) &&
+           same_bound(wide.hi, optimum->objective_wide.hi);
+}
+
+/* Rank 0: all fits of the file, which say how much hangs on the choice of the law. */
+static enum mix_status read_others(struct mix_pipeline *pipeline,
+                                   struct mix_optimum_options *options, struct mix_error *err)
+{
+    mix_fits_destroy(pipeline->n_others, pipeline->others);
+    pipeline->others = NULL;
+    pipeline->n_others = 0;
+    const enum mix_status status =
+        mix_store_read_fits(pipeline->store, &pipeline->n_others, &pipeline->others, err);
+    options->n_others = pipeline->n_others;
+    options->others = (const struct mix_fit *const *)pipeline->others;
+    return status;
+}
+
 /* Rank 0: the stored optimum where it still holds. */
 static enum mix_status recall_optimum(struct mix_pipeline *pipeline,
                                       const struct mix_optimum_options *options,
@@ -443,12 +479,14 @@ static enum mix_status recall_optimum(struct mix_pipeline *pipeline,
         return MIX_OK;
     if (status != MIX_OK)
         return mix_fail(err, status, "%s", reason.text);
-    if (same_optimum(optimum, pipeline, options)) {
+    const bool same = same_optimum(optimum, pipeline, options);
+    if (same && same_budget(optimum, pipeline, options)) {
         pipeline->optimum = optimum;
         return MIX_OK;
     }
-    note(pipeline, "the optimum of %s is made anew: what is asked has changed",
-         pipeline->fit->name);
+    note(pipeline, "the optimum of %s is made anew: %s", pipeline->fit->name,
+         same ? "its error is another beside the other fits of the file"
+              : "what is asked has changed");
     mix_optimum_destroy(optimum);
     return MIX_OK;
 }
@@ -463,6 +501,8 @@ enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_e
     enum mix_status status = fit_weights(pipeline, &weight, err);
     options.weight = weight;
     options.name = pipeline->fit->name;
+    if (status == MIX_OK && is_root(pipeline))
+        status = read_others(pipeline, &options, err);
     if (status == MIX_OK && is_root(pipeline))
         status = recall_optimum(pipeline, &options, err);
     status = mix_ranks_agree(pipeline->ranks, status, err);

@@ -136,7 +136,7 @@ static void plot_mixture(struct page *page, const struct shown *shown)
     snprintf(name, sizeof name, "agent-mixture-%s", o->name);
     page_figure(page, name, PLOT_WIDTH, PLOT_HEIGHT + (o->n_groups > 8 ? 180 : 0),
                 "Comparison %s: the mixture that the agent chose, the mean over %zu seeds.",
-                o->name, shown->summary->n_seeds);
+                o->name, shown->summary->arms[MIX_ARM_AGENT].gain.n);
     fputs("$shares << EOD\n", gp);
     for (size_t t = 0; t < o->n_points; t++) { /* the last step has a width too */
         if (t + 1 < o->n_points)
@@ -171,6 +171,7 @@ static void put_line(struct page *page, const char *name, const struct mix_agent
     static const char *const words[] = {"lost", "tied", "won"};
     page_row(page);
     page_cell(page, "%s", name);
+    page_cell(page, "%zu", line->gain.n);
     put_figure(page, line->gain, 4);
     put_figure(page, line->forgetting, 4);
     put_figure(page, line->balanced, 3);
@@ -185,6 +186,7 @@ static void put_line(struct page *page, const char *name, const struct mix_agent
 static void put_arms(struct page *page, const struct shown *shown)
 {
     static const char *const heads[] = {"arm",
+                                        "seeds",
                                         "gain G, bits",
                                         "forgetting F, bits",
                                         "balanced (A + R) / 2",

@@ -176,8 +176,8 @@ static void plot_gain(struct page *page, const struct mix_optimum *o)
 
 static void put_gain(struct page *page, const struct mix_optimum *o)
 {
-    char heading[32], text[32], range[64], name[MIX_NAME_MAX + 16];
-    snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
+    char heading[40], text[32], range[64], name[MIX_NAME_MAX + 16];
+    snprintf(heading, sizeof heading, "%g%%, resampling only", 100.0 * o->level);
     const char *const heads[] = {"gain over", "mean loss", heading, "P(better)"};
     page_table(page, "Predicted gain", false, 4, heads);
     for (size_t i = 0; i < MIX_GAINS; i++) {
@@ -194,8 +194,8 @@ static void put_gain(struct page *page, const struct mix_optimum *o)
 
 static void put_losses(struct page *page, const struct mix_optimum *o)
 {
-    char heading[32], text[32], range[64];
-    snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
+    char heading[40], text[32], range[64];
+    snprintf(heading, sizeof heading, "%g%%, resampling only", 100.0 * o->level);
     const char *const heads[] = {"target", "weight", "predicted loss", heading};
     page_table(page, "Predicted loss of each target", true, 4, heads);
     for (size_t m = 0; m < o->n_targets; m++) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/sweep.h"
+
 /* The runs of one size: the rows of its runs' ends, whatever became of them. */
 struct tally {
     size_t n_done, n_failed, n_other, n_excluded, n_retried, n_planned;
@@ -34,13 +36,17 @@ static enum mix_status count_planned(const struct report_data *data, struct tall
 {
     struct mix_plan *plan = NULL;
     struct mix_planned planned;
+    size_t shard, n_shards;
     if (data->job == NULL)
         return MIX_OK;
     const enum mix_status status = mix_plan_create(data->job, &plan, err);
     if (status != MIX_OK)
         return status;
+    mix_shard_of_file(data->path, &shard, &n_shards);
     for (size_t i = 0; i < mix_plan_n_runs(plan); i++) {
         mix_plan_run(plan, i, &planned);
+        if (!mix_shard_has(shard, n_shards, planned.run.key))
+            continue;
         const size_t s = report_size_index(data, planned.run.n_params);
         if (data->sizes[s] != planned.run.n_params)
             continue; /* nothing of this size has run */
@@ -152,7 +158,9 @@ static void put_failures(struct page *page, const struct mix_table *table)
         page_cell(page, "%s", report_size(run->n_params, text));
         page_cell(page, "%d", run->attempts);
         page_cell(page, "%s", run->host);
-        page_cell(page, "%s", run->reason[0] != '\0' ? run->reason : "not given");
+        char *reason = mix_run_reason(table, r);
+        page_cell(page, "%s", reason != NULL && reason[0] != '\0' ? reason : "not given");
+        free(reason);
     }
     if (n > 0)
         page_table_end(page, false);

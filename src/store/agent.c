@@ -446,45 +446,21 @@ enum mix_status store_read_agent(const struct h5_group *group, const char *name,
 
 /* ---- what the logs hold */
 
-struct merge {
-    struct mix_agent_campaign *campaign;
-    bool news;
-};
-
-static enum mix_status take_record(void *context, enum mix_log_kind kind, const void *head,
-                                   size_t n_head, const void *body, size_t n_body,
-                                   struct mix_error *err)
+static enum mix_status take(void *object, const void *head, size_t n_head, const void *body,
+                            size_t n_body, struct mix_error *err)
 {
-    struct merge *merge = context;
-    if (kind != MIX_LOG_AGENT)
-        return MIX_OK;
-    const enum mix_status status =
-        mix_agent_campaign_take(merge->campaign, head, n_head, body, n_body, err);
-    merge->news |= status == MIX_OK;
-    return status == MIX_ENOMEM ? status : MIX_OK; /* others are of another campaign, or damaged */
+    return mix_agent_campaign_take(object, head, n_head, body, n_body, err);
 }
 
 enum mix_status store_merge_agent(const struct store_logged *logged,
                                   struct mix_agent_campaign *campaign, bool *news,
                                   struct mix_error *err)
 {
-    struct merge merge = {.campaign = campaign};
-    enum mix_status status = mix_logs_read(logged->logs, take_record, &merge, NULL, err);
-    *news = merge.news;
+    size_t n_taken = 0;
+    enum mix_status status =
+        store_take_logged(logged, MIX_LOG_AGENT, take, campaign, &n_taken, err);
+    *news = n_taken > 0;
     return status == MIX_OK && *news ? mix_agent_campaign_sort(campaign, err) : status;
-}
-
-bool store_agent_name(enum mix_log_kind kind, const void *head, size_t n_head,
-                      char name[MIX_NAME_MAX])
-{
-    struct mix_agent_log_head known;
-    if (kind != MIX_LOG_AGENT || n_head != sizeof known)
-        return false;
-    memcpy(&known, head, sizeof known);
-    if (memchr(known.name, 0, sizeof known.name) == NULL || known.name[0] == '\0')
-        return false;
-    memcpy(name, known.name, MIX_NAME_MAX);
-    return true;
 }
 
 /* ---- a frozen agent in a file of its own */
@@ -514,21 +490,38 @@ enum mix_status mix_store_export_agent(const char *path, const struct mix_agent_
     return status;
 }
 
+static bool is_frozen(const struct h5_group *root)
+{
+    char *content = NULL;
+    const bool is =
+        h5_read_text(root, "content", &content, NULL) == MIX_OK && strcmp(content, FROZEN) == 0;
+    free(content);
+    return is;
+}
+
+enum mix_status store_refuse_frozen(const struct h5_group *root, struct mix_error *err)
+{
+    if (!is_frozen(root))
+        return MIX_OK;
+    return mix_fail(err, MIX_EFORMAT,
+                    "%s is a frozen agent and holds no runs: give the sweep file that it comes "
+                    "from; what %s is for is mixsweep agent run JOB.yaml --agent %s",
+                    root->file, root->file, root->file);
+}
+
 static enum mix_status read_label(const struct h5_group *root, struct mix_agent_trained *agent,
                                   struct mix_error *err)
 {
-    char *content = NULL, *label = NULL;
-    const bool is_frozen =
-        h5_read_text(root, "content", &content, NULL) == MIX_OK && strcmp(content, FROZEN) == 0;
+    char *label = NULL;
     enum mix_status status =
-        is_frozen ? h5_read_text(root, "label", &label, err)
-                  : mix_fail(err, MIX_EFORMAT,
-                             "%s is a file of mixsweep, but not a frozen agent; mixsweep agent "
-                             "train JOB.yaml -o FILE writes one",
-                             root->file);
+        is_frozen(root)
+            ? h5_read_text(root, "label", &label, err)
+            : mix_fail(err, MIX_EFORMAT,
+                       "%s is a file of mixsweep, but not a frozen agent; mixsweep agent "
+                       "train JOB.yaml -o FILE writes one",
+                       root->file);
     if (status == MIX_OK)
         snprintf(agent->label, sizeof agent->label, "%.*s", MIX_UNIT_MAX - 1, label);
-    free(content);
     free(label);
     return status;
 }

@@ -191,40 +191,18 @@ enum mix_status store_read_online(const struct h5_group *group, const char *name
 
 /* ---- what the logs hold */
 
-struct merge {
-    struct mix_online *online;
-    size_t n_before;
-};
-
-static enum mix_status take_record(void *context, enum mix_log_kind kind, const void *head,
-                                   size_t n_head, const void *body, size_t n_body,
-                                   struct mix_error *err)
+static enum mix_status take(void *object, const void *head, size_t n_head, const void *body,
+                            size_t n_body, struct mix_error *err)
 {
-    struct merge *merge = context;
-    if (kind != MIX_LOG_ONLINE)
-        return MIX_OK;
-    const enum mix_status status = mix_online_take(merge->online, head, n_head, body, n_body, err);
-    return status == MIX_ENOMEM ? status : MIX_OK; /* others are of another campaign, or none */
+    return mix_online_take(object, head, n_head, body, n_body, err);
 }
 
 enum mix_status store_merge_online(const struct store_logged *logged, struct mix_online *online,
                                    bool *news, struct mix_error *err)
 {
-    struct merge merge = {.online = online, .n_before = online->n_runs};
-    enum mix_status status = mix_logs_read(logged->logs, take_record, &merge, NULL, err);
-    *news = online->n_runs > merge.n_before;
+    const size_t n_before = online->n_runs;
+    size_t n_taken = 0; /* those that were there count too */
+    enum mix_status status = store_take_logged(logged, MIX_LOG_ONLINE, take, online, &n_taken, err);
+    *news = online->n_runs > n_before;
     return status == MIX_OK && *news ? mix_online_sort(online, err) : status;
-}
-
-bool store_online_name(enum mix_log_kind kind, const void *head, size_t n_head,
-                       char name[MIX_NAME_MAX])
-{
-    struct mix_online_head known;
-    if (kind != MIX_LOG_ONLINE || n_head != sizeof known)
-        return false;
-    memcpy(&known, head, sizeof known);
-    if (memchr(known.name, 0, sizeof known.name) == NULL || known.name[0] == '\0')
-        return false;
-    memcpy(name, known.name, MIX_NAME_MAX);
-    return true;
 }

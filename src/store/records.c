@@ -2,6 +2,8 @@
 /* records.c - what the logs hold, and the bootstrap draws among it; proxy runs are in results.c. */
 #include "store/store_impl.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +69,21 @@ static enum mix_status add_name(struct mix_names *names, const char *name, struc
     return MIX_OK;
 }
 
+/* A name stands first in the heads of online runs and of agents; false where there is none. */
+static bool read_name(enum mix_log_kind kind, const void *head, size_t n_head,
+                      char name[MIX_NAME_MAX])
+{
+    if (n_head != (kind == MIX_LOG_ONLINE  ? sizeof(struct mix_online_head)
+                   : kind == MIX_LOG_AGENT ? sizeof(struct mix_agent_log_head)
+                                           : SIZE_MAX))
+        return false;
+    memcpy(name, head, MIX_NAME_MAX);
+    return memchr(name, 0, MIX_NAME_MAX) != NULL && name[0] != '\0';
+}
+static_assert(offsetof(struct mix_online_head, name) == 0 &&
+                  offsetof(struct mix_agent_log_head, name) == 0,
+              "read_name() takes the name from the front");
+
 static enum mix_status survey_record(void *context, enum mix_log_kind kind, const void *head,
                                      size_t n_head, const void *body, size_t n_body,
                                      struct mix_error *err)
@@ -79,10 +96,8 @@ static enum mix_status survey_record(void *context, enum mix_log_kind kind, cons
         logged->n_rows += store_result_rows(body, n_body);
     }
     char name[MIX_NAME_MAX];
-    if (store_online_name(kind, head, n_head, name))
-        return add_name(&logged->online, name, err);
-    if (store_agent_name(kind, head, n_head, name))
-        return add_name(&logged->agents, name, err);
+    if (read_name(kind, head, n_head, name))
+        return add_name(kind == MIX_LOG_ONLINE ? &logged->online : &logged->agents, name, err);
     if (view_left(kind, head, n_head, body, n_body, &left))
         return add_name(&logged->fits, left.head.fit, err);
     return view_draw(kind, head, n_head, body, n_body, &draw)
@@ -111,6 +126,37 @@ void store_logged_clear(struct store_logged *logged)
     mix_names_destroy(&logged->online);
     mix_names_destroy(&logged->agents);
     *logged = (struct store_logged){0};
+}
+
+/* ---- online runs and campaigns of agents */
+
+struct taking {
+    enum mix_log_kind kind;
+    store_take_fn take;
+    void *object;
+    size_t n_taken;
+};
+
+static enum mix_status take_record(void *context, enum mix_log_kind kind, const void *head,
+                                   size_t n_head, const void *body, size_t n_body,
+                                   struct mix_error *err)
+{
+    struct taking *taking = context;
+    if (kind != taking->kind)
+        return MIX_OK;
+    const enum mix_status status = taking->take(taking->object, head, n_head, body, n_body, err);
+    taking->n_taken += status == MIX_OK;
+    return status == MIX_ENOMEM ? status : MIX_OK;
+}
+
+enum mix_status store_take_logged(const struct store_logged *logged, enum mix_log_kind kind,
+                                  store_take_fn take, void *object, size_t *n_taken,
+                                  struct mix_error *err)
+{
+    struct taking taking = {.kind = kind, .take = take, .object = object};
+    const enum mix_status status = mix_logs_read(logged->logs, take_record, &taking, NULL, err);
+    *n_taken = taking.n_taken;
+    return status;
 }
 
 /* ---- draws of a fit */

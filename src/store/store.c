@@ -49,6 +49,8 @@ enum mix_status store_reopen(struct mix_store *store, struct mix_error *err)
     store->device = info.st_dev;
     store->inode = info.st_ino;
     enum mix_status status = store_file_open(store->path, &store->root, err);
+    if (status == MIX_OK)
+        status = store_refuse_frozen(&store->root, err);
     return status == MIX_OK ? read_attributes(store, err) : status;
 }
 
@@ -535,6 +537,31 @@ enum mix_status mix_store_read_fit(struct mix_store *store, const char *name, st
     else if (status == MIX_ENOTFOUND)
         status = fail_not_found(store, STORE_FITS, name, err);
     h5_group_close(&group);
+    return status;
+}
+
+enum mix_status mix_store_read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
+                                    struct mix_error *err)
+{
+    struct mix_names names = {0};
+    *n = 0;
+    enum mix_status status = mix_store_list(store, "fits", &names, err);
+    if (status != MIX_OK)
+        return status;
+    struct mix_fit **fits = calloc(names.n + 1, sizeof(struct mix_fit *));
+    if (fits == NULL)
+        status = mix_fail(err, MIX_ENOMEM, "%s: out of memory for %zu fits", store->path, names.n);
+    for (size_t i = 0; i < names.n && status == MIX_OK; i++) {
+        struct mix_error reason = {.text = ""};
+        status = mix_store_read_fit(store, names.name[i], &fits[*n], &reason);
+        *n += status == MIX_OK;
+        if (status == MIX_EFORMAT) /* a damaged fit is not the business of the others */
+            status = MIX_OK;
+        if (status != MIX_OK)
+            mix_fail(err, status, "%s", reason.text);
+    }
+    *out = fits;
+    mix_names_destroy(&names);
     return status;
 }
 

@@ -171,17 +171,20 @@ enum mix_status store_numbering_finish(struct store_numbering *numbering, struct
 /** Complete a row that is number `number`, as mix_table_finish() does. */
 void store_numbering_apply(struct store_numbering *numbering, size_t number, struct mix_run *run);
 
-/** The name of what an online run is of; false where the record is none. */
-bool store_online_name(enum mix_log_kind kind, const void *head, size_t n_head,
-                       char name[MIX_NAME_MAX]);
+/** Take what a record holds; a status other than MIX_OK and MIX_ENOMEM says that it is of something
+ * else, or damaged. */
+typedef enum mix_status (*store_take_fn)(void *object, const void *head, size_t n_head,
+                                         const void *body, size_t n_body, struct mix_error *err);
+/** Let `take` have the records of one kind; *n_taken: those that it took. */
+enum mix_status store_take_logged(const struct store_logged *logged, enum mix_log_kind kind,
+                                  store_take_fn take, void *object, size_t *n_taken,
+                                  struct mix_error *err);
 
 /** Take the runs of the logs that belong to `online` and are not in it. */
 enum mix_status store_merge_online(const struct store_logged *logged, struct mix_online *online,
                                    bool *news, struct mix_error *err);
 
 /** The same for campaigns of the agent. */
-bool store_agent_name(enum mix_log_kind kind, const void *head, size_t n_head,
-                      char name[MIX_NAME_MAX]);
 enum mix_status store_merge_agent(const struct store_logged *logged,
                                   struct mix_agent_campaign *campaign, bool *news,
                                   struct mix_error *err);
@@ -204,7 +207,10 @@ bool store_job_is_dead(const char *job, const char *cluster);
 
 /* ---- files (file.c) ---- */
 
-/** Open an existing sweep file for reading and check that it is one of ours. */
+/** MIX_EFORMAT where a file of ours holds a frozen agent and nothing else (agent.c). */
+enum mix_status store_refuse_frozen(const struct h5_group *root, struct mix_error *err);
+
+/** Open an existing file for reading and check that it is one of ours. */
 enum mix_status store_file_open(const char *path, struct h5_group *root, struct mix_error *err);
 
 /** How files are opened; close it. */

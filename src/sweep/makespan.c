@@ -69,14 +69,17 @@ static struct mix_place *make_places(const struct mix_job *job, int n_nodes, int
     return places;
 }
 
-static enum mix_status play(const struct mix_plan *plan, const struct mix_task_class *classes,
-                            struct mix_packer *packer, struct clock *clock, struct mix_error *err)
+static enum mix_status play(const struct mix_plan *plan, const uint8_t *over,
+                            const struct mix_task_class *classes, struct mix_packer *packer,
+                            struct clock *clock, struct mix_error *err)
 {
     struct mix_planned planned;
     struct mix_placement placement;
     enum mix_status status = MIX_OK;
     size_t task = 0;
     for (; status == MIX_OK && task < mix_plan_n_runs(plan); task++) {
+        if (over && over[task])
+            continue;
         mix_plan_run(plan, task, &planned);
         status = mix_packer_add(packer, task, (int)planned.scale, -INFINITY, err);
     }
@@ -98,7 +101,8 @@ static enum mix_status play(const struct mix_plan *plan, const struct mix_task_c
 }
 
 enum mix_status mix_sweep_makespan(const struct mix_job *job, const struct mix_plan *plan,
-                                   int n_nodes, int slots, double *out_s, struct mix_error *err)
+                                   const uint8_t *over, int n_nodes, int slots, double *out_s,
+                                   struct mix_error *err)
 {
     struct clock clock = {.now_s = 0};
     struct mix_packer *packer = NULL;
@@ -111,7 +115,7 @@ enum mix_status mix_sweep_makespan(const struct mix_job *job, const struct mix_p
     if (status == MIX_OK)
         status = mix_packer_create(places, n_nodes, classes, (int)job->n_scales, &packer, err);
     if (status == MIX_OK)
-        status = play(plan, classes, packer, &clock, err);
+        status = play(plan, over, classes, packer, &clock, err);
     if (status == MIX_OK)
         *out_s = clock.now_s;
     mix_packer_destroy(packer);

@@ -157,7 +157,7 @@ static enum mix_status mark_all(const struct mix_job *job, const struct mix_plan
         struct mix_planned planned;
         mix_plan_run(plan, i, &planned);
         marks->scale[i] = (uint16_t)planned.scale;
-        if (options->n_shards > 0 && planned.run.key.lo % options->n_shards != options->shard) {
+        if (!mix_shard_has(options->shard, options->n_shards, planned.run.key)) {
             marks->done[i] = 1;
             continue;
         }
@@ -226,6 +226,21 @@ enum mix_status mix_marks_forget_failed(const struct mix_marks *marks, const str
     }
     free(keep);
     free(keys);
+    return status;
+}
+
+enum mix_status mix_sweep_over(const struct mix_job *job, const struct mix_plan *plan,
+                               const struct mix_table *table, uint8_t *over,
+                               struct mix_sweep_progress *counts, struct mix_error *err)
+{
+    const struct mix_sweep_options options = {.stop_before_s = NAN};
+    struct mix_marks marks = {0};
+    const enum mix_status status = mix_marks_make(job, plan, table, &options, &marks, err);
+    if (status == MIX_OK) {
+        memcpy(over, marks.done, marks.n);
+        *counts = marks.counts;
+    }
+    mix_marks_clear(&marks);
     return status;
 }
 

@@ -81,6 +81,18 @@ enum mix_status mix_request_failed(const struct mix_request *request, struct mix
     return MIX_OK;
 }
 
+char *mix_run_reason(const struct mix_table *table, size_t row)
+{
+    const char *kept = table->runs[row].reason;
+    json_t *metadata =
+        table->metadata[row] != NULL ? json_loads(table->metadata[row], 0, NULL) : NULL;
+    const char *whole = json_string_value(json_object_get(metadata, "reason"));
+    /* An exclusion has a reason of its own. */
+    char *reason = strdup(whole != NULL && strncmp(whole, kept, strlen(kept)) == 0 ? whole : kept);
+    json_decref(metadata);
+    return reason;
+}
+
 static double unix_time(void)
 {
     struct timespec now;

@@ -88,6 +88,32 @@ static void print_updates(size_t n, const struct path_outcome *outcome)
     }
 }
 
+/* A bound on what kept proportions cost: how often it holds, how tight it is. */
+static void print_bound(const char *name, size_t n, const struct path_outcome *outcome, bool high,
+                        double *ratio)
+{
+    size_t known = 0, held = 0, large = 0, held_large = 0;
+    for (size_t i = 0; i < n; i++)
+        for (int u = 1; u <= PATH_UPDATES; u++) {
+            const struct path_outcome *o = &outcome[i];
+            const double bound = high ? o->high[u] : o->bound[u];
+            if (!isfinite(bound))
+                continue;
+            known++;
+            held += bound >= o->cost[u];
+            if (!(o->cost[u] > 1e-3))
+                continue;
+            held_large += bound >= o->cost[u];
+            ratio[large++] = bound / o->cost[u];
+        }
+    qsort(ratio, large, sizeof *ratio, compare);
+    printf(
+        "  bound on what kept proportions cost, by %s: holds in %zu of %zu updates, in %zu of %zu "
+        "that cost more than 0.001; bound / cost of these: median %.1f, 9 of 10 below %.0f\n",
+        name, held, known, held_large, large, large ? ratio[large / 2] : NAN,
+        large ? ratio[large * 9 / 10] : NAN);
+}
+
 int main(int argc, char **argv)
 {
     struct mix_ranks *ranks = NULL;
@@ -98,7 +124,7 @@ int main(int argc, char **argv)
     const size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 40;
     struct study study = {.n_worlds = n, .noise = argc > 2 ? strtod(argv[2], NULL) : 0.003};
     struct path_outcome *outcome = calloc(2 * n + 1, sizeof *outcome);
-    double *last = calloc(n + 1, sizeof *last);
+    double *last = calloc(PATH_UPDATES * n + 1, sizeof *last);
     const struct mix_stage stage = {.name = "worlds",
                                     .n_tasks = 2 * n,
                                     .record_bytes = sizeof *outcome,
@@ -109,10 +135,12 @@ int main(int argc, char **argv)
         outcome != NULL && last != NULL ? mix_stage_run(ranks, &stage, &err) : MIX_ENOMEM;
     if (status != MIX_OK)
         fprintf(stderr, "%s\n", err.text);
-    static const char *const arms[PATH_ARMS] = {
-        "all runs anew after each update", "old runs that stay valid, and new ones",
-        "untouched domains as one, new runs only", "as many new runs as the second, nothing else",
-        "equal shares"};
+    static const char *const arms[PATH_ARMS] = {"all runs anew after each update",
+                                                "old runs that stay valid, and new ones",
+                                                "untouched domains as one, new runs only",
+                                                "the same, two set apart",
+                                                "as many new runs as the second, nothing else",
+                                                "equal shares"};
     for (int power = 0; status == MIX_OK && mix_ranks_rank(ranks) == 0 && power < 2; power++) {
         printf("%zu %s worlds, %d targets, noise %g: add, split, revise, merge, drop from %d "
                "domains\n  %-45s %6s   %15s  %6s   %6s  %5s\n",
@@ -121,6 +149,8 @@ int main(int argc, char **argv)
         for (int arm = 0; arm < PATH_ARMS; arm++)
             print_arm(arms[arm], n, outcome + (power ? n : 0), arm, last);
         print_updates(n, outcome + (power ? n : 0));
+        print_bound("the fit", n, outcome + (power ? n : 0), false, last);
+        print_bound("95 in 100 draws", n, outcome + (power ? n : 0), true, last);
     }
     free(last);
     free(outcome);

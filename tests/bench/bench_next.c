@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* bench_next.c - does choosing runs pay? Simulated sweeps of known truth. From the same first runs
- * two rounds of one batch each: chosen by `next`, or random mixtures (Dirichlet, at the scales by
- * turns) for the same FLOPs and for twice as many; every round is refitted and asked for its
- * optimum, whose true regret at the target scale counts. Printed beside it: whether the advice was
- * right, and how often 90% intervals of shares and of the loss at the optimum cover the truth with
- * chosen and with random runs. Worlds are tasks over the ranks.
+ * two rounds of one batch each: chosen by `next`, for all FLOPs of a round and for half of them;
+ * random mixtures (Dirichlet, at the scales by turns) for all of them; and random ones at the
+ * cheapest scale alone, to tell what the choice of scales saves from what that of mixtures does.
+ * All are refitted and asked for the optimum, whose true regret at the target scale counts. Two
+ * cases are fitted with a law that is not the truth.
  *
- * Advice is right where it says of the true expected reduction of the regret, by the same runs
- * measured again and again, whether that is more than it has to be; where the repetitions leave
- * that open either answer is.
+ * In every third world also: whether the advice was right, how often 90% intervals of shares and of
+ * the loss at the optimum cover the truth with chosen and with random runs, and whether another
+ * recommendation is better, the mean of the draws' optima or the one of them that loses least over
+ * all draws. Advice is right where it says of the true expected reduction of the regret, by the
+ * same runs measured again and again, whether that is more than it has to be; where the repetitions
+ * leave that open either answer is. Worlds are tasks over the ranks.
  *
  *     mpirun -n 2 bench.next.bench [WORLDS (4) [NOISE (0.01) [FIRST WORLD (1) [K, or 0 [FILE]]]]]
  *
@@ -28,35 +31,41 @@
 #include "mixsweep/random.h"
 #include "mixsweep/sweep.h"
 
-enum { CASES = 9, SCALES = 3, ROUNDS = 2, BATCH = 16, DRAWS = 150, STARTS = 8, K_MAX = 17 };
-enum { REPEATS = 3, WORTHS = 2 };
-enum { NEXT, RANDOM, RANDOM_2, ARMS };
+enum { CASES = 11, SCALES = 3, ROUNDS = 2, BATCH = 32, DRAWS = 150, STARTS = 8, K_MAX = 17 };
+enum { REPEATS = 3, WORTHS = 2, CLOSE = 3 /* one world in so many */ };
+enum { NEXT, HALF, RANDOM, SMALL, ARMS };
 
 /* A law is drawn from the seed where it can be; else it is fitted to the losses of one that can. */
 static const struct law_case {
     const char *law;
+    const char *truth;       /* another law, drawn; NULL = it is the law */
     bool is_drawn, is_blind; /* to sizes: one scale, which is the target */
     size_t n_domains;
 } cases[CASES] = {
-    {"capacity", true, false, 4},  {"transfer", true, false, 4},   {"demand", true, false, 4},
-    {"additive", false, false, 4}, {"loglinear", false, true, 4},  {"capacity", true, false, 7},
-    {"additive", false, false, 7}, {"additive", false, false, 17}, {"loglinear", false, true, 17},
+    {"capacity", NULL, true, false, 4},       {"transfer", NULL, true, false, 4},
+    {"demand", NULL, true, false, 4},         {"additive", NULL, false, false, 4},
+    {"loglinear", NULL, false, true, 4},      {"capacity", NULL, true, false, 7},
+    {"additive", NULL, false, false, 7},      {"additive", NULL, false, false, 17},
+    {"loglinear", NULL, false, true, 17},     {"capacity", "demand", true, false, 4},
+    {"additive", "capacity", true, false, 7},
 };
 static const double worths[WORTHS] = {NAN, 1e-4}; /* that of a user who says nothing; little */
 static const struct mix_next_scale scales[SCALES] = {
     {20e6, 1e9, 0}, {60e6, 2e9, 0}, {200e6, 4e9, 0}};
 
-/* NaN = could not be had. */
+/* NaN = could not be had, or was not looked at. */
 struct outcome {
-    double regret[ARMS][ROUNDS + 1];   /* true, of the optimum */
-    double bagged[ARMS];               /* of the mean of the draws' optima, at the end */
-    double expected[ROUNDS];           /* regret by the draws, before each batch */
-    double reduction[ROUNDS];          /* of it, as expected */
-    double again[ROUNDS][REPEATS];     /* true regret after the same batch with other noise */
-    double worth[ROUNDS][WORTHS];      /* what the reduction had to be more than */
-    double pays[ROUNDS][WORTHS];       /* 1 = the advice was to go on */
-    double is_sure[ROUNDS][WORTHS];    /* 1 = and said so */
-    double spent[ROUNDS];              /* of the FLOPs, by the chosen runs */
+    double regret[ARMS][ROUNDS + 1]; /* true, of the optimum */
+    double bagged[ARMS];             /* of the mean of the draws' optima, at the end */
+    double least[ARMS];              /* of that of these with the least mean objective */
+    double expected[ROUNDS];         /* regret by the draws, before each batch */
+    double reduction[ROUNDS];        /* of it, as expected */
+    double again[ROUNDS][REPEATS];   /* true regret after the same batch with other noise */
+    double worth[ROUNDS][WORTHS];    /* what the reduction had to be more than */
+    double pays[ROUNDS][WORTHS];     /* 1 = the advice was to go on */
+    double is_sure[ROUNDS][WORTHS];  /* 1 = and said so */
+    double spent[ARMS][ROUNDS];      /* of the FLOPs */
+    double n_runs[ARMS][ROUNDS];
     double covered[ARMS], width[ARMS]; /* shares of the true optimum in their intervals */
     double loss_covered[ARMS];         /* the true loss at the optimum in its interval */
 };
@@ -79,6 +88,8 @@ struct study {
 struct world {
     const struct study *study;
     const struct law_case *at;
+    const char *law; /* that is fitted */
+    bool is_close;   /* looked at closely */
     uint64_t seed;
     struct mix_job *job;
     struct mix_model *model;
@@ -103,6 +114,12 @@ static void clear(struct analysis *a)
     *a = (struct analysis){NULL, NULL, NULL};
 }
 
+/* The law that is drawn. */
+static const char *law_of_truth(const struct law_case *at)
+{
+    return at->truth ? at->truth : at->is_drawn ? at->law : "capacity";
+}
+
 static struct mix_job *make_job(const struct world *w)
 {
     char text[4096];
@@ -116,7 +133,7 @@ static struct mix_job *make_job(const struct world *w)
              "  - {n_params: 20e6, n_tokens: 1e9}\n  - {n_params: 60e6, n_tokens: 2e9}\n"
              "  - {n_params: 200e6, n_tokens: 4e9}\n"
              "sweep: {evaluator: simulate, simulate: {law: %s, noise: 0.01}}\n",
-             w->at->is_drawn ? w->at->law : "capacity");
+             law_of_truth(w->at));
     struct mix_job *job = NULL;
     struct mix_error err = {.text = ""};
     if (mix_job_parse("bench", text, &job, &err) != MIX_OK)
@@ -172,11 +189,11 @@ static double cost(size_t s)
 
 /* `flops` of random mixtures at the scales by turns, dearest first; what is left goes to the
  * cheapest. A blind law has the middle scale alone. */
-static bool add_random(struct world *w, struct mix_table *table, double flops)
+static bool add_random(struct world *w, struct mix_table *table, double flops, bool is_small)
 {
     double mixture[K_MAX];
     for (size_t i = 0;; i++) {
-        size_t s = w->at->is_blind ? 1 : SCALES - 1 - i % SCALES;
+        size_t s = w->at->is_blind ? 1 : is_small ? 0 : SCALES - 1 - i % SCALES;
         while (s > 0 && !w->at->is_blind && cost(s) > flops)
             s--;
         if (cost(s) > flops * (1 + 1e-9))
@@ -211,7 +228,7 @@ static bool analyse(struct world *w, struct mix_table *table, bool with_draws, s
 {
     struct mix_error err = {.text = ""};
     struct mix_fit_options options = mix_fit_options_default();
-    options.law = w->at->law;
+    options.law = w->law;
     options.holdout = "none";
     options.n_starts = w->at->n_domains < K_MAX ? STARTS : STARTS / 2; /* they take longest */
     const struct mix_bootstrap_options resample = {.n_draws = DRAWS, .seed = 1};
@@ -228,7 +245,7 @@ static bool analyse(struct world *w, struct mix_table *table, bool with_draws, s
     good = good &&
            mix_optimum_run(NULL, table, a->fit, a->draws, &question, &a->optimum, &err) == MIX_OK;
     if (!good)
-        fprintf(stderr, "bench, %s, K %zu, world %llu: %s\n", w->at->law, w->at->n_domains,
+        fprintf(stderr, "bench, %s, K %zu, world %llu: %s\n", w->law, w->at->n_domains,
                 (unsigned long long)w->seed, err.text);
     return good;
 }
@@ -257,6 +274,7 @@ static bool find_truth(struct world *w)
     struct mix_error err = {.text = ""};
     struct analysis a = {NULL, NULL, NULL};
     struct mix_table *table = exact_runs(w);
+    w->law = w->at->truth ? w->at->truth : w->at->law;
     bool good = table && analyse(w, table, false, &a);
     if (good && w->at->is_drawn) {
         const struct mix_optimum_options question = {.n_params = w->target_n,
@@ -289,21 +307,83 @@ static bool find_truth(struct world *w)
         memcpy(w->best_mixture, a.optimum->mixture, w->at->n_domains * sizeof(double));
         w->best = true_objective(w, w->best_mixture);
     } else {
-        fprintf(stderr, "bench, truth of %s: %s\n", w->at->law, err.text);
+        fprintf(stderr, "bench, truth of %s: %s\n", w->law, err.text);
     }
     clear(&a);
     mix_table_destroy(table);
+    w->law = w->at->law;
     return good;
 }
 
 /* ---- arms */
+
+/* The mean of the draws' optima. */
+static void find_mean(const struct world *w, const struct mix_optimum *o, double *mean)
+{
+    const size_t k_max = w->at->n_domains;
+    double n = 0;
+    memset(mean, 0, k_max * sizeof *mean);
+    for (size_t d = 0; d < o->n_draws; d++) {
+        if (!isfinite(o->draw_mixture[d * k_max]))
+            continue;
+        n++;
+        for (size_t k = 0; k < k_max; k++)
+            mean[k] += o->draw_mixture[d * k_max + k];
+    }
+    for (size_t k = 0; k < k_max; k++)
+        mean[k] /= n;
+}
+
+/* Mean objective over the draws of one mixture at the target. */
+static double mean_objective(const struct world *w, const struct analysis *a,
+                             struct mix_model *model, const double *mixture)
+{
+    double loss[K_MAX], sum = 0;
+    const double n = w->target_n / 1e6, d = w->target_d / 1e9;
+    for (size_t b = 0; b < a->draws->n_draws; b++) {
+        if (!a->draws->done[b] || !isfinite(a->draws->objective[b]))
+            continue;
+        if (mix_model_predict(model, a->draws->params + b * a->draws->n_params, 1, mixture, &n, &d,
+                              loss, NULL) != MIX_OK)
+            continue; /* such a draw says nothing of any mixture */
+        for (size_t m = 0; m < w->at->n_domains; m++)
+            sum += loss[m] / (double)w->at->n_domains;
+    }
+    return sum;
+}
+
+/* True regrets of other recommendations: the mean of the draws' optima, and which of these, of the
+ * optimum and of the mean has the least mean objective over the draws. */
+static void judge_others(const struct world *w, const struct analysis *a, double *bagged,
+                         double *least)
+{
+    const size_t k_max = w->at->n_domains;
+    const struct mix_optimum *o = a->optimum;
+    double mean[K_MAX];
+    struct mix_model *model = NULL;
+    find_mean(w, o, mean);
+    *bagged = true_objective(w, mean) - w->best;
+    if (mix_fit_model(a->fit, &model, NULL) != MIX_OK)
+        return;
+    const double *best = mean;
+    double lowest = mean_objective(w, a, model, mean);
+    for (size_t d = 0; d <= o->n_draws; d++) {
+        const double *mixture = d < o->n_draws ? o->draw_mixture + d * k_max : o->mixture;
+        const double sum = isfinite(mixture[0]) ? mean_objective(w, a, model, mixture) : INFINITY;
+        if (sum < lowest) {
+            lowest = sum;
+            best = mixture;
+        }
+    }
+    *least = true_objective(w, best) - w->best;
+    mix_model_destroy(model);
+}
 
 /* What the end of an arm says of its intervals. */
 static void judge_end(const struct world *w, const struct analysis *a, int arm, struct outcome *out)
 {
     const size_t k_max = w->at->n_domains;
     const struct mix_optimum *o = a->optimum;
-    double mean[K_MAX] = {0};
     out->covered[arm] = out->width[arm] = 0;
     const double loss = true_objective(w, o->mixture);
     out->loss_covered[arm] = loss >= o->objective.lo && loss <= o->objective.hi;
@@ -313,17 +393,7 @@ static void judge_end(const struct world *w, const struct analysis *a, int arm, 
             (share >= o->mixture_lo[k] - 1e-6 && share <= o->mixture_hi[k] + 1e-6) / (double)k_max;
         out->width[arm] += (o->mixture_hi[k] - o->mixture_lo[k]) / (double)k_max;
     }
-    size_t n = 0;
-    for (size_t d = 0; d < o->n_draws; d++) {
-        if (!isfinite(o->draw_mixture[d * k_max]))
-            continue;
-        n++;
-        for (size_t k = 0; k < k_max; k++)
-            mean[k] += o->draw_mixture[d * k_max + k];
-    }
-    for (size_t k = 0; k < k_max; k++)
-        mean[k] /= (double)n;
-    out->bagged[arm] = true_objective(w, mean) - w->best;
+    judge_others(w, a, &out->bagged[arm], &out->least[arm]);
 }
 
 static bool add_batch(struct world *w, struct mix_table *table, const struct mix_next *next)
@@ -350,11 +420,10 @@ static double measure_again(struct world *w, const struct mix_table *before,
     return regret;
 }
 
-static void note_proposal(struct outcome *out, int round, struct mix_next *next, double flops)
+static void note_proposal(struct outcome *out, int round, struct mix_next *next)
 {
     out->expected[round] = next->before.value;
     out->reduction[round] = next->reduction.value;
-    out->spent[round] = next->flops / flops;
     for (int i = 0; i < WORTHS; i++) {
         mix_next_weigh(next, worths[i]);
         out->worth[round][i] = next->worth;
@@ -364,7 +433,7 @@ static void note_proposal(struct outcome *out, int round, struct mix_next *next,
 }
 
 static bool add_chosen(struct world *w, struct mix_table *table, const struct analysis *a,
-                       double flops, int round, struct outcome *out)
+                       double flops, int arm, int round, struct outcome *out)
 {
     struct mix_next_options options = mix_next_defaults();
     struct mix_next *next = NULL;
@@ -377,14 +446,31 @@ static bool add_chosen(struct world *w, struct mix_table *table, const struct an
     bool good = mix_next_propose(NULL, table, a->fit, a->draws, a->optimum, &options, NULL, NULL,
                                  &next, &err) == MIX_OK;
     if (good) {
-        for (int i = 0; i < REPEATS; i++)
+        for (int i = 0; i < REPEATS && w->is_close && arm == NEXT; i++)
             out->again[round][i] = measure_again(w, table, next);
-        note_proposal(out, round, next, flops);
+        if (arm == NEXT)
+            note_proposal(out, round, next);
         good = add_batch(w, table, next);
     } else {
-        fprintf(stderr, "bench, next, %s: %s\n", w->at->law, err.text);
+        fprintf(stderr, "bench, next, %s: %s\n", w->law, err.text);
     }
     mix_next_destroy(next);
+    return good;
+}
+
+/* The runs of a round. */
+static bool add_round(struct world *w, struct mix_table *table, const struct analysis *a, int arm,
+                      int round, struct outcome *out)
+{
+    const double all = w->at->is_blind ? 8 * cost(1) : 2 * cost(2);
+    const double flops = arm == HALF ? all / 2 : all;
+    const size_t before = table->n_rows;
+    const bool good = arm == NEXT || arm == HALF ? add_chosen(w, table, a, flops, arm, round, out)
+                                                 : add_random(w, table, flops, arm == SMALL);
+    out->n_runs[arm][round] = (double)(table->n_rows - before);
+    out->spent[arm][round] = 0;
+    for (size_t r = before; r < table->n_rows; r++)
+        out->spent[arm][round] += 6 * table->runs[r].n_params * table->runs[r].n_tokens / all;
     return good;
 }
 
@@ -392,8 +478,6 @@ static bool add_chosen(struct world *w, struct mix_table *table, const struct an
 static void run_arm(struct world *w, const struct mix_table *first, const struct analysis *start,
                     int arm, struct outcome *out)
 {
-    static const double times[ARMS] = {1, 1, 2};
-    const double flops = w->at->is_blind ? 8 * cost(1) : 2 * cost(2);
     const uint64_t what[] = {(uint64_t)(w->at - cases), (uint64_t)arm};
     mix_rng_rekey(w->rng, mix_key_make(w->seed, "bench arm", what, sizeof what));
     struct mix_table *table = copy_table(w, first);
@@ -401,16 +485,18 @@ static void run_arm(struct world *w, const struct mix_table *first, const struct
     bool good = table && mix_table_finish(table, NULL) == MIX_OK;
     for (int round = 0; good && round <= ROUNDS; round++) {
         const struct analysis *at = round == 0 ? start : &a;
-        const bool is_last = round == ROUNDS;
-        good = round == 0 || analyse(w, table, arm == NEXT || (is_last && arm == RANDOM), &a);
+        const bool is_last = round == ROUNDS, is_chosen = arm == NEXT || arm == HALF;
+        const bool with_draws = is_last ? w->is_close && (arm == NEXT || arm == RANDOM) : is_chosen;
+        if (round > 0 && (is_last || arm != SMALL)) /* of these the end alone counts */
+            good = analyse(w, table, with_draws, &a);
         if (!good)
             break;
-        out->regret[arm][round] = true_objective(w, at->optimum->mixture) - w->best;
-        if (is_last && at->draws)
+        if (at->optimum)
+            out->regret[arm][round] = true_objective(w, at->optimum->mixture) - w->best;
+        if (is_last && at->draws && at->optimum)
             judge_end(w, at, arm, out);
         else if (!is_last)
-            good = arm == NEXT ? add_chosen(w, table, at, flops, round, out)
-                               : add_random(w, table, times[arm] * flops);
+            good = add_round(w, table, at, arm, round, out);
     }
     clear(&a);
     mix_table_destroy(table);
@@ -429,7 +515,8 @@ static void run_world(struct world *w, struct outcome *out)
     }
     good = good && analyse(w, first, true, &start);
     for (int arm = 0; good && arm < ARMS; arm++)
-        run_arm(w, first, &start, arm, out);
+        if (arm != SMALL || !w->at->is_blind)
+            run_arm(w, first, &start, arm, out);
     clear(&start);
     mix_table_destroy(first);
 }
@@ -442,6 +529,8 @@ static enum mix_status study_world(void *context, size_t task, void *record, str
     const size_t cell = task % CASES;
     struct world w = {
         .study = study, .at = &cases[cell], .seed = study->first_world + task / CASES};
+    w.law = w.at->law;
+    w.is_close = w.seed % CLOSE == 1;
     double *all = &out->regret[0][0];
     for (size_t i = 0; i < sizeof *out / sizeof *all; i++)
         all[i] = NAN;
@@ -451,7 +540,7 @@ static enum mix_status study_world(void *context, size_t task, void *record, str
     w.target_d = w.at->is_blind ? scales[1].n_tokens : 2e10;
     w.job = make_job(&w);
     w.rng = mix_rng_create(mix_key_make(w.seed, "bench next", &cell, sizeof cell));
-    const char *drawn = w.at->is_drawn ? w.at->law : "capacity";
+    const char *drawn = law_of_truth(w.at);
     enum mix_status status = w.job && w.rng ? mix_job_model(w.job, drawn, 0, &w.model, err)
                                             : mix_fail(err, MIX_ENOMEM, "out of memory");
     if (status == MIX_OK) {
@@ -460,6 +549,8 @@ static enum mix_status study_world(void *context, size_t task, void *record, str
     }
     if (status == MIX_OK && find_truth(&w))
         run_world(&w, out);
+    if (mix_poll(poll)) /* what was cut short is no outcome */
+        status = MIX_EINTERRUPTED;
     free(w.truth);
     mix_model_destroy(w.model);
     if (w.rng)
@@ -476,13 +567,11 @@ struct sum {
     double *x;
 };
 
+/* There is room for all rounds of all worlds. */
 static void add(struct sum *s, double x)
 {
-    double *more = isfinite(x) ? realloc(s->x, (s->n + 1) * sizeof *more) : NULL;
-    if (!more)
-        return;
-    s->x = more;
-    s->x[s->n++] = x;
+    if (isfinite(x))
+        s->x[s->n++] = x;
 }
 
 static int compare(const void *a, const void *b)
@@ -491,38 +580,96 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Mean and standard error; with `median` in brackets what half of the worlds have. */
-static const char *show(struct sum *s, bool median, char text[48])
+enum kind { MEAN, MEDIAN /* beside the mean */, RATIO /* of which logarithms are added */ };
+enum { TABLES = 6 };
+enum column {
+    BEFORE,
+    REGRET_1, /* of the arms that have one after the first round */
+    REGRET_2 = REGRET_1 + SMALL,
+    BY_RANDOM = REGRET_2 + ARMS, /* of all arms but RANDOM */
+    BY_SMALL = BY_RANDOM + 3,
+    SPENT = BY_SMALL + 2,
+    RUNS = SPENT + 2,
+    NOW = RUNS + ARMS,
+    FALL,
+    COVER,
+    LOSS = COVER + 2,
+    WIDTH = LOSS + 2,
+    OTHERS,
+    ADVICE = OTHERS + 4,
+    COLUMNS = ADVICE + 4 * WORTHS
+};
+
+static const struct table {
+    int first, last, width;
+    enum kind kind;
+    const char *title;
+} tables[TABLES] = {
+    {BEFORE, BY_RANDOM, 26, MEDIAN,
+     "true regret x 1e4, mean ± se (median), after one and two rounds: chosen (next), chosen for "
+     "half of the FLOPs (half), random for all of them, at the scales by turns (random) or at the "
+     "cheapest (small)"},
+    {BY_RANDOM, SPENT, 24, RATIO,
+     "regret after two rounds by that of another way to spend all FLOPs: geometric mean (± 2 se); "
+     "all: of the laws that are the truth"},
+    {SPENT, NOW, 16, MEAN, "part of all FLOPs that was spent, and runs, of a round"},
+    {NOW, OTHERS, 16, MEAN,
+     "regret x 1e4 now, and its fall, as the draws expect them, less the true ones; cover of 90% "
+     "intervals after two rounds, of shares and of the loss at the optimum; width of those of "
+     "shares by that with random runs"},
+    {OTHERS, ADVICE, 24, RATIO,
+     "other recommendations, regret by that of the optimum: the mean of the draws' optima (bagged) "
+     "and that with the least mean objective over the draws (least)"},
+    {ADVICE, COLUMNS, 16, MEAN,
+     "advice that was to go on, that was right, that was sure, and that was right where it was "
+     "sure; worth: a tenth of the scatter of a measured mean loss, then 1e-4"},
+};
+static const char *const heads[COLUMNS] = {
+    "before",     "next 1",       "half 1",      "random 1",      "next 2",        "half 2",
+    "random 2",   "small 2",      "next/random", "half/random",   "small/random",  "next/small",
+    "half/small", "next",         "half",        "runs next",     "half",          "random",
+    "small",      "now-true",     "fall-true",   "shares next",   "random",        "loss next",
+    "random",     "width",        "bagged next", "least next",    "bagged random", "least random",
+    "pays",       "right",        "sure",        "right if sure", "pays",          "right",
+    "sure",       "right if sure"};
+
+/* What half of the worlds have. */
+static double median(struct sum *s)
+{
+    qsort(s->x, s->n, sizeof *s->x, compare);
+    return (s->x[(s->n - 1) / 2] + s->x[s->n / 2]) / 2;
+}
+
+static void show(struct sum *s, enum kind kind, char text[48])
 {
     double mean = 0, square = 0;
     for (size_t i = 0; i < s->n; i++)
         mean += s->x[i] / (double)s->n;
     for (size_t i = 0; i < s->n; i++)
         square += (s->x[i] - mean) * (s->x[i] - mean);
-    int used = 0;
+    const double se = s->n > 1 ? sqrt(square / (double)(s->n - 1) / (double)s->n) : INFINITY;
     text[0] = '\0';
-    const char *const one = fabs(mean) < 1e5 ? "%.2f" : "%.2g"; /* a law can run away */
-    const char *const more = fabs(mean) < 1e5 ? " ± %.2f" : " ± %.2g";
-    if (s->n > 0)
-        used = snprintf(text, 48, one, mean);
-    if (s->n > 1)
-        used += snprintf(text + used, 48 - (size_t)used, more,
-                         sqrt(square / (double)(s->n - 1) / (double)s->n));
-    if (s->n > 0 && median) {
-        qsort(s->x, s->n, sizeof *s->x, compare);
-        snprintf(text + used, 48 - (size_t)used, " (%.2f)",
-                 (s->x[(s->n - 1) / 2] + s->x[s->n / 2]) / 2);
-    }
-    return text;
+    if (s->n == 0)
+        return;
+    int used = snprintf(text, 48, fabs(mean) < 1e5 ? "%.2f" : "%.2g", /* a law can run away */
+                        kind == RATIO ? exp(mean) : mean);
+    if (kind == RATIO && isfinite(se))
+        snprintf(text + used, 48 - (size_t)used, " (%.2f-%.2f)", exp(mean - 2 * se),
+                 exp(mean + 2 * se));
+    else if (isfinite(se))
+        used +=
+            snprintf(text + used, 48 - (size_t)used, fabs(se) < 1e5 ? " ± %.2f" : " ± %.2g", se);
+    if (kind == MEDIAN)
+        snprintf(text + used, 48 - (size_t)used, " (%.2f)", median(s));
 }
 
-enum { REGRETS = 8, FIGURES = 18, COLUMNS = 26 };
-static const char *const heads[COLUMNS] = {
-    "before",     "next 1",        "random 1",    "random2 1",     "next 2",     "random 2",
-    "random2 2",  "bagged next 2", "random-next", "random2-next",  "now-true",   "fall-true",
-    "cover next", "cover random",  "loss next",   "loss random",   "width next", "FLOPs of next",
-    "pays",       "right",         "sure",        "right if sure", "pays",       "right",
-    "sure",       "right if sure"};
+/* A regret that is nothing has no logarithm. */
+static void add_ratio(struct sum *s, double regret, double other)
+{
+    const double nothing = 1e-6;
+    if (isfinite(regret) && isfinite(other))
+        add(s, log(fmax(regret, 0) + nothing) - log(fmax(other, 0) + nothing));
+}
 
 static void add_advice(struct sum sums[COLUMNS], const struct outcome *o, int round)
 {
@@ -534,14 +681,14 @@ static void add_advice(struct sum sums[COLUMNS], const struct outcome *o, int ro
     for (int i = 0; i < REPEATS; i++)
         square += pow(o->again[round][i] - after, 2);
     const double se = sqrt(square / REPEATS / (REPEATS + 1)), now = o->regret[NEXT][round];
-    add(&sums[10], 1e4 * (o->expected[round] - now));
-    add(&sums[11], 1e4 * (o->reduction[round] - (now - after)));
+    add(&sums[NOW], 1e4 * (o->expected[round] - now));
+    add(&sums[FALL], 1e4 * (o->reduction[round] - (now - after)));
     for (int i = 0; i < WORTHS; i++) {
         const double more = now - after - o->worth[round][i];
         const bool right = fabs(more) <= 2 * se || (more > 0) == (o->pays[round][i] > 0);
         if (!isfinite(more))
             continue;
-        struct sum *of = &sums[FIGURES + 4 * i];
+        struct sum *of = &sums[ADVICE + 4 * i];
         add(&of[0], o->pays[round][i]);
         add(&of[1], right);
         add(&of[2], o->is_sure[round][i]);
@@ -552,43 +699,56 @@ static void add_advice(struct sum sums[COLUMNS], const struct outcome *o, int ro
 
 static void add_world(struct sum sums[COLUMNS], const struct outcome *o)
 {
-    const double last = o->regret[NEXT][ROUNDS];
-    if (!isfinite(last + o->regret[RANDOM][ROUNDS] + o->regret[RANDOM_2][ROUNDS]))
+    static const int chosen[] = {NEXT, HALF, SMALL}, judged[] = {NEXT, RANDOM};
+    const double random = o->regret[RANDOM][ROUNDS], small = o->regret[SMALL][ROUNDS];
+    if (!isfinite(o->regret[NEXT][ROUNDS] + o->regret[HALF][ROUNDS] + random))
         return;
-    add(&sums[0], 1e4 * o->regret[NEXT][0]);
-    for (int round = 1; round <= ROUNDS; round++)
-        for (int arm = 0; arm < ARMS; arm++)
-            add(&sums[1 + (round - 1) * ARMS + arm], 1e4 * o->regret[arm][round]);
-    add(&sums[7], 1e4 * o->bagged[NEXT]);
-    add(&sums[8], 1e4 * (o->regret[RANDOM][ROUNDS] - last));
-    add(&sums[9], 1e4 * (o->regret[RANDOM_2][ROUNDS] - last));
-    add(&sums[12], o->covered[NEXT]);
-    add(&sums[13], o->covered[RANDOM]);
-    add(&sums[14], o->loss_covered[NEXT]);
-    add(&sums[15], o->loss_covered[RANDOM]);
-    add(&sums[16], o->width[NEXT] / o->width[RANDOM]);
+    add(&sums[BEFORE], 1e4 * o->regret[NEXT][0]);
+    for (int arm = 0; arm < ARMS; arm++) {
+        if (arm != SMALL)
+            add(&sums[REGRET_1 + arm], 1e4 * o->regret[arm][1]);
+        add(&sums[REGRET_2 + arm], 1e4 * o->regret[arm][ROUNDS]);
+    }
+    for (int i = 0; i < 3; i++) {
+        add_ratio(&sums[BY_RANDOM + i], o->regret[chosen[i]][ROUNDS], random);
+        if (chosen[i] != SMALL)
+            add_ratio(&sums[BY_SMALL + i], o->regret[chosen[i]][ROUNDS], small);
+    }
     for (int round = 0; round < ROUNDS; round++) {
-        add(&sums[17], o->spent[round]);
+        for (int arm = 0; arm < ARMS; arm++)
+            add(&sums[RUNS + arm], o->n_runs[arm][round]);
+        add(&sums[SPENT], o->spent[NEXT][round]);
+        add(&sums[SPENT + 1], o->spent[HALF][round]);
         add_advice(sums, o, round);
     }
+    for (int i = 0; i < 2; i++) {
+        const int arm = judged[i];
+        add(&sums[COVER + i], o->covered[arm]);
+        add(&sums[LOSS + i], o->loss_covered[arm]);
+        add_ratio(&sums[OTHERS + 2 * i], o->bagged[arm], o->regret[arm][ROUNDS]);
+        add_ratio(&sums[OTHERS + 2 * i + 1], o->least[arm], o->regret[arm][ROUNDS]);
+    }
+    add(&sums[WIDTH], o->width[NEXT] / o->width[RANDOM]);
 }
 
-/* Columns [first, last) of all lines; a line is a law, the last is all of them. */
-static void print_table(struct sum sums[CASES + 1][COLUMNS], int first, int last)
+/* A line is a case, the last is all of them. */
+static void print_table(struct sum sums[CASES + 1][COLUMNS], const struct table *table)
 {
     char text[64], name[48];
-    printf("\n%-13s %4s", "law", "n");
-    for (int c = first; c < last; c++)
-        printf("%*s", c < REGRETS ? 26 : 16, heads[c]);
+    printf("\n%s\n%-24s %4s", table->title, "law", "n");
+    for (int c = table->first; c < table->last; c++)
+        printf("%*s", table->width, heads[c]);
     for (int l = 0; l <= CASES; l++) {
-        if (sums[l][0].n == 0)
+        const struct sum *any = &sums[l][table->first];
+        if (any->n == 0)
             continue;
         if (l < CASES)
-            snprintf(name, sizeof name, "%s %zu", cases[l].law, cases[l].n_domains);
-        printf("\n%-13s %4zu", l < CASES ? name : "all", sums[l][0].n);
-        for (int c = first; c < last; c++) { /* "±" has two bytes */
-            show(&sums[l][c], c < REGRETS, text);
-            printf(" %*s", (c < REGRETS ? 25 : 15) + (strstr(text, "±") != NULL), text);
+            snprintf(name, sizeof name, "%s %zu%s%s", cases[l].law, cases[l].n_domains,
+                     cases[l].truth ? ", in truth " : "", cases[l].truth ? cases[l].truth : "");
+        printf("\n%-24s %4zu", l < CASES ? name : "all", any->n);
+        for (int c = table->first; c < table->last; c++) { /* "±" has two bytes */
+            show(&sums[l][c], table->kind, text);
+            printf(" %*s", table->width - 1 + (strstr(text, "±") != NULL), text);
         }
     }
     putchar('\n');
@@ -597,28 +757,20 @@ static void print_table(struct sum sums[CASES + 1][COLUMNS], int first, int last
 static void print_all(const struct study *study)
 {
     struct sum sums[CASES + 1][COLUMNS] = {0};
-    for (size_t i = 0; i < study->n_records; i++) {
-        add_world(sums[study->record[i].cell], &study->record[i].outcome);
-        add_world(sums[CASES], &study->record[i].outcome);
+    const size_t room = ROUNDS * study->n_records;
+    double *all = calloc((CASES + 1) * COLUMNS * room, sizeof *all);
+    for (int i = 0; all && i < (CASES + 1) * COLUMNS; i++)
+        sums[i / COLUMNS][i % COLUMNS].x = all + (size_t)i * room;
+    for (size_t i = 0; all && i < study->n_records; i++) {
+        const struct record *record = &study->record[i];
+        add_world(sums[record->cell], &record->outcome);
+        if (!cases[record->cell].truth)
+            add_world(sums[CASES], &record->outcome);
     }
-    printf(
-        "true regret x 1e4, mean ± se (median) over n worlds, noise %g, after one and two rounds "
-        "of %d runs: chosen (next), random, random for twice the FLOPs (random2)\n",
-        study->noise, BATCH);
-    print_table(sums, 0, REGRETS);
-    printf("\npaired differences x 1e4; regret now and its fall as the draws expect them, less the "
-           "true ones; cover of 90%% intervals after two rounds, of shares and of the loss at the "
-           "optimum; width of those of shares by that with random runs; part of the FLOPs that "
-           "the chosen runs took\n");
-    print_table(sums, REGRETS, FIGURES);
-    printf("\nadvice that was to go on, that was right, that was sure, and that was right where it "
-           "was sure; worth: a tenth of the scatter of a measured mean loss\n");
-    print_table(sums, FIGURES, FIGURES + 4);
-    printf("\nthe same, worth %g\n", worths[1]);
-    print_table(sums, FIGURES + 4, COLUMNS);
-    for (int l = 0; l <= CASES; l++)
-        for (int c = 0; c < COLUMNS; c++)
-            free(sums[l][c].x);
+    printf("noise %g, rounds of at most %d chosen runs\n", study->noise, BATCH);
+    for (int t = 0; t < TABLES; t++)
+        print_table(sums, &tables[t]);
+    free(all);
 }
 
 /* ---- finished worlds */

@@ -18,6 +18,7 @@ ELSEWHERE = {  # what is not run here: the file of this tree that runs it, with 
     "bash tests/run.sh": (".ci/run", "tests/run.sh"),
     "cpack -G DEB": ("tests/build/test_install.sh", "cpack -G DEB"),
     "mixsweep domains expand new.h5": ("tests/cli/test_domains.sh", "domains expand"),
+    "mixsweep domains bound new.h5 sweep.h5": ("tests/cli/test_domains.sh", "domains bound"),
 }
 # measurements of minutes and hours, by hand: what they start has to be there
 BY_HAND = r"(?:mpirun -n \d )?(?:build/release/(tests/\w+\.\w+\.bench)|(tests/\w+/\w+\.sh))\b"

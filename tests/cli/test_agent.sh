@@ -113,6 +113,8 @@ in_folder killed mpirun -n 2 "$MIXSWEEP" agent train ../real.yaml --blind >out 2
 says 'rl *'
 equal once/real.h5 killed/real.h5
 (cd once && refuses 1 'frozen.h5 exists already; --force replaces it.' agent train ../real.yaml -o frozen.h5)
+(cd once && refuses 1 'frozen.h5 is a frozen agent and holds no runs: give the sweep file that it comes from' \
+    export frozen.h5 agent)
 cp once/real.h5 before.h5
 (cd once && refuses 1 'real.h5 is the file that is read' agent train ../real.yaml -o real.h5 --force)
 (cd once && refuses 1 'real.yaml is the file that is read' agent train ../real.yaml -o ../real.yaml --force)
@@ -210,7 +212,7 @@ bad 's/decisions: 4/decisions: 40/' 'key agent.decisions: 40 decisions of a run 
 bad 's/tokens: 2560/steps: 20/' 'key agent.steps: is for the trainers simulate and command; give tokens.'
 bad 's/trajectories: 20/trajectories: 20\n  trainer: simulate/' 'is for the trainer embedded; a run of the others has steps.'
 bad 's/feedback_bytes: 256/test_share: 0.45/' 'key agent.test_share: twice 0.45'
-bad 's/width: 16}/width: 12}/' 'key agent.training.width: 12 is no multiple of 16.'
+bad 's/width: 16}/width: 24}/' 'key agent.training.width: 24 is no multiple of 16.'
 bad 's/width: 16}/alpha: [2e4]}/' 'key agent.training.alpha[0]: 2e4 is not in 0'
 bad 's/width: 16}/alpha: [0.1, 0.3, 0.1]}/' 'key agent.training.alpha[2]: 0.1 is in the list already.'
 bad 's/training: .*/transfers: [{name: x, target: [b, c]}]/' 'key agent.transfers[0]: b would be in two slots.'

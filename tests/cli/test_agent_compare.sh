@@ -107,6 +107,7 @@ says 'dynamic batch loading (arXiv 2310.06694)'
 
 if command -v gnuplot >/dev/null; then
     "$MIXSWEEP" report once/mix.h5 -o page >out 2>err || die "no report"
+    grep -q '<th scope="col">seeds</th>' page/index.html || die "the report does not say of how many seeds arms are"
     for figure in agent-mix-own agent-mix-code agent-mixture-mix-own; do
         [ -s page/$figure.svg ] || die "the report lacks $figure"
     done

@@ -46,6 +46,7 @@ cp out first.json
 run compare s.h5 --show --format json
 cmp -s out first.json || die "--show prints something else"
 run compare s.h5 --show
+prints "^  chinchilla .*  skill: copy-scale$"
 says 'compare    laws'
 says 'held out: scale 90M; fitted on 10M to 30M, ± over 16 mixtures'
 says 'not linear: law linear knows nothing of N'

@@ -188,16 +188,32 @@ no_optimum 1 'none is nearer to the baseline than tv=0.4, and --near asks for 0.
 no_optimum 1 'the loss of web is at best' $at --cap web=0.2 --no-worse web
 no_optimum 1 'the lattice 1/2 is too coarse' $at --cap web=0.4 --cap wiki=0.4 --cap code=0.4 --lattice 1/2
 
-# A log-linear law on the 512 runs of RegMix puts 30% on a domain that no run had more than 2.6% of.
+# Every loss falls steeply with a domain that no run has more than 2.5% of: a law that goes on so puts
+# all on it. That is said, and can be kept from.
+awk 'BEGIN { print "run,n_params,n_tokens,h_web,h_code,h_rare,loss_web,loss_code,loss_rare"
+    for (i = 0; i < 24; i++) {
+        rare = 0.025 * (i % 4) / 3; code = (1 - rare) * (0.1 + 0.8 * (i % 7) / 6)
+        printf "%d,1e6,1e9,%.9f,%.9f,%.9f,%.9f,%.9f,%.9f\n", i, 1 - rare - code, code, rare,
+            2 + exp(0.5 + code - 6 * rare), 2 + exp(1 - code - 6 * rare), 2 + exp(1 - 9 * rare) } }' >rare.csv
+run import rare.csv -o rare.h5
+run fit rare.h5 --law loglinear --holdout none --starts 4
+at="rare.h5 --params 1e6 --tokens 1e9 --no-save"
+optimum $at
+says '  caution: do not trust this optimum, its shares lie far beyond all runs (in brackets: times the largest share seen): rare (40); --within-support keeps'
+optimum $at --format json
+holds 'o["mixture"]["rare"] > 0.99 and o["hull_distance"] > 0.9'
+optimum $at --within-support --format json
+holds 'abs(o["mixture"]["rare"] - 0.025) < 1e-9 and o["seen_max"]["rare"] == 0.025'
+holds 'o["binding"]["rare"] == "support"'
+holds 'not any("beyond all runs" in w for w in o["warnings"])'
+
+# A log-linear law without priors puts 30% on a domain that none of the 512 runs of RegMix had more
+# than 2.6% of; with them its answer is of shares that were seen.
 data=${MIXSWEEP_SHARED:-}/data/regmix17.csv
 if [ -f "$data" ]; then
-    "$MIXSWEEP" import "$data" -o r.h5 >out 2>err || die "import failed"
-    "$MIXSWEEP" fit r.h5 --law loglinear --targets all --holdout none --starts 1 >out 2>err ||
-        die "fit failed"
-    optimum r.h5 --params 1e6 --tokens 1e9 --no-save
-    says '  caution: do not trust this optimum, its shares lie far beyond all runs (in brackets: times the largest share seen): enron_emails (1'
-    optimum r.h5 --params 1e6 --tokens 1e9 --no-save --within-support --format json
-    holds 'abs(o["mixture"]["enron_emails"] - o["seen_max"]["enron_emails"]) < 1e-9'
-    holds 'o["binding"]["enron_emails"] == "support"'
+    run import "$data" -o r.h5
+    run fit r.h5 --law loglinear --targets all --holdout none --starts 1
+    optimum r.h5 --params 1e6 --tokens 1e9 --no-save --format json
+    holds 'all(share <= o["seen_max"][d] for d, share in o["mixture"].items())'
     holds 'not any("beyond all runs" in w for w in o["warnings"])'
 fi

@@ -27,11 +27,17 @@ job s.h5 '{name: web, supply_tokens: 9e11}, {name: code, content: v1, supply_tok
 cp s.h5 before.h5
 
 # ---- what cannot be, and then nothing is written
-asked 2 '"ad" is not add, split, merge, revise, drop, plan or expand' domains ad s.h5 math -o n.h5
+asked 2 '"ad" is not add, split, merge, revise, drop, plan, expand or bound' domains ad s.h5 math -o n.h5
 asked 2 'add which domain?' domains add s.h5 -o n.h5
 asked 2 'where to? Give -o NEW.h5' domains add s.h5 math
 asked 2 'add takes one domain; "x" is one word too many' domains add s.h5 math x -o n.h5
 asked 2 'plan takes a file only; "x" is one word too many' domains plan s.h5 x
+asked 2 'bound takes two files' domains bound s.h5
+asked 2 'bound takes two files only; "x" is one word too many' domains bound s.h5 s.h5 x
+asked 2 'apart says what --collapse leaves out' domains drop s.h5 wiki --apart 1 -o n.h5
+asked 1 's.h5: no domains of the file have been collapsed\.' domains bound s.h5 s.h5
+asked 1 'add leaves 1 domains alone and changes 3: there is nothing to collapse' \
+    domains add s.h5 math --collapse rest --apart 5 -o n.h5
 asked 2 'split web: give its parts as NAME=SHARE' domains split s.h5 web -o n.h5
 asked 2 '"a=x" is not NAME=SHARE' domains split s.h5 web a=x b=0.5 -o n.h5
 asked 2 'give each part of web its share, as NAME=SHARE' domains split s.h5 web a b=0.5 -o n.h5
@@ -89,10 +95,26 @@ asked 0 'rows      8 valid' domains merge split.h5 web news=0.7 forum=0.3 -o bac
 asked 0 'rows      [0-9]* valid, [0-9]* not any more: parts in other proportions than in text' \
     domains merge s.h5 text web code -o merged.h5 --format text
 asked 0 'mixsweep optimum s.h5 --cap wiki=0' domains drop s.h5 wiki -o dropped.h5
+asked 0 'kept      today no other proportions are better by more than [-.e0-9]* ([-+.e0-9]* by 95 in 100 draws);' \
+    domains add s.h5 math --collapse rest --apart 1 -o apart.h5 --format text
+grep -q ' where the change makes a difference of 10% in what targets gain from data: most by' out
 "$MIXSWEEP" domains revise s.h5 code --collapse rest -o rest.h5 --runs rest.csv --format json >rest.json
 job rest.h5 '{name: rest}, {name: code}' '{name: chat}, {name: exams}' 'file: rest.csv' >rest.yaml
 "$MIXSWEEP" run rest.yaml >out 2>&1 || { cat out; exit 1; }
 "$MIXSWEEP" domains expand rest.h5 --format json >expanded.json
+"$MIXSWEEP" domains bound rest.h5 s.h5 --format json >bound.json
+asked 0 'kept      no other proportions are better by more than' domains bound rest.h5 s.h5
+# a fit that knows not all of them says nothing of the cost, and keeps nothing but --apart from its work
+cp s.h5 bent.h5
+python <<'PY'
+import h5py
+with h5py.File("bent.h5", "a") as file:
+    file["fits/loglinear/domain"][0] = b"net"
+PY
+asked 1 'bent.h5: fit loglinear knows no domain "web"\.' domains add bent.h5 math --collapse rest --apart 1 -o note.h5
+asked 0 'note: what the kept proportions cost is not known: fit loglinear knows no domain "web"' \
+    domains add bent.h5 math --collapse rest -o note.h5
+asked 1 'bound rest.h5 rest.h5: fit loglinear knows no domain "web"\.' domains bound rest.h5 rest.h5
 "$MIXSWEEP" domains expand rest.h5 -o expanded.csv
 python <<'PY'
 import csv, h5py, json
@@ -110,6 +132,7 @@ def read(name):
 
 _, domains, targets, old = read("s.h5")
 assert len(old["run"]) == 8
+old["domains"] = domains
 
 changes, domains4, targets4, added = read("add.h5")
 assert domains4 == domains + ["math"] and targets4 == targets
@@ -145,6 +168,17 @@ for r in range(8):
     if merged["excluded"][r]:
         was = json.loads(merged["metadata"][r])["before merge text"]
         assert abs(0.9 * was["code"] - 0.1 * was["web"]) > 1e-5
+
+changes, domains, _, _ = read("apart.h5") # one domain stays apart, the other two keep their proportions
+kept = changes[1]["parts"]
+assert len(kept) == 2 and len(domains) == 3 and set(kept) < {"web", "code", "wiki"}
+first, second = (old["domains"].index(name) for name in kept)
+assert abs(kept[old["domains"][first]] / kept[old["domains"][second]] * best[second] / best[first] - 1) < 1e-9
+reuse = changes[1]["reuse"]
+assert 0 <= reuse["loss"] <= reuse["loss_high"] and min(reuse["coupling"].values()) > 0
+bound = json.load(open("bound.json"))
+assert 0 <= bound["loss"] <= bound["loss_high"] and bound["unknown_targets"] == 0
+assert bound["towards"] in ("web", "wiki")
 
 answer = json.load(open("rest.json"))
 assert answer["domains"] == ["rest", "code"] and answer["changes"][1]["virtual"]

@@ -43,6 +43,11 @@ key=$(column s.h5 key | awk '$1 == "m3" && $2 == "1e+08" {print $4}' | tail -1)
 [ "$("$MIXSWEEP_PYTHON" -c 'import json; o = json.load(open("out")); print(o["excluded"], o["rows"])')" = \
     "['m3', 'odd'] 3" ]
 [ "$(column s.h5 excluded | grep -c ' 1$')" = 3 ]
+run status s.h5
+prints '^runs       49 done, .* 3 excluded'
+prints '^  3 rows: twice (\(m3, odd\|odd, m3\))$'
+run status s.h5 --format json
+holds 'sorted((x["run"], x["reason"]) for x in j["exclusions"]) == [("m3", "twice")] * 2 + [("odd", "twice")]'
 "$MIXSWEEP" exclude s.h5 "$key" odd --undo >out
 grep -q '^included 2 runs' out
 "$MIXSWEEP" export s.h5 runs -o after.csv >/dev/null 2>&1

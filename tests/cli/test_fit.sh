@@ -41,6 +41,7 @@ assert set(part["key"][:]) <= set(file["runs/key"][:])
 END
 holds 'j["holdout"]["n"] == 36 and j["holdout"]["mre"] < j["holdout"]["floors"]["mean"]["mre"]'
 holds 'j["train"]["n"] == 108 and abs(j["train"]["mse"] / j["objective"] - 1) < 1e-9'
+holds 'j["mse"] == j["train"]["mse"]'
 holds 'abs(j["train"]["rmse"] ** 2 / j["train"]["mse"] - 1) < 1e-9 and j["train"]["rho"] > 0.8'
 holds 'len(j["params"]) == 16 and j["params"]["H"] < 10 and j["params"]["b[code]"] > 0'
 holds 'all(isinstance(v, float) or v == 0 for v in j["params"].values())'

@@ -86,6 +86,7 @@ predict s.h5 runs.csv -o /dev/stdout
 predict s.h5 --mixture code=.3,web=.3,wiki=.4 --params 1e9 --tokens 2e10
 says 'fit capacity (capacity) at 1B parameters, 20B tokens'
 says 'resampling only'
+says '  90%, resampling only'
 says '  mean loss '
 says '25 times the largest fitted size'
 says 'resampled mixtures'

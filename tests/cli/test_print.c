@@ -72,11 +72,15 @@ static void test_print_table_aligns_utf8(void **state)
     cli_table_cell(table, "%s", "é");
     cli_table_cell(table, "%.2f", 0.5);
     cli_table_cell(table, "%.1f … %.1f", 0.2, 0.8);
+    cli_table_cell(table, "b"); /* lines do not end in blanks */
+    cli_table_cell(table, "%s", "");
+    cli_table_cell(table, "%s", "");
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
     fclose(out);
     assert_string_equal(text, "  domain     ρ  90% interval\n"
-                              "  é       0.50     0.2 … 0.8\n");
+                              "  é       0.50     0.2 … 0.8\n"
+                              "  b\n");
     free(text);
 }
 

@@ -113,6 +113,22 @@ rm ../whole/s.h5
 equal ../whole/s.h5 s.h5
 cd ..
 
+# Another law on the same runs: the optimum's error knows it, as that of the verb optimum does.
+mkdir laws
+cp ranks1/job.yaml ranks1/s.h5 laws
+cd laws
+run fit s.h5 --law additive --starts 2 --holdout none
+run run job.yaml
+matches 'note: the optimum of capacity is made anew: its error is another beside the other fits'
+run run job.yaml --format json
+keeps_quiet 'note:'
+cp out run.json
+run optimum s.h5 --fit capacity --params 1e9 --tokens 2e10 --floor 0.01 --no-save --format json
+facts='o = json.load(open("run.json"))["optimum"]; alone = json.load(open("../json.1"))["optimum"]'
+holds 'abs(o["objective_wide"]["hi"] - j["objective_wide"]["hi"]) < 1e-6 and j["error"]["laws"] == 2'
+holds 'o["objective_wide"]["hi"] > alone["objective_wide"]["hi"] and o["objective"] == alone["objective"]'
+cd ..
+
 # sweep stops after the runs; run goes on from there to the same file.
 mkdir stages
 job s.h5 >stages/job.yaml

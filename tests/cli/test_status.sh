@@ -39,6 +39,7 @@ assert [d["name"] for d in said["domains"]] == ["code", "text"]
 assert said["fits"][0]["law"] == "transfer" and said["fits"][0]["n_fitted"] == 80
 assert said["fits"][0]["holdout"] is None
 assert said["fits"][0]["stale"] is False
+assert 0 < said["fits"][0]["mse"] <= 1.001 * said["fits"][0]["objective"]
 assert said["bootstrap"] == [dict(fit="transfer", draws=3, done=3)]
 assert said["optimum"][0]["n_params"] == 1e9
 assert said["logs"] == 0

@@ -25,6 +25,7 @@ expect 1 'mixsweep: .*--none' "$MIXSWEEP" status -- --none
 # Every verb explains itself, and --help wins whatever else is on the line.
 for verb in $("$MIXSWEEP" --help | sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p' | grep -v '^mix\|^mpi'); do
     expect 0 "^Use: mixsweep $verb " "$MIXSWEEP" "$verb" --help
+    ! LC_ALL=C.UTF-8 grep -E '.{97}| $' out || die "lines of $verb --help are too long, or end in blanks"
     expect 2 "^See mixsweep $verb --help\.$" "$MIXSWEEP" "$verb" --no-such-option
 done
 
@@ -62,3 +63,7 @@ if [ $got != 2 ] || [ "$(grep -c '^mixsweep: there is no verb' out)" != 1 ]; the
     cat out
     exit 1
 fi
+
+# A file of the other kind.
+printf '\211HDF\r\n\032\n' >s.h5
+expect 1 'mixsweep: s.h5 is a sweep file; a job file is wanted' "$MIXSWEEP" sweep s.h5

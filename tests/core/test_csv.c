@@ -289,6 +289,7 @@ static void assert_comes_back(const struct mix_table *table)
     }
     const size_t n_shares = table->n_rows * table->n_domains;
     const size_t n_losses = table->n_rows * table->n_targets;
+    assert_null(strstr(text, "0.10000000000000001")); /* no more digits than that takes */
     assert_memory_equal(table->mixture, back->mixture, n_shares * sizeof(double));
     assert_memory_equal(table->asked, back->asked, n_shares * sizeof(double));
     for (size_t i = 0; i < n_losses; i++) {

@@ -28,6 +28,7 @@ END
 grep -qx 'imported 3 runs (2 mixtures, 2 sizes, 2 domains, 2 targets) into s.h5' out || fail "$(cat out)"
 grep -q 'note: the proportions of 2 rows of 4 did not sum to 1 (off by up to 1.0e-04)' err || fail "$(cat err)"
 grep -q 'note: 1 loss was not measured' err || fail "$(cat err)"
+grep -qx 'note: of 4 rows 3 were taken: the last checkpoint of each run.' err || fail "$(cat err)"
 
 # Nothing is overwritten.
 cp s.h5 before.h5

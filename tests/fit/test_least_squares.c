@@ -106,8 +106,11 @@ static void expect_gradient(struct lsq *lsq, const double *theta)
     assemble(lsq, theta);
     double *gradient = numbers(lsq->n_theta), *norm = numbers(lsq->n_theta);
     memcpy(gradient, lsq->gradient, lsq->n_theta * sizeof *gradient);
-    for (size_t i = 0; i < lsq->n_theta; i++)
-        norm[i] = sqrt(fmax(lsq->matrix[i * lsq->n_theta + i], 0.0) * sum);
+    for (size_t i = 0; i < lsq->n_theta; i++) {
+        const double slope = lsq->slope[i / lsq->width]; /* of what is minimised by squares */
+        norm[i] = slope * sqrt(fmax(lsq->matrix[i * lsq->n_theta + i], 0.0) * sum);
+        gradient[i] *= slope;
+    }
     for (size_t i = 0; i < lsq->n_theta; i++) {
         const double by_difference = 0.5 * slope_at(lsq, theta, i, 1e-4);
         assert_near(gradient[i], by_difference, 1e-6 * (norm[i] + 1e-3 * sum));
@@ -121,6 +124,7 @@ static void drop_pull(struct lsq *lsq)
 {
     if (lsq->model->pull != NULL)
         memset(lsq->model->pull, 0, lsq->n_theta * sizeof *lsq->model->pull);
+    memset(lsq->missing, 0, lsq->n_blocks * sizeof *lsq->missing);
 }
 
 static size_t count_zeros(const double *x, size_t n)
@@ -214,6 +218,34 @@ static void test_solution_meets_kkt(void **state)
         }
     print_message("%d of %d solutions are smooth\n", n_smooth, n_all);
     assert_true(3 * n_smooth > n_all);
+}
+
+/* Where a fit stands it stays when priors count against its residuals of now, heavy tails as the
+ * normal ones that they are there: draws have their centre at the fit. */
+static void test_held_priors_keep_the_minimum(void **state)
+{
+    (void)state;
+    struct mix_error err = {{0}};
+    int n_pulled = 0;
+    for (size_t i = 0; i < N_CASES; i++) {
+        struct problem p = problem_create(&cases[i], 17);
+        struct lsq_result result;
+        assert_ok(lsq_minimise(p.lsq, p.theta, 5000, 1e-10, NULL, &result, &err), err);
+        lsq_hold_priors(p.lsq, p.theta);
+        const double sum = project_out(p.lsq, p.theta);
+        assemble(p.lsq, p.theta);
+        for (size_t k = 0; k < p.lsq->n_theta && result.gradient <= 1e-8; k++) {
+            const struct mix_model *model = p.lsq->model;
+            if (p.theta[k] <= model->lower[k] || p.theta[k] >= model->upper[k])
+                continue;
+            const double square = p.lsq->matrix[k * (p.lsq->n_theta + 1)];
+            const double norm = sqrt(fmax(square, 0.0) * sum); /* rounding may leave less than 0 */
+            assert_near(p.lsq->gradient[k], 0.0, 1e-6 * norm + 1e-9 * sum);
+            n_pulled += model->pull != NULL && p.theta[k] != model->centre[k];
+        }
+        problem_destroy(&p);
+    }
+    assert_true(n_pulled > 40);
 }
 
 /* Least squares on the columns of `set` by the singular values; returns the sum of squares left, or
@@ -314,6 +346,7 @@ static void test_linear_part_with_dependent_columns(void **state)
         for (size_t r = 0; r < p.data->n_rows; r++)
             p.data->n_tokens[r] = 5.0;
         lsq_weigh_rows(p.lsq, NULL);
+        drop_pull(p.lsq);
         expect_best_subsets(p.lsq, p.theta, false);
         expect_gradient(p.lsq, p.theta);
         problem_destroy(&p);
@@ -382,6 +415,53 @@ static void test_weights_leave_nothing_behind(void **state)
     assert_true(after.objective == fresh.objective && after.steps == fresh.steps);
     assert_memory_equal(p.theta, q.theta, p.lsq->n_theta * sizeof *p.theta);
     free(theta);
+    problem_destroy(&p);
+    problem_destroy(&q);
+}
+
+/* Searches that go on by turns from two points know where each stands. */
+static void test_searches_by_turns_know_where_they_stand(void **state)
+{
+    (void)state;
+    struct mix_error err = {{0}};
+    struct lsq_result result;
+    for (size_t i = 0; i < N_CASES; i++) {
+        struct problem p = problem_create(&cases[i], 47);
+        const size_t n = lsq_point_doubles(p.lsq);
+        double *points = numbers(2 * n), lambda[WORLD_MAX * L_MAX];
+        for (size_t k = 0; k < 2; k++) {
+            lsq_model(p.lsq)->law->start(lsq_model(p.lsq), lsq_scales(p.lsq), p.rng,
+                                         points + k * n);
+            lsq_set_damping(p.lsq, points + k * n, LSQ_DAMPING);
+        }
+        for (size_t turn = 0; turn < 4; turn++)
+            assert_ok(lsq_continue(p.lsq, points + turn % 2 * n, 6, 1e-3, NULL, &result, &err),
+                      err);
+        for (size_t k = 0; k < 2; k++) {
+            const double objective = lsq_evaluate(p.lsq, points + k * n, lambda);
+            assert_near(lsq_point_objective(p.lsq, points + k * n), objective, 1e-12 * objective);
+        }
+        free(points);
+        problem_destroy(&p);
+    }
+}
+
+/* A law in units of the loss fits percents as it fits nats. */
+static void test_units_of_the_loss_do_not_matter(void **state)
+{
+    (void)state;
+    struct mix_error err = {{0}};
+    struct lsq_result result;
+    static const struct law_case linear = {"linear", 0, 3, 4};
+    struct problem p = problem_create(&linear, 48), q = problem_create(&linear, 48);
+    for (size_t e = 0; e < q.data->n_rows * q.data->n_targets; e++)
+        q.data->loss[e] *= 1000.0;
+    lsq_destroy(q.lsq);
+    must(lsq_create(&q.spec, q.data->target_domain, q.data, &q.lsq, &err), &err);
+    assert_ok(lsq_minimise(p.lsq, p.theta, 60, 1e-9, NULL, &result, &err), err);
+    assert_ok(lsq_minimise(q.lsq, q.theta, 60, 1e-9, NULL, &result, &err), err);
+    for (size_t k = 0; k < p.lsq->n_theta; k++)
+        assert_near(1000.0 * p.theta[k], q.theta[k], 1e-6 * fabs(q.theta[k]) + 1e-6);
     problem_destroy(&p);
     problem_destroy(&q);
 }
@@ -562,10 +642,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient_matches_central_differences),
         cmocka_unit_test(test_solution_meets_kkt),
+        cmocka_unit_test(test_held_priors_keep_the_minimum),
         cmocka_unit_test(test_linear_part_is_the_best_of_all_subsets),
         cmocka_unit_test(test_linear_part_with_dependent_columns),
         cmocka_unit_test(test_what_does_not_count_never_matters),
         cmocka_unit_test(test_weights_leave_nothing_behind),
+        cmocka_unit_test(test_searches_by_turns_know_where_they_stand),
+        cmocka_unit_test(test_units_of_the_loss_do_not_matter),
         cmocka_unit_test(test_row_weights_are_repeated_rows),
         cmocka_unit_test(test_normal_matrix_is_j_transposed_j),
         cmocka_unit_test(test_reduced_matrix_is_the_schur_complement),

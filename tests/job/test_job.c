@@ -247,6 +247,15 @@ static const struct refusal refusals[] = {
      "small.yaml, line 27, key optimum.caps.wikis: there is no such name; did you mean wiki?"},
     {"{wiki: 0.4}", "{wiki: 1.4}",
      "small.yaml, line 27, key optimum.caps.wiki: 1.4 is not in 0 … 1."},
+    {"{wiki: 0.4}", "{}",
+     "small.yaml, line 27, key optimum.caps: is empty; at least one name: value is wanted, or no "
+     "such key."},
+    {"{wiki: 0.4}", "",
+     "small.yaml, line 27, key optimum.caps: is empty; a mapping (name: value) is wanted."},
+    {"{code: 2}", "{}", "small.yaml, line 28, key optimum.weights: is empty; at least one "},
+    {"{code: 2}", "{german: 2}",
+     "small.yaml, line 28, key optimum.weights.german: there is no such name; allowed are web, "
+     "code"},
     {"{code: 2}", "{code: -2}",
      "small.yaml, line 28, key optimum.weights.code: -2 is not in 0 … 1000000."},
     {"{code: 2}", "[code, 2]",
@@ -294,6 +303,29 @@ static void test_job_refusals_name_line_and_key(void **state)
         free(text);
     }
     assert_int_equal(n_wrong, 0);
+}
+
+/* A list that is cut says so, once, at its end. */
+static void test_job_refusal_lists_what_there_is_room_for(void **state)
+{
+    (void)state;
+    for (int n = 3; n <= 40; n += 37) {
+        struct mix_error err = {.text = ""};
+        struct mix_job *job = NULL;
+        char domains[4000] = "";
+        for (int i = 0, used = 0; i < n; i++)
+            used +=
+                snprintf(domains + used, sizeof domains - (size_t)used,
+                         "  - {name: quite_a_long_name_of_a_domain_%d, prior: %g}\n", i, 0.8 / n);
+        char *text = job_text_with("  - {name: web, prior: 0.5}\n"
+                                   "  - {name: code, prior: 0.3, supply_tokens: 1e9}\n",
+                                   domains);
+        assert_int_equal(mix_job_parse("small.yaml", text, &job, &err), MIX_EINVAL);
+        assert_non_null(strstr(err.text, "allowed are quite_a_long"));
+        const char *cut = strstr(err.text, "…");
+        assert_true(n == 3 ? cut == NULL : cut != NULL && strcmp(cut, "….") == 0);
+        free(text);
+    }
 }
 
 static void test_job_no_document(void **state)
@@ -398,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_job_priors_are_normalised),
         cmocka_unit_test(test_job_simulate_params_and_targets),
         cmocka_unit_test(test_job_refusals_name_line_and_key),
+        cmocka_unit_test(test_job_refusal_lists_what_there_is_room_for),
         cmocka_unit_test(test_job_no_document),
         cmocka_unit_test(test_job_long_and_deep_texts_are_refused_at_once),
         cmocka_unit_test(test_job_files),

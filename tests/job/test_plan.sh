@@ -116,6 +116,23 @@ warned 's/2e10}/2e10, floor: 0.3}/; s/strength: .*]/strength: [500, 500], includ
 warned 's/mixtures: 12/mixtures: 10000/; s/, mixtures: 6//; s/, replicates: 2//' \
     '150081 files and folders in s.h5.runs; keep: failed leaves few$'
 
+# What the file has is not planned again: two scales are done, the third is left.
+sed '/250e6/d; s/evaluator: command/evaluator: simulate/; s/  command: .*/  simulate: {law: capacity}/; /^fit:/,$d' job.yaml >part.yaml
+"$MIXSWEEP" sweep part.yaml >out 2>&1 || die "the sweep failed"
+plan job.yaml
+prints '^s.h5 has 26 of 50 runs done, 24 left$'
+prints '^  size *tokens *checkpoints *mixtures *runs *left *FLOP$'
+prints '^  40M *1B *2 *12 *20 *0 '
+prints '^the 24 runs left: 1.8e+20 FLOP$'
+prints '^4d00h of wall time as declared, 2d00h on 1 node, 2 runs at once$'
+plan job.yaml --format json
+figures 'p["left"]["n_done"] == 26 and p["left"]["n_runs"] == 24 and s[250e6]["n_left"] == 24'
+figures 'p["left"]["makespan_s"] == 48 * 3600 and p["makespan_s"] == 64 * 3600'
+sed 's/^  - {name: wiki, .*/  - {name: wikis, prior: 0.2}/' job.yaml >other.yaml
+plan other.yaml
+prints '^warning: s.h5 holds runs of other domains or targets than the job tiny'
+rm s.h5
+
 # Refused: 1, and the sentence on stderr; wrong use: 2.
 sed 's/keep: all/kep: all/' job.yaml >bad.yaml
 fails 1 '^mixsweep: bad.yaml, line 14, key sweep.command.kep: unknown key; did you mean keep?$' "$MIXSWEEP" plan bad.yaml

@@ -520,8 +520,8 @@ static void test_jacobian_of_transfer_at_no_share(void **state)
 static void test_instruction_sets_agree(void **state)
 {
     (void)state;
-    static const char *const laws[] = {"capacity", "transfer", "demand"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const laws[] = {"capacity", "transfer", "demand", "additive", "joint"};
+    for (size_t i = 0; i < 5; i++) {
         const size_t n_targets = i == 2 ? 11 : 5, n_rows = 13;
         const struct mix_law_spec spec = spec_of(laws[i], 0, 5, n_targets, 100.0);
         double *first = NULL;

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "optimum/near.h"
+#include "optimum/next_impl.h"
 #include "optimum/scarce.h"
 
 /* Under a sanitizer fewer worlds and starts do. */
@@ -121,7 +123,7 @@ static void test_r1_is_held_where_nothing_repeats(void **state)
     assert_true(fabs(fit->params[last] - 15.4) < 0.01);
     assert_int_equal(fit->param_state[last], 2);
     assert_non_null(strstr(fit->warnings, "no selected run sees a domain more than once"));
-    assert_true(fabs(fit->objective / plain->objective - 1.0) < 1e-3);
+    assert_true(fabs(fit->train.mse / plain->train.mse - 1.0) < 1e-3);
     const struct mix_optimum_options options = target();
     struct mix_optimum *optimum = optimum_of(&s, fit, &options);
     assert_non_null(strstr(optimum->warnings, "what that is worth (r1 = 15.4) is not known"));
@@ -205,6 +207,63 @@ static void test_price_of_supply(void **state)
     scarce_destroy(&s);
 }
 
+/* A small run that `next` proposes sees the part of the supply that its job says. */
+static void test_next_knows_what_a_candidate_sees(void **state)
+{
+    (void)state;
+    enum { DRAWS = MIX_NEXT_DRAWS_MIN };
+    struct scarce s = scarce_create(true, 0.002, 1);
+    struct mix_fit *fit = fit_of(&s, "transfer+repetition", 1);
+    struct mix_draws *draws = mix_draws_create(DRAWS, fit->n_params);
+    struct mix_optimum *optimum = NULL;
+    struct mix_optimum_options question = target();
+    struct mix_next_options options = mix_next_defaults();
+    const struct mix_next_scale scale = {40e6, 1.6e9, 0};
+    question.supply = (const double[]){2 * SCARCE_SUPPLY * 1e9, NAN, NAN}; /* of the target only */
+    question.weight = (const double[]){0, 1, 1};
+    fit->train_by_target[0].mse = 1e4; /* nothing to the mean */
+    draws->fit_key = mix_fit_key(fit);
+    for (size_t b = 0; b < DRAWS; b++) { /* but for E all alike, and one wild */
+        draws->done[b] = 1;
+        draws->objective[b] = fit->objective;
+        for (size_t p = 0; p < fit->n_params; p++)
+            draws->params[b * fit->n_params + p] =
+                fit->params[p] * (fit->param_names[p][0] != 'E' ? 1
+                                  : b + 1 < DRAWS               ? 1 + 0.001 * (double)b
+                                                                : 50);
+    }
+    question.n_starts = 1;
+    assert_int_equal(mix_optimum_run(NULL, s.table, fit, draws, &question, &optimum, NULL), MIX_OK);
+    options.scales = &scale;
+    options.n_scales = 1;
+    options.n_mixtures = 4;
+    options.flops = 1e19;
+    options.match_tokens = SCARCE_D * 1e9;
+    struct mix_proposing p = {.fit = fit, .draws = draws, .options = &options};
+    assert_int_equal(mix_proposing_open(&p, s.table, optimum, NULL), MIX_OK);
+    const double part = 1.6 / SCARCE_D, n = 40, d = 1.6;
+    const double supply[SCARCE_DOMAINS] = {SCARCE_SUPPLY * part, NAN, NAN};
+    size_t n_repeat = 0;
+    mix_model_set_supply(s.model, supply);
+    for (size_t c = 0; c < p.ask.n_candidates; c++) {
+        double loss[SCARCE_DOMAINS];
+        const double *h = p.mixture + p.of_mixture[c] * SCARCE_DOMAINS;
+        n_repeat += h[0] * d > supply[0];
+        assert_int_equal(mix_model_predict(s.model, fit->params, 1, h, &n, &d, loss, NULL), MIX_OK);
+        for (size_t m = 0; m < SCARCE_DOMAINS; m++)
+            assert_true(fabs(p.records[1 + c * SCARCE_DOMAINS + m] - loss[m]) < 1e-9);
+    }
+    assert_true(n_repeat > 0);
+    assert_near(p.row_unique[p.ask.n_candidates * SCARCE_DOMAINS], 2 * SCARCE_SUPPLY, 1e-9);
+    const double *goal = p.records + 1 + p.ask.n_candidates * SCARCE_DOMAINS;
+    assert_near(goal[(DRAWS - 1) * p.width], goal[0], 1); /* the wild one is brought in */
+    mix_proposing_close(&p);
+    mix_optimum_destroy(optimum);
+    mix_draws_destroy(draws);
+    mix_fit_destroy(fit);
+    scarce_destroy(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_r1_is_held_where_nothing_repeats),
         cmocka_unit_test(test_optimum_beside_the_one_blind_to_repeats),
         cmocka_unit_test(test_price_of_supply),
+        cmocka_unit_test(test_next_knows_what_a_candidate_sees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

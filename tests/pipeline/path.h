@@ -13,6 +13,7 @@
 #define TESTS_PIPELINE_PATH_H
 
 #include <gsl/gsl_randist.h>
+#include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +22,18 @@
 #include "mixsweep/domains.h"
 #include "mixsweep/optimum.h"
 
-enum { PATH_TARGETS = 10, PATH_DOMAINS = 6, PATH_UPDATES = 5, PATH_MAX = 16 };
-/* All anew; old runs and new ones of what changed; the untouched domains as one, new runs only; as
- * many runs as the second, all anew. Equal shares, for comparison. */
-enum { PATH_SCRATCH, PATH_REUSE, PATH_COLLAPSE, PATH_FEW, PATH_UNIFORM, PATH_ARMS };
+enum { PATH_TARGETS = 10, PATH_DOMAINS = 6, PATH_UPDATES = 5, PATH_MAX = 16, PATH_DRAWS = 40 };
+/* All anew; old runs and new ones of what changed; the untouched domains as one, new runs only; the
+ * same but for the two of them whose proportions may cost most; as many runs as the second, all
+ * anew. Equal shares, for comparison. */
+enum { PATH_SCRATCH, PATH_REUSE, PATH_COLLAPSE, PATH_APART, PATH_FEW, PATH_UNIFORM, PATH_ARMS };
 
 struct path_outcome {
     double regret[PATH_ARMS][PATH_UPDATES + 1]; /* true, after each update; NaN = no answer */
     double runs[PATH_ARMS][PATH_UPDATES + 1];   /* made for it */
+    double cost[PATH_UPDATES + 1];  /* true, of the proportions that PATH_COLLAPSE keeps */
+    double bound[PATH_UPDATES + 1]; /* on it; and by 95 in 100 draws */
+    double high[PATH_UPDATES + 1];
 };
 
 struct path_world {
@@ -98,29 +103,31 @@ static double path_objective(const struct path_world *w, const struct mix_table 
     return sum;
 }
 
-/* The true optimum: the objective is convex, exponentiated gradients find it. */
-static void path_solve(struct path_world *w)
+/* The least true objective of the mixtures of n of its domains, or of mixtures of them: it is
+ * convex, exponentiated gradients find it. */
+static double path_least(const struct path_world *w, size_t n, double (*t)[PATH_TARGETS])
 {
-    double h[PATH_MAX], slope[PATH_MAX];
-    for (size_t k = 0; k < w->n; k++)
-        h[k] = 1 / (double)w->n;
+    double h[PATH_MAX], slope[PATH_MAX], least = INFINITY;
+    for (size_t k = 0; k < n; k++)
+        h[k] = 1 / (double)n;
     for (int step = 0; step < 20000; step++) {
         double sum = 0;
-        w->best = 0;
+        least = 0;
         memset(slope, 0, sizeof slope);
         for (int m = 0; m < PATH_TARGETS; m++) {
             double dot = 0;
-            for (size_t k = 0; k < w->n; k++)
-                dot += h[k] * w->t[k][m];
-            w->best += (w->c[m] + path_link(w, dot)) / PATH_TARGETS;
-            for (size_t k = 0; k < w->n; k++)
-                slope[k] += path_link_slope(w, dot) * w->t[k][m] / PATH_TARGETS;
+            for (size_t k = 0; k < n; k++)
+                dot += h[k] * t[k][m];
+            least += (w->c[m] + path_link(w, dot)) / PATH_TARGETS;
+            for (size_t k = 0; k < n; k++)
+                slope[k] += path_link_slope(w, dot) * t[k][m] / PATH_TARGETS;
         }
-        for (size_t k = 0; k < w->n; k++)
+        for (size_t k = 0; k < n; k++)
             sum += h[k] *= exp(-slope[k]);
-        for (size_t k = 0; k < w->n; k++)
+        for (size_t k = 0; k < n; k++)
             h[k] /= sum;
     }
+    return least;
 }
 
 /* ---- an update: of the world, and as a change of tables */
@@ -213,7 +220,7 @@ static void path_update(struct path_world *w, int i, struct path_update *u)
         u->change.parts = u->parts;
         u->change.n_parts = 2;
     }
-    path_solve(w);
+    w->best = path_least(w, w->n, w->t);
 }
 
 /* ---- runs, fits, answers */
@@ -255,8 +262,8 @@ static bool path_sweep(struct path_world *w, struct mix_table *table, const uint
     return good && mix_table_finish(table, NULL) == MIX_OK;
 }
 
-/* The optimum of a log-linear fit (K). */
-static bool path_answer(const struct mix_table *table, double *mixture)
+/* The optimum of a log-linear fit (K), and the fit. */
+static bool path_answer(const struct mix_table *table, double *mixture, struct mix_fit **out)
 {
     struct mix_fit *fit = NULL;
     struct mix_optimum *optimum = NULL;
@@ -275,7 +282,8 @@ static bool path_answer(const struct mix_table *table, double *mixture)
     else
         fprintf(stderr, "path: %s\n", err.text);
     mix_optimum_destroy(optimum);
-    mix_fit_destroy(fit);
+    mix_fit_destroy(*out);
+    *out = fit;
     return good;
 }
 
@@ -296,11 +304,13 @@ static void path_scratch(struct path_world *w, const struct mix_table *like, siz
                          int update, struct path_outcome *out)
 {
     double mixture[PATH_MAX];
+    struct mix_fit *fit = NULL;
     struct mix_table *table = path_table(w, like);
     out->runs[arm][update] = (double)n_runs;
     if (table != NULL && path_sweep(w, table, NULL, NULL, n_runs, update) &&
-        path_answer(table, mixture))
+        path_answer(table, mixture, &fit))
         out->regret[arm][update] = path_objective(w, table, mixture) - w->best;
+    mix_fit_destroy(fit);
     mix_table_destroy(table);
 }
 
@@ -321,57 +331,134 @@ static size_t path_changed(const struct path_update *u, const struct mix_table *
     return n;
 }
 
-/* The others as one domain, whose few runs are fitted alone; `mixture` is of all domains. */
-static void path_collapse(struct path_world *w, const struct mix_table *table,
-                          const uint8_t *changed, const double *fixed, int update, double *mixture,
-                          struct path_outcome *out)
+/* The domains that an update leaves alone as one, to be explored beside those that it changes. */
+struct path_rest {
+    size_t n_changed, of[PATH_MAX]; /* (n_changed) of the table */
+    size_t n_parts, part_of[PATH_MAX];
+    struct mix_domains_part parts[PATH_MAX];
+};
+
+static struct path_rest path_rest(const struct mix_table *table, const uint8_t *changed,
+                                  const double *fixed)
 {
-    struct mix_table *small = mix_table_create(0, 0), *like = path_table(w, table);
-    double sum = 0, shares[PATH_MAX] = {0}, all[PATH_MAX], mixtures[64 * PATH_MAX];
-    size_t n_changed = 0, of[PATH_MAX] = {0};
-    for (size_t k = 0; k < table->n_domains; k++) {
+    struct path_rest rest = {.n_changed = 0};
+    double sum = 0;
+    for (size_t k = 0; k < table->n_domains; k++)
         sum += changed[k] ? 0 : fixed[k];
-        if (changed[k])
-            of[n_changed++] = k;
+    for (size_t k = 0; k < table->n_domains; k++) {
+        if (changed[k]) {
+            rest.of[rest.n_changed++] = k;
+            continue;
+        }
+        memcpy(rest.parts[rest.n_parts].name, table->domains[k].name, MIX_NAME_MAX);
+        rest.parts[rest.n_parts].proportion = fixed[k] / sum;
+        rest.part_of[rest.n_parts++] = k;
     }
-    mix_table_destroy(small);
-    small = mix_table_create(n_changed + 1, PATH_TARGETS);
-    for (size_t i = 0; small != NULL && i <= n_changed; i++)
-        (void)snprintf(small->domains[i].name, MIX_NAME_MAX, "%s",
-                       i < n_changed ? table->domains[of[i]].name : "rest");
-    for (size_t m = 0; small != NULL && m < PATH_TARGETS; m++)
-        (void)snprintf(small->targets[m].name, MIX_NAME_MAX, "task%zu", m);
-    const struct mix_domains_design design = {.changed = changed,
-                                              .fixed = fixed,
-                                              .n_mixtures = n_changed > 0 ? 3 * (n_changed + 2) : 0,
-                                              .seed = gsl_rng_get(w->rng)};
-    bool good = small != NULL && like != NULL &&
-                (n_changed == 0 || mix_domains_explore(table, &design, mixtures, NULL) == MIX_OK);
-    out->runs[PATH_COLLAPSE][update] = (double)design.n_mixtures;
-    for (size_t r = 0; good && r < design.n_mixtures; r++) {
+    return rest;
+}
+
+/* The least true objective with the proportions of the rest as they are. */
+static double path_least_kept(const struct path_world *w, const struct mix_table *table,
+                              const struct path_rest *rest)
+{
+    double t[PATH_MAX][PATH_TARGETS] = {{0}};
+    for (size_t k = 0; k < table->n_domains; k++)
+        for (size_t j = 0; j < w->n; j++) {
+            if (strcmp(table->domains[k].name, w->name[j]) != 0)
+                continue;
+            for (size_t i = 0; i < rest->n_changed; i++)
+                for (int m = 0; rest->of[i] == k && m < PATH_TARGETS; m++)
+                    t[i][m] = w->t[j][m];
+            for (size_t i = 0; i < rest->n_parts; i++)
+                for (int m = 0; rest->part_of[i] == k && m < PATH_TARGETS; m++)
+                    t[rest->n_changed][m] += rest->parts[i].proportion * w->t[j][m];
+        }
+    return path_least(w, rest->n_changed + 1, t);
+}
+
+/* The two parts whose proportions may cost most are explored too. */
+static void path_set_apart(const struct mix_domains_kept *kept, const struct path_rest *rest,
+                           uint8_t *changed)
+{
+    struct mix_domains_reuse reuse;
+    double risk[PATH_MAX];
+    if (mix_domains_reuse(kept, &reuse, NULL) != MIX_OK)
+        return;
+    for (size_t i = 0; i < rest->n_parts; i++)
+        risk[i] = reuse.gain[i] + MIX_DOMAINS_SPREAD * reuse.coupling[i];
+    for (size_t n = 0; n < 2 && n + 2 < rest->n_parts; n++) {
+        const size_t most = gsl_stats_max_index(risk, 1, rest->n_parts);
+        changed[rest->part_of[most]] = 1;
+        risk[most] = -INFINITY;
+    }
+}
+
+/* Runs of what changes and the rest as one. */
+static bool path_collapsed_runs(struct path_world *w, const struct mix_table *table,
+                                const uint8_t *changed, const double *fixed,
+                                const struct path_rest *rest, size_t n_runs, int update,
+                                struct mix_table *small)
+{
+    double mixtures[64 * PATH_MAX], share[PATH_MAX];
+    struct mix_table *like = path_table(w, table);
+    const struct mix_domains_design design = {
+        .changed = changed, .fixed = fixed, .n_mixtures = n_runs, .seed = gsl_rng_get(w->rng)};
+    bool good = like != NULL && mix_domains_explore(table, &design, mixtures, NULL) == MIX_OK;
+    for (size_t r = 0; r < n_runs && good; r++) {
         const double *h = mixtures + r * table->n_domains;
-        good = path_run(w, like, h, update) && path_run(w, small, all, update);
-        double *share = good ? small->mixture + r * small->n_domains : shares;
-        share[n_changed] = 1;
-        for (size_t i = 0; i < n_changed; i++)
-            share[n_changed] -= share[i] = h[of[i]];
-        if (good)
-            memcpy(small->asked + r * small->n_domains, share, small->n_domains * sizeof *share);
+        share[rest->n_changed] = 1;
+        for (size_t i = 0; i < rest->n_changed; i++)
+            share[rest->n_changed] -= share[i] = h[rest->of[i]];
+        good = path_run(w, like, h, update) && path_run(w, small, share, update);
         if (good)
             memcpy(small->loss + r * PATH_TARGETS, like->loss + r * PATH_TARGETS,
                    PATH_TARGETS * sizeof *small->loss);
     }
-    shares[n_changed] = 1;
-    if (good && n_changed > 0)
-        good = mix_table_finish(small, NULL) == MIX_OK && path_answer(small, shares);
-    for (size_t k = 0; k < table->n_domains; k++)
-        mixture[k] = shares[n_changed] * fixed[k] / sum;
-    for (size_t i = 0; i < n_changed; i++)
-        mixture[of[i]] = shares[i];
-    if (good)
-        out->regret[PATH_COLLAPSE][update] = path_objective(w, table, mixture) - w->best;
-    mix_table_destroy(small);
     mix_table_destroy(like);
+    return good && mix_table_finish(small, NULL) == MIX_OK;
+}
+
+/* The rest as one domain, whose few runs are fitted alone; `mixture` is of all domains. */
+static void path_collapse(struct path_world *w, const struct mix_table *table,
+                          const struct mix_domains_kept *before, const uint8_t *changed,
+                          const double *fixed, int arm, int update, double *mixture,
+                          struct path_outcome *out)
+{
+    const struct path_rest rest = path_rest(table, changed, fixed);
+    const size_t n_runs = rest.n_changed > 0 ? 3 * (rest.n_changed + 2) : 0;
+    double shares[PATH_MAX] = {0};
+    struct mix_table *small = mix_table_create(rest.n_changed + 1, PATH_TARGETS);
+    struct mix_fit *after = NULL;
+    for (size_t i = 0; small != NULL && i <= rest.n_changed; i++)
+        (void)snprintf(small->domains[i].name, MIX_NAME_MAX, "%s",
+                       i < rest.n_changed ? table->domains[rest.of[i]].name : "rest");
+    for (size_t m = 0; small != NULL && m < PATH_TARGETS; m++)
+        (void)snprintf(small->targets[m].name, MIX_NAME_MAX, "task%zu", m);
+    out->runs[arm][update] = (double)n_runs;
+    shares[rest.n_changed] = 1;
+    bool good = small != NULL;
+    if (good && n_runs > 0)
+        good = path_collapsed_runs(w, table, changed, fixed, &rest, n_runs, update, small) &&
+               path_answer(small, shares, &after);
+    for (size_t i = 0; i < rest.n_changed; i++)
+        mixture[rest.of[i]] = shares[i];
+    for (size_t i = 0; i < rest.n_parts; i++)
+        mixture[rest.part_of[i]] = shares[rest.n_changed] * rest.parts[i].proportion;
+    if (good)
+        out->regret[arm][update] = path_objective(w, table, mixture) - w->best;
+    struct mix_domains_kept kept = *before;
+    kept.n_parts = rest.n_parts;
+    kept.parts = rest.parts;
+    kept.after = after;
+    kept.mixture = shares;
+    struct mix_domains_reuse reuse;
+    if (arm == PATH_COLLAPSE && good && mix_domains_reuse(&kept, &reuse, NULL) == MIX_OK) {
+        out->cost[update] = path_least_kept(w, table, &rest) - w->best;
+        out->bound[update] = reuse.loss;
+        out->high[update] = reuse.high;
+    }
+    mix_fit_destroy(after);
+    mix_table_destroy(small);
 }
 
 static void path_uniform(const struct path_world *w, const struct mix_table *table, int update,
@@ -384,34 +471,76 @@ static void path_uniform(const struct path_world *w, const struct mix_table *tab
     out->regret[PATH_UNIFORM][update] = path_objective(w, table, mixture) - w->best;
 }
 
-/* One update for all arms; `table` and the mixtures are those before and after. */
-static bool path_step(struct path_world *w, int update, struct mix_table **table, double *reuse,
-                      double *collapse, struct path_outcome *out)
+/* What goes from one update to the next: the valid runs and their fit, the answers of arms. */
+struct path_state {
+    struct mix_table *table;
+    struct mix_fit *fit;
+    double reuse[PATH_MAX], collapse[PATH_MAX], apart[PATH_MAX];
+};
+
+static struct mix_draws *path_draws(const struct path_state *s)
+{
+    const struct mix_bootstrap_options options = {.n_draws = PATH_DRAWS, .seed = 1};
+    struct mix_draws *draws = mix_draws_plan(s->fit, &options, NULL);
+    if (draws != NULL &&
+        mix_bootstrap_run(NULL, s->table, s->fit, draws, NULL, NULL, NULL, NULL) == MIX_OK)
+        return draws;
+    mix_draws_destroy(draws);
+    return NULL;
+}
+
+/* Both arms that collapse. */
+static void path_collapse_both(struct path_world *w, const struct path_update *u, int update,
+                               const struct mix_table *made, struct path_state *s,
+                               struct path_outcome *out)
+{
+    uint8_t changed[PATH_MAX] = {0};
+    double fixed[PATH_MAX];
+    struct mix_domains_kept kept = {.before = s->fit,
+                                    .draws = path_draws(s),
+                                    .n_params = 3e7,
+                                    .n_tokens = 3e9,
+                                    .domain = "rest"};
+    (void)path_changed(u, s->table, s->collapse, made, changed, fixed);
+    path_collapse(w, made, &kept, changed, fixed, PATH_COLLAPSE, update, s->collapse, out);
+    (void)path_changed(u, s->table, s->apart, made, changed, fixed);
+    const struct path_rest rest = path_rest(made, changed, fixed);
+    struct mix_domains_kept now = kept;
+    now.n_parts = rest.n_parts;
+    now.parts = rest.parts;
+    path_set_apart(&now, &rest, changed);
+    path_collapse(w, made, &kept, changed, fixed, PATH_APART, update, s->apart, out);
+    mix_draws_destroy((struct mix_draws *)kept.draws);
+}
+
+/* One update for all arms. */
+static bool path_step(struct path_world *w, int update, struct path_state *s,
+                      struct path_outcome *out)
 {
     struct path_update u;
     struct mix_domains_outcome made;
     uint8_t changed[PATH_MAX] = {0};
-    double fixed[PATH_MAX], rest[PATH_MAX];
+    double fixed[PATH_MAX];
+    size_t n_runs = 0;
     path_update(w, update - 1, &u);
-    if (mix_domains_apply(*table, &u.change, &made, NULL) != MIX_OK)
+    if (mix_domains_apply(s->table, &u.change, &made, NULL) != MIX_OK)
         return false;
-    (void)path_changed(&u, *table, collapse, made.table, changed, rest);
-    path_collapse(w, made.table, changed, rest, update, collapse, out);
-    (void)path_changed(&u, *table, reuse, made.table, changed, fixed);
-    mix_table_destroy(*table);
-    *table = made.table;
+    path_collapse_both(w, &u, update, made.table, s, out);
+    (void)path_changed(&u, s->table, s->reuse, made.table, changed, fixed);
+    mix_table_destroy(s->table);
+    s->table = made.table;
     made.table = NULL;
     mix_domains_outcome_clear(&made);
-    path_uniform(w, *table, update, out);
-    size_t n_runs = 0;
-    if (mix_domains_needed(*table, changed, &n_runs, NULL) != MIX_OK)
+    path_uniform(w, s->table, update, out);
+    if (mix_domains_needed(s->table, changed, &n_runs, NULL) != MIX_OK)
         return false;
     out->runs[PATH_REUSE][update] = (double)n_runs;
-    path_scratch(w, *table, 3 * (w->n + 1), PATH_SCRATCH, update, out);
-    path_scratch(w, *table, n_runs > 0 ? n_runs : 1, PATH_FEW, update, out);
-    if (!path_sweep(w, *table, changed, fixed, n_runs, update) || !path_answer(*table, reuse))
+    path_scratch(w, s->table, 3 * (w->n + 1), PATH_SCRATCH, update, out);
+    path_scratch(w, s->table, n_runs > 0 ? n_runs : 1, PATH_FEW, update, out);
+    if (!path_sweep(w, s->table, changed, fixed, n_runs, update) ||
+        !path_answer(s->table, s->reuse, &s->fit))
         return false;
-    out->regret[PATH_REUSE][update] = path_objective(w, *table, reuse) - w->best;
+    out->regret[PATH_REUSE][update] = path_objective(w, s->table, s->reuse) - w->best;
     return true;
 }
 
@@ -419,26 +548,30 @@ static bool path_step(struct path_world *w, int update, struct mix_table **table
 static void path_walk(uint64_t seed, double noise, bool is_power, struct path_outcome *out)
 {
     struct path_world w;
-    double reuse[PATH_MAX], collapse[PATH_MAX];
-    for (int arm = 0; arm < PATH_ARMS; arm++)
-        for (int u = 0; u <= PATH_UPDATES; u++)
+    struct path_state s = {.fit = NULL};
+    for (int u = 0; u <= PATH_UPDATES; u++) {
+        out->cost[u] = out->bound[u] = out->high[u] = NAN;
+        for (int arm = 0; arm < PATH_ARMS; arm++)
             out->regret[arm][u] = out->runs[arm][u] = NAN;
+    }
     path_begin(&w, seed, noise, is_power);
-    path_solve(&w);
-    struct mix_table *table = path_table(&w, NULL);
+    w.best = path_least(&w, w.n, w.t);
+    s.table = path_table(&w, NULL);
     const size_t n_runs = 3 * (w.n + 1);
-    bool good =
-        table != NULL && path_sweep(&w, table, NULL, NULL, n_runs, 0) && path_answer(table, reuse);
-    memcpy(collapse, reuse, sizeof collapse);
+    bool good = s.table != NULL && path_sweep(&w, s.table, NULL, NULL, n_runs, 0) &&
+                path_answer(s.table, s.reuse, &s.fit);
+    memcpy(s.collapse, s.reuse, sizeof s.collapse);
+    memcpy(s.apart, s.reuse, sizeof s.apart);
     for (int arm = 0; good && arm < PATH_ARMS; arm++) {
         out->runs[arm][0] = (double)n_runs;
-        out->regret[arm][0] = path_objective(&w, table, reuse) - w.best;
+        out->regret[arm][0] = path_objective(&w, s.table, s.reuse) - w.best;
     }
     if (good)
-        path_uniform(&w, table, 0, out);
+        path_uniform(&w, s.table, 0, out);
     for (int u = 1; good && u <= PATH_UPDATES; u++)
-        good = path_step(&w, u, &table, reuse, collapse, out);
-    mix_table_destroy(table);
+        good = path_step(&w, u, &s, out);
+    mix_fit_destroy(s.fit);
+    mix_table_destroy(s.table);
     gsl_rng_free(w.rng);
 }
 

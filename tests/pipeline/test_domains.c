@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "optimum/scarce.h"
 #include "pipeline/path.h"
 
 #define assert_near(a, b, tolerance) assert_true(fabs((a) - (b)) <= (tolerance))
@@ -469,7 +470,7 @@ static void test_valid_runs_are_true_after_every_update(void **state)
 static void test_reuse_needs_fewer_runs_for_the_same_regret(void **state)
 {
     (void)state;
-    double runs[PATH_ARMS] = {0}, regret[PATH_ARMS] = {0};
+    double runs[PATH_ARMS] = {0}, regret[PATH_ARMS] = {0}, cost = 0;
     for (uint64_t seed = 1; seed <= 2; seed++) {
         struct path_outcome out;
         path_walk(seed, 0.003, false, &out);
@@ -478,12 +479,20 @@ static void test_reuse_needs_fewer_runs_for_the_same_regret(void **state)
                 runs[arm] += out.runs[arm][u];
                 regret[arm] += out.regret[arm][u] / (2 * PATH_UPDATES);
             }
+        for (int u = 1; u <= PATH_UPDATES; u++) {
+            cost += out.cost[u];
+            assert_true(out.high[u] >= out.cost[u]);
+            assert_true(out.bound[u] >= out.cost[u] || out.cost[u] < 1e-3);
+            assert_true(out.bound[u] < 50 * out.cost[u] + 0.01);
+        }
     }
+    assert_true(cost > 0.005); /* there was something to bound */
     assert_true(runs[PATH_REUSE] < 0.8 * runs[PATH_SCRATCH]);
     assert_true(runs[PATH_COLLAPSE] < 0.5 * runs[PATH_SCRATCH]);
     assert_true(regret[PATH_REUSE] < 2 * regret[PATH_SCRATCH] + 3e-4); /* NaN fails too */
     assert_true(regret[PATH_REUSE] < regret[PATH_UNIFORM] / 10);
     assert_true(regret[PATH_COLLAPSE] < regret[PATH_UNIFORM] / 2);
+    assert_true(regret[PATH_APART] < regret[PATH_COLLAPSE]);
 }
 
 /* A fit of a world without noise bounds the error by what it is. */
@@ -545,6 +554,85 @@ static void test_bound_by_a_fit_is_the_true_error(void **state)
     gsl_rng_free(w.rng);
 }
 
+/* The law with its true parameters. */
+static struct mix_fit *true_fit(const struct scarce *s)
+{
+    struct mix_fit *fit = NULL;
+    struct mix_fit_options options = mix_fit_options_default();
+    options.law = "transfer+repetition";
+    options.holdout = "none";
+    options.n_starts = 1;
+    assert_int_equal(mix_fit_run(NULL, s->table, &options, NULL, NULL, &fit, NULL), MIX_OK);
+    assert_int_equal(fit->n_params, mix_model_n_params(s->model));
+    memcpy(fit->params, s->params, fit->n_params * sizeof *fit->params);
+    fit->spec = *mix_model_spec(s->model);
+    return fit;
+}
+
+/* A draw whose law says nothing at N is left out of what most draws say. */
+static void reuse_leaves_out_silent_draws(const struct mix_fit *fit)
+{
+    struct mix_draws *draws = mix_draws_create(2, fit->n_params);
+    const struct mix_domains_part parts[2] = {{"web", 0.5}, {"code", 0.5}};
+    struct mix_domains_kept kept = {.before = fit,
+                                    .n_parts = 2,
+                                    .parts = parts,
+                                    .n_params = SCARCE_N * 1e6,
+                                    .n_tokens = SCARCE_D * 1e9};
+    struct mix_domains_reuse without, with;
+    assert_int_equal(mix_domains_reuse(&kept, &without, NULL), MIX_OK);
+    for (size_t b = 0; b < 2; b++) {
+        draws->done[b] = 1;
+        draws->objective[b] = fit->objective;
+        for (size_t p = 0; p < fit->n_params; p++)
+            draws->params[b * fit->n_params + p] =
+                b == 0 && fit->param_names[p][0] == 'H' ? 10 * SCARCE_N : fit->params[p];
+    }
+    kept.draws = draws;
+    assert_int_equal(mix_domains_reuse(&kept, &with, NULL), MIX_OK);
+    assert_true(isnan(without.high) && with.high == with.loss && with.loss == without.loss);
+    kept.draws = NULL;
+    mix_draws_destroy(draws);
+}
+
+/* Runs that repeat: the bound is by what each of them could see. */
+static void test_bound_knows_what_runs_repeat(void **state)
+{
+    (void)state;
+    struct scarce s = scarce_create(true, 0, 1);
+    struct mix_fit *fit = true_fit(&s);
+    struct mix_domains_bound bound;
+    struct mix_domains_change change = change_of(MIX_DOMAINS_DROP, "code");
+    change.tolerance = 0.15;
+    struct mix_domains_outcome out = apply(s.table, &change);
+    double largest = 0, if_new = 0;
+    for (size_t r = 0; r < s.table->n_rows; r++) {
+        const double *h = s.table->mixture + r * SCARCE_DOMAINS;
+        const double n = s.table->runs[r].n_params / 1e6, d = s.table->runs[r].n_tokens / 1e9;
+        const double other[SCARCE_DOMAINS] = {h[0] / (1 - h[2]), h[1] / (1 - h[2]), 0};
+        const double supply[SCARCE_DOMAINS] = {mix_table_unique(s.table, r, 0) / 1e9, NAN, NAN};
+        double loss[2][SCARCE_DOMAINS];
+        for (int is_new = 0; is_new < 2 && out.fate[r] == MIX_DOMAINS_NEAR; is_new++) {
+            mix_model_set_supply(s.model, is_new ? NULL : supply);
+            assert_int_equal(mix_model_predict(s.model, s.params, 1, h, &n, &d, loss[0], NULL), 0);
+            assert_int_equal(mix_model_predict(s.model, s.params, 1, other, &n, &d, loss[1], NULL),
+                             0);
+            for (size_t m = 0; m < SCARCE_DOMAINS; m++) {
+                double *most = is_new ? &if_new : &largest;
+                *most = fmax(*most, fabs(loss[1][m] - loss[0][m]));
+            }
+        }
+    }
+    assert_int_equal(mix_domains_bound(s.table, fit, &change, out.fate, &bound, NULL), MIX_OK);
+    assert_true(out.n[MIX_DOMAINS_NEAR] > 0 && bound.n_rows == out.n[MIX_DOMAINS_NEAR]);
+    assert_near(bound.loss, largest, 1e-9);
+    assert_true(fabs(if_new - largest) > 0.05 * largest);
+    reuse_leaves_out_silent_draws(fit);
+    mix_domains_outcome_clear(&out);
+    mix_fit_destroy(fit);
+    scarce_destroy(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -562,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_valid_runs_are_true_after_every_update),
         cmocka_unit_test(test_reuse_needs_fewer_runs_for_the_same_regret),
         cmocka_unit_test(test_bound_by_a_fit_is_the_true_error),
+        cmocka_unit_test(test_bound_knows_what_runs_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,6 +155,7 @@ test -s world/online-world-aioli-a-b-c.png
 cp k4.h5 evil.h5
 "$MIXSWEEP_PYTHON" - <<'END'
 import h5py
+import numpy as np
 
 evil = [b"<script>alert(1)</script>", b"'; system('touch pwned'); '", b"%s%n%d `touch pwned`",
         b"\xff\xfe\"><b \xe2\x82"]
@@ -167,6 +168,10 @@ with h5py.File("evil.h5", "r+") as f:
     for part in ("train", "holdout", "predictions"):
         f[f"fits/transfer/{part}/target"][:] = evil
     f["runs/reason"][0] = b"<img src=x>"
+    n = len(f["runs/reason"])
+    del f["runs/metadata"]  # more than the row has room for
+    f["runs"].create_dataset("metadata", data=np.array([
+        b'{"reason": "<img src=x> ' + 9 * b"and more " + b'end"}'] + (n - 1) * [b""]), maxshape=(None,), chunks=(64,))
     status = f["runs/status"][:]
     status[0] = 1
     f["runs/status"][:] = status
@@ -181,6 +186,7 @@ END
 "$MIXSWEEP_PYTHON" check.py evil $(echo "$always" | sed 's/-transfer/-i-x/g')
 if grep -q '<img\|<script\|<b>\|<i>\|<u>' evil/index.html; then exit 1; fi
 grep -q '&lt;script&gt;alert(1)' evil/index.html
+grep -q '&lt;img src=x&gt; \(and more \)\{9\}end' evil/index.html
 test -z "$(find . -name pwned)"
 
 # A report is replaced, figures that the new one has not go, other files stay; a folder of other

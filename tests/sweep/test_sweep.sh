@@ -98,6 +98,10 @@ matches 'runs in this shard'
 matches 'file s.2-of-2.h5$'
 matches '^next, .*: mixsweep merge s\.\*-of-2\.h5 -o s\.h5$'
 wait $first || die "a shard failed: $(cat first)"
+"$MIXSWEEP" status s.2-of-2.h5 >status
+n=$("$MIXSWEEP" status s.2-of-2.h5 --format json | sed -n 's/^    "planned": \([0-9]*\),$/\1/p')
+[ "$n" -lt 16 ] && grep -q "^job .*, shard 2 of 2: $n of $n runs done, 0 failed, 0 missing\$" status ||
+    die "status of a shard: $(cat status)"
 "$MIXSWEEP_PYTHON" - first out <<'PY' || die "the FLOP are not those of the shards"
 import re
 import sys
