@@ -7,7 +7,7 @@ set -eu
 kills=$1 seed=${2:-1}
 faults=$MIXSWEEP_TESTS/faults
 python=${MIXSWEEP_PYTHON:-/usr/bin/python3}
-draws=600 law=capacity
+draws=300 law=capacity
 RANDOM=$seed
 
 # A launcher that is killed leaves its folder and its shared memory behind: keep them together.
