@@ -106,10 +106,9 @@ static size_t padded(size_t n)
     return (n + LANES_MOST - 1) / LANES_MOST * LANES_MOST;
 }
 
-static int allocate_workspace(struct lsq *s, size_t n_rows)
+static int allocate_blocks(struct lsq *s)
 {
-    const size_t n_e = n_rows * s->n_targets, q = s->n_theta, n_m = s->n_targets;
-    const size_t n_b = s->n_blocks, ld = s->rows.ld;
+    const size_t n_b = s->n_blocks;
     int failed = 0;
     s->sums = allocate(n_b, &failed);
     s->reached = allocate(n_b, &failed);
@@ -121,6 +120,15 @@ static int allocate_workspace(struct lsq *s, size_t n_rows)
     s->given = allocate(n_b, &failed);
     s->freedom = allocate(n_b, &failed);
     s->missing = allocate(n_b, &failed);
+    s->search = calloc(n_b, sizeof *s->search);
+    return failed || s->search == NULL;
+}
+
+static int allocate_workspace(struct lsq *s, size_t n_rows)
+{
+    const size_t n_e = n_rows * s->n_targets, q = s->n_theta, n_m = s->n_targets;
+    const size_t ld = s->rows.ld;
+    int failed = allocate_blocks(s);
     s->mean_loss = allocate(n_m, &failed);
     s->unit = allocate(n_m, &failed);
     s->y = allocate(n_e, &failed);
@@ -162,10 +170,9 @@ static int allocate_workspace(struct lsq *s, size_t n_rows)
     s->own_place = calloc(n_m * s->n_own * s->n_own + 1, sizeof *s->own_place);
     s->column = calloc(s->n_own + s->n_linear + 2, sizeof *s->column);
     s->n_basis = calloc(n_m, sizeof *s->n_basis);
-    s->search = calloc(n_b, sizeof *s->search);
-    return failed || s->free_index == NULL || s->n_basis == NULL || s->search == NULL ||
-           s->full_column == NULL || s->order == NULL || s->order_end == NULL || s->end == NULL ||
-           s->own_place == NULL || s->column == NULL;
+    return failed || s->free_index == NULL || s->n_basis == NULL || s->full_column == NULL ||
+           s->order == NULL || s->order_end == NULL || s->end == NULL || s->own_place == NULL ||
+           s->column == NULL;
 }
 
 static void set_blocks(struct lsq *s)

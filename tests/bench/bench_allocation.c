@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis.h"
 #include "mixsweep/job.h"
 #include "mixsweep/next.h"
 #include "mixsweep/random.h"
@@ -46,20 +47,6 @@ struct world {
     double best; /* least true objective */
     gsl_rng *rng;
 };
-
-struct analysis {
-    struct mix_fit *fit;
-    struct mix_draws *draws;
-    struct mix_optimum *optimum;
-};
-
-static void clear(struct analysis *a)
-{
-    mix_optimum_destroy(a->optimum);
-    mix_draws_destroy(a->draws);
-    mix_fit_destroy(a->fit);
-    *a = (struct analysis){NULL, NULL, NULL};
-}
 
 static struct mix_table *make_table(const struct mix_table *from)
 {

@@ -26,6 +26,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analysis.h"
 #include "mixsweep/job.h"
 #include "mixsweep/next.h"
 #include "mixsweep/random.h"
@@ -98,21 +99,6 @@ struct world {
     double target_n, target_d;
     gsl_rng *rng;
 };
-
-/* What is made of some runs. */
-struct analysis {
-    struct mix_fit *fit;
-    struct mix_draws *draws;
-    struct mix_optimum *optimum;
-};
-
-static void clear(struct analysis *a)
-{
-    mix_optimum_destroy(a->optimum);
-    mix_draws_destroy(a->draws);
-    mix_fit_destroy(a->fit);
-    *a = (struct analysis){NULL, NULL, NULL};
-}
 
 /* The law that is drawn. */
 static const char *law_of_truth(const struct law_case *at)
