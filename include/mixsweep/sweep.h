@@ -146,6 +146,10 @@ void mix_shard_of_file(const char *file, size_t *shard, size_t *n_shards);
 /** Whether a run belongs to a shard; n_shards 0 = all do. */
 bool mix_shard_has(size_t shard, size_t n_shards, struct mix_key key);
 
+/** Whether nothing is to be done for the run that ended in this row: it is done, or it failed for
+ * good or as often as the job allows. */
+bool mix_sweep_is_over(const struct mix_job *job, const struct mix_table *table, size_t row);
+
 /**
  * Local. Count the planned runs by what a table has of them.
  *

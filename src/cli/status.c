@@ -229,8 +229,11 @@ static void print_work(const struct overview *o)
     printf("job        %s", work->job->name);
     if (work->n_shards > 0)
         printf(", shard %zu of %zu", work->shard + 1, work->n_shards);
-    printf(": %zu of %zu runs done, %zu failed, %zu missing\n", work->n_done, work->n_planned,
+    printf(": %zu of %zu runs done, %zu failed, %zu missing", work->n_done, work->n_planned,
            work->n_failed, work->n_missing);
+    if (work->n_again > 0)
+        printf(" (%zu failed and will be tried again)", work->n_again);
+    putchar('\n');
     for (size_t s = 0; s < work->n_scales && work->n_missing > 0; s++) {
         const struct scale_counts *scale = &work->scale[s];
         const size_t n = scale->n_planned - scale->n_done - scale->n_failed;

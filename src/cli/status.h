@@ -34,7 +34,8 @@ struct work {
     size_t n_scales;
     struct scale_counts *scale; /* (n_scales) */
     size_t n_planned, n_done, n_failed, n_missing;
-    double left_flops; /* of the missing runs */
+    size_t n_again;                   /* of the missing runs those that have failed before */
+    double left_flops, longest_flops; /* of the missing runs, of the largest of them */
 };
 
 /** What a host did. */

@@ -140,11 +140,11 @@ static json_t *json_job(const struct overview *o)
                                                 (json_int_t)scale->n_failed));
     }
     json_t *shard = work->n_shards == 0 ? json_null() : json_integer((json_int_t)work->shard + 1);
-    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "name", work->job->name, "shard",
-                     shard, "shards", (json_int_t)work->n_shards, "planned",
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", work->job->name,
+                     "shard", shard, "shards", (json_int_t)work->n_shards, "planned",
                      (json_int_t)work->n_planned, "done", (json_int_t)work->n_done, "failed",
-                     (json_int_t)work->n_failed, "missing", (json_int_t)work->n_missing, "scales",
-                     scales);
+                     (json_int_t)work->n_failed, "missing", (json_int_t)work->n_missing,
+                     "tried_again", (json_int_t)work->n_again, "scales", scales);
 }
 
 static json_t *json_hosts(const struct overview *o)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "mixsweep/sweep.h"
+
 bool status_is_stale(const struct overview *o, const struct mix_fit *fit)
 {
     return o->table == NULL || !mix_fit_sees_same_runs(fit, o->table);
@@ -65,7 +67,7 @@ struct size_group *status_group_sizes(const struct mix_table *table, size_t *n_g
 /* A row under its key; rows of the file stand in the order of keys, but those of logs do not. */
 struct keyed {
     struct mix_key key;
-    int32_t status;
+    size_t row;
 };
 
 static int compare_keys(const void *left, const void *right)
@@ -81,30 +83,39 @@ static struct keyed *order_keys(const struct mix_table *table, size_t *n)
     *n = table != NULL ? table->n_rows : 0;
     struct keyed *keyed = calloc(*n + 1, sizeof *keyed);
     for (size_t r = 0; keyed != NULL && r < *n; r++)
-        keyed[r] = (struct keyed){table->runs[r].key, table->runs[r].status};
+        keyed[r] = (struct keyed){table->runs[r].key, r};
     if (keyed != NULL)
         qsort(keyed, *n, sizeof *keyed, compare_keys);
     return keyed;
 }
 
-static void count_planned(struct work *work, const struct mix_plan *plan, const struct keyed *keyed,
-                          size_t n_keyed)
+/* A run that the sweep is to try again is missing, as it is for the sweep. */
+static void count_run(struct work *work, const struct mix_planned *planned,
+                      const struct mix_table *table, const struct keyed *keyed)
+{
+    const struct mix_run *run = keyed != NULL ? &table->runs[keyed->row] : NULL;
+    struct scale_counts *scale = &work->scale[planned->scale];
+    scale->n_planned++;
+    if (run != NULL && mix_sweep_is_over(work->job, table, keyed->row)) {
+        scale->n_done += run->status == MIX_RUN_DONE;
+        scale->n_failed += run->status == MIX_RUN_FAILED;
+        return;
+    }
+    work->n_again += run != NULL && run->status == MIX_RUN_FAILED;
+    work->left_flops += planned->run.flops;
+    work->longest_flops = fmax(work->longest_flops, planned->run.flops);
+}
+
+static void count_planned(struct work *work, const struct mix_plan *plan,
+                          const struct mix_table *table, const struct keyed *keyed, size_t n_keyed)
 {
     struct mix_planned planned;
     for (size_t i = 0; i < mix_plan_n_runs(plan); i++) {
         mix_plan_run(plan, i, &planned);
         if (!mix_shard_has(work->shard, work->n_shards, planned.run.key))
             continue;
-        const struct keyed *row =
-            bsearch(&planned.run.key, keyed, n_keyed, sizeof *keyed, compare_keys);
-        struct scale_counts *scale = &work->scale[planned.scale];
-        scale->n_planned++;
-        if (row != NULL && row->status == MIX_RUN_DONE)
-            scale->n_done++;
-        else if (row != NULL && row->status == MIX_RUN_FAILED)
-            scale->n_failed++;
-        else
-            work->left_flops += planned.run.flops;
+        count_run(work, &planned, table,
+                  bsearch(&planned.run.key, keyed, n_keyed, sizeof *keyed, compare_keys));
     }
     for (size_t s = 0; s < work->n_scales; s++) {
         work->n_planned += work->scale[s].n_planned;
@@ -145,7 +156,7 @@ static enum mix_status measure_work(struct overview *o, struct mix_error *err)
         work->scale[s].n_params = work->job->scales[s].n_params;
         work->scale[s].n_tokens = work->job->scales[s].n_tokens;
     }
-    count_planned(work, plan, keyed, n_keyed);
+    count_planned(work, plan, o->table, keyed, n_keyed);
 out:
     free(keyed);
     mix_plan_destroy(plan);
@@ -260,12 +271,13 @@ char *status_stderr(const struct mix_table *table, size_t row, int n_lines)
 
 /* ---- pace */
 
-/* What has ended since the writer began says how fast it is; FLOPs say how much is left. */
+/* What has ended since the writer began says how fast it is; FLOPs say how much is left. At the end
+ * of a sweep few runs go at once: it takes no less than one of them. */
 static void measure_pace(struct overview *o)
 {
     const double now = (double)time(NULL), since = o->writer.since;
     size_t n = 0;
-    double flops = 0;
+    double flops = 0, wall_s = 0, wall_flops = 0;
     o->rate = NAN;
     o->left_s = NAN;
     if (!o->has_writer || o->table == NULL || !(now > since))
@@ -276,12 +288,18 @@ static void measure_pace(struct overview *o)
             continue;
         n++;
         flops += run->flops;
+        if (run->wall_s > 0) {
+            wall_s += run->wall_s;
+            wall_flops += run->flops;
+        }
     }
     if (n == 0)
         return;
     o->rate = (double)n / (now - since);
     if (o->work.job != NULL && flops > 0)
         o->left_s = o->work.left_flops / flops * (now - since);
+    if (isfinite(o->left_s) && wall_flops > 0)
+        o->left_s = fmax(o->left_s, o->work.longest_flops / wall_flops * wall_s);
 }
 
 enum mix_status status_measure(struct overview *o, struct mix_error *err)

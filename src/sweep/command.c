@@ -756,7 +756,7 @@ static enum mix_status judge(const struct attempt *attempt, double now_s, bool s
         explain_result(attempt, status, why.text, reason);
     } else {
         explain_end(how, reason);
-        if (contains(is->requeue, is->n_requeue, how->exit_code))
+        if (contains(is->requeue, is->n_requeue, how->exit_code) && !attempt->out_of_time)
             return interrupt_run(attempt, stop, end, rows, err);
         if (!stop && !attempt->out_of_time && was_asked_to_end(how) && since_s < DOUBT_S)
             return MIX_OK;

@@ -106,7 +106,7 @@ static bool is_final_failure(const char *metadata)
     return is_final;
 }
 
-static bool is_over(const struct mix_job *job, const struct mix_table *table, size_t row)
+bool mix_sweep_is_over(const struct mix_job *job, const struct mix_table *table, size_t row)
 {
     const struct mix_run *run = &table->runs[row];
     if (run->status == MIX_RUN_DONE)
@@ -135,7 +135,7 @@ static void mark(const struct mix_job *job, const struct mix_table *table,
     counts->n_planned++;
     counts->flops += mix_job_flops(&job->scales[marks->scale[i]]);
     marks->has_failed_rows |= forgets;
-    if (row != SIZE_MAX && !forgets && is_over(job, table, row)) {
+    if (row != SIZE_MAX && !forgets && mix_sweep_is_over(job, table, row)) {
         marks->done[i] = 1;
         *(has_failed ? &counts->n_failed : &counts->n_done) += 1;
         return;

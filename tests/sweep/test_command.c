@@ -342,6 +342,20 @@ static void test_time_limit_leaves_time_to_save(void **state)
     mix_table_destroy(table);
 }
 
+/* A run that is over its time limit has failed, whatever code it ends with. */
+static void test_time_limit_comes_before_requeue(void **state)
+{
+    (void)state;
+    struct mix_job *job =
+        job_of("1", "    retries: 0\n", "trap 'exit 75' TERM; sleep 1000 & wait $!");
+    job->command.time_limit_s = 0.3;
+    job->command.grace_s = 60;
+    struct mix_table *table = run_job(job);
+    assert_int_equal(table->runs[0].status, MIX_RUN_FAILED);
+    assert_says(table->runs[0].reason, "time limit of 0.3 s");
+    mix_table_destroy(table);
+}
+
 /* What a command leaves running goes when it ends. */
 static void test_processes_left_behind_are_killed(void **state)
 {
@@ -590,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_old_results_do_not_count),
         cmocka_unit_test(test_time_limit_reaches_the_whole_group),
         cmocka_unit_test(test_time_limit_leaves_time_to_save),
+        cmocka_unit_test(test_time_limit_comes_before_requeue),
         cmocka_unit_test(test_processes_left_behind_are_killed),
         cmocka_unit_test(test_folders_are_kept_as_asked),
         cmocka_unit_test(test_run_dir_is_expanded),
