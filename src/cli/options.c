@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/runs.h"
+
 enum { NAMES_MAX = 64, WORD_MAX = 64, HELP_COLUMNS = 96 };
 
 /* Edits (insert, remove, replace, swap of neighbours) that turn a into b. */
@@ -79,16 +81,6 @@ static enum mix_status fail_value(const struct cli_option *option, const char *t
                     option->min, option->max);
 }
 
-/* A finite decimal number and nothing else: no blanks, no hexadecimal, no "inf". */
-static bool read_number(const char *text, double *value)
-{
-    char *end = NULL;
-    if (*text == '\0' || strspn(text, "+-.0123456789eE") != strlen(text))
-        return false;
-    *value = strtod(text, &end);
-    return *end == '\0' && isfinite(*value);
-}
-
 static bool in_range(const struct cli_option *option, double value)
 {
     if (option->min == 0.0 && option->max == 0.0)
@@ -127,12 +119,12 @@ static enum mix_status store_value(const struct cli_option *option, const char *
         list->item[list->n++] = text;
         break;
     case CLI_NUMBER:
-        if (!read_number(text, &value) || !in_range(option, value))
+        if (!mix_number_read(text, &value) || !in_range(option, value))
             return fail_value(option, text, "a number", err);
         *(double *)option->target = value;
         break;
     case CLI_COUNT:
-        if (!read_number(text, &value) || value < 0.0 || value > 9007199254740992.0 ||
+        if (!mix_number_read(text, &value) || value < 0.0 || value > 9007199254740992.0 ||
             value != floor(value) || !in_range(option, value))
             return fail_value(option, text, "a whole number", err);
         *(size_t *)option->target = (size_t)value;
@@ -281,7 +273,7 @@ enum mix_status cli_parse_assignment(const char *option, const char *text, char 
 {
     const char *equals = strrchr(text, '=');
     double number = 0.0;
-    if (equals == NULL || equals == text || !read_number(equals + 1, &number))
+    if (equals == NULL || equals == text || !mix_number_read(equals + 1, &number))
         return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not NAME=NUMBER.", option, text);
     const size_t length = (size_t)(equals - text);
     if (length >= MIX_NAME_MAX)

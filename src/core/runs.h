@@ -57,7 +57,8 @@ void mix_runs_move(struct mix_table *table, size_t to, size_t from);
 /** Drop the rows with keep[r] = 0; the others stay in order. */
 void mix_runs_drop(struct mix_table *table, const uint8_t *keep);
 
-/** Read a finite decimal number that takes up the whole text; no hexadecimal, "inf" or "nan". */
+/** Read a finite decimal number as people write it, the whole text: 7e9, 67_760_078_203, 7B (K, M,
+ * B, T: thousand to 1e12); no hexadecimal, "inf" or "nan". */
 bool mix_number_read(const char *text, double *value);
 
 #endif

@@ -12,12 +12,31 @@
 
 static const double EQUAL_TOLERANCE = 1e-9; /* relative */
 
+/* 7B is read as 7e9 would be, to the last bit. */
 bool mix_number_read(const char *text, double *value)
 {
-    if (text[0] == '\0' || text[strspn(text, "0123456789+-.eE")] != '\0')
+    enum { LONGEST = 64 };
+    static const char suffixes[] = "KMBT";
+    char plain[LONGEST + 4], *end = NULL;
+    size_t n = 0;
+    for (; *text != '\0' && n < LONGEST && strchr(suffixes, *text) == NULL; text++) {
+        if (*text == '_' && n > 0 && isdigit((unsigned char)text[-1]) &&
+            isdigit((unsigned char)text[1]))
+            continue;
+        if (strchr("0123456789+-.eE", *text) == NULL)
+            return false;
+        plain[n++] = *text;
+    }
+    plain[n] = '\0';
+    const char *suffix = strchr(suffixes, *text); /* its end where there is none */
+    if (n == 0 || suffix == NULL)
         return false;
-    char *end = NULL;
-    const double number = strtod(text, &end);
+    if (*suffix != '\0') {
+        if (text[1] != '\0' || strpbrk(plain, "eE") != NULL)
+            return false;
+        snprintf(plain + n, sizeof plain - n, "e%d", 3 * (int)(suffix - suffixes + 1));
+    }
+    const double number = strtod(plain, &end);
     if (*end != '\0' || !isfinite(number))
         return false;
     *value = number;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/runs.h"
+
 enum {
     STARTS_MAX = 100000,
     DRAWS_MAX = 1000000,
@@ -44,7 +46,7 @@ static void check_holdout(struct reader *in, const char *text)
     else if (sscanf(text, "mixture:%4d-fold%n", &n_folds, &length) == 1 && length > 0 &&
              text[length] == '\0' && n_folds >= 2)
         return;
-    else if (!parse_number(text + 8, &share) || share <= 0 || share >= 1)
+    else if (!mix_number_read(text + 8, &share) || share <= 0 || share >= 1)
         FAIL(in, "fit.holdout", "the share in \"%.40s\" is not between 0 and 1.", text);
 }
 

@@ -8,30 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_MAX = 64 };
+#include "core/runs.h"
 
-/* "67_760_078_203", "7e9" to a double. Underscores stand between digits only.
- */
-bool parse_number(const char *text, double *out)
-{
-    char plain[NUMBER_MAX];
-    size_t n = 0;
-    for (const char *c = text; *c; c++) {
-        if (*c == '_' && c > text && strchr("0123456789", c[-1]) && c[1] &&
-            strchr("0123456789", c[1]))
-            continue;
-        if (!strchr("0123456789+-.eE", *c) || n + 1 == sizeof plain)
-            return false;
-        plain[n++] = *c;
-    }
-    plain[n] = '\0';
-    char *end;
-    double value = strtod(plain, &end);
-    if (n == 0 || *end || !isfinite(value))
-        return false;
-    *out = value;
-    return true;
-}
+enum { NUMBER_MAX = 64 };
 
 void take_number(struct reader *in, const char *key, const char *text, double min, double max,
                  double *out)
@@ -39,7 +18,7 @@ void take_number(struct reader *in, const char *key, const char *text, double mi
     double value;
     if (in->status != MIX_OK || !text)
         return;
-    if (!parse_number(text, &value))
+    if (!mix_number_read(text, &value))
         FAIL(in, key, "\"%.40s\" is not a number.", text);
     else if (value < min || value > max)
         FAIL(in, key, "%.40s is not in %.15g … %.15g.", text, min, max);
@@ -104,7 +83,7 @@ static const char *split_unit(const char *text, double *number)
         return NULL;
     memcpy(digits, text, n);
     digits[n] = '\0';
-    return parse_number(digits, number) ? text + n + (text[n] == ' ') : NULL;
+    return mix_number_read(digits, number) ? text + n + (text[n] == ' ') : NULL;
 }
 
 void take_seconds(struct reader *in, const char *key, const char *text, double min, double max,

@@ -30,10 +30,6 @@ struct reader {
     char key[JOB_KEY_MAX];                                                                         \
     snprintf(key, sizeof key, __VA_ARGS__)
 
-/** A number as people write it: 7e9, 1.3e9, 67_760_078_203 (underscores between
- * digits). */
-bool parse_number(const char *text, double *out);
-
 void take_number(struct reader *in, const char *key, const char *text, double min, double max,
                  double *out);
 /** A whole number; 1e3 and 1000 are both fine. */

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "core/runs.h"
+
 /* Domains code, web; targets web, code, exam. Two runs with checkpoints at 1e9 and 2e9, one short
  * larger one, one failed, one excluded. */
 static struct mix_table *sample(void)
@@ -195,10 +197,48 @@ static void test_targets_are_refused(void **state)
     mix_table_destroy(table);
 }
 
+static void test_numbers_as_people_write_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double number; /* NaN = refused */
+    } cases[] = {
+        {"7e9", 7e9},
+        {"2.2T", 2.2e12},
+        {"-1.5K", -1500},
+        {"60_000_000", 6e7},
+        {"40M", 4e7},
+        {".5B", 5e8},
+        {"", NAN},
+        {"B", NAN},
+        {"7BB", NAN},
+        {"7e9B", NAN},
+        {"1__0", NAN},
+        {"_1", NAN},
+        {"1_", NAN},
+        {"7b", NAN},
+        {"0x10", NAN},
+        {"1e999", NAN},
+        {"nan", NAN},
+        {"inf", NAN},
+        {"1 ", NAN},
+        {"9e306K", NAN},
+        {"1_000.5M", 1000.5e6},
+        {"11111111111111111111111111111111111111111111111111111111111111111", NAN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double number = -7;
+        assert_int_equal(mix_number_read(cases[i].text, &number), !isnan(cases[i].number));
+        assert_true(number == (isnan(cases[i].number) ? -7 : cases[i].number));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_select_defaults),
+        cmocka_unit_test(test_numbers_as_people_write_them),
         cmocka_unit_test(test_select_checkpoints_and_mask),
         cmocka_unit_test(test_where_terms),
         cmocka_unit_test(test_where_is_refused),
