@@ -98,6 +98,34 @@ static enum mix_status read_table(struct emission *e, struct mix_error *err)
     return status == MIX_ENOTFOUND ? MIX_OK : status;
 }
 
+/* The file with the job and no runs, so that what is recorded has a place; another may make it at
+ * the same time. */
+static enum mix_status begin_file(const struct emission *e, struct mix_error *err)
+{
+    const struct mix_job *job = e->job;
+    struct mix_store *store = NULL;
+    struct mix_table *table = mix_table_create(job->n_domains, job->n_targets);
+    if (table == NULL)
+        return mix_fail(err, MIX_ENOMEM, "not enough memory for the file %s.", e->file);
+    memcpy(table->domains, job->domains, job->n_domains * sizeof *table->domains);
+    memcpy(table->targets, job->targets, job->n_targets * sizeof *table->targets);
+    enum mix_status status = mix_store_open(e->file, MIX_STORE_CREATE, false, &store, err);
+    const bool has_another = status == MIX_EEXIST || status == MIX_ELOCKED;
+    if (status == MIX_OK)
+        status = mix_store_fold_runs(store, table, err);
+    if (status == MIX_OK)
+        status = mix_store_set_job(store, job->text, job->seed);
+    if (status == MIX_OK)
+        status = mix_store_put_table(store, table, err);
+    if (status == MIX_OK)
+        status = mix_store_commit(store, err);
+    mix_store_close(store);
+    mix_table_destroy(table);
+    if (has_another)
+        err->text[0] = '\0';
+    return has_another ? MIX_OK : status;
+}
+
 struct keyed {
     struct mix_key key;
     size_t row;
@@ -399,6 +427,11 @@ enum mix_status cli_emit(struct mix_job *job, const char *job_path, int round, c
     enum mix_status status = find_paths(&e, job_path, folder, err);
     if (status == MIX_OK)
         status = read_table(&e, err);
+    if (status == MIX_OK && e.table == NULL) {
+        status = begin_file(&e, err);
+        if (status == MIX_OK)
+            status = read_table(&e, err); /* with what was recorded before */
+    }
     if (status == MIX_OK && round == 0)
         status = mix_job_take_chosen(job, e.table, err);
     if (status == MIX_OK)

@@ -323,7 +323,7 @@ static enum mix_status run_plan(struct mix_ranks *ranks, int argc, char **argv,
         print_text(&summary);
     if (status == MIX_OK && asked.folder)
         status = emit(&asked, &summary, err);
-    else if (status == MIX_OK && !asked.json)
+    else if (status == MIX_OK && !asked.json && summary.left.n_runs > 0)
         printf("\nnext: mpirun -n 4 mixsweep run %s\n", asked.path);
     plan_summary_free(&summary);
     return status;
@@ -338,7 +338,7 @@ const struct cli_verb cli_verb_plan = {
         "the design cannot answer; where the file has some of the runs, how many are left and\n"
         "what these cost. Runs nothing; writes nothing but what --emit asks for: a\n"
         "task file and a batch script for every run, to be trained elsewhere and taken in by\n"
-        "`mixsweep record`.\n\n"
+        "`mixsweep record`, and the sweep file with no runs where it is not there.\n\n"
         "  mixsweep plan jobs/quickstart.yaml",
     .ranks = false,
     .run = run_plan,

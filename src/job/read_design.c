@@ -151,7 +151,8 @@ static void find_ends(const struct mix_job *job, size_t *least, size_t *most)
 }
 
 /* A number: so many seeds of every mixture everywhere. A section, or nothing: of the first mixtures
- * at the ends of the scales; recorded runs have the seeds they have. */
+ * at the ends of the scales; recorded runs have the seeds they have, and listed mixtures are run as
+ * they are listed. */
 static void take_replicates(struct reader *in, const struct raw_job *raw)
 {
     static const char *const key = "design.replicates";
@@ -159,9 +160,10 @@ static void take_replicates(struct reader *in, const struct raw_job *raw)
     const char *all = job_document_text(&in->document, key);
     size_t n_replicated = default_replicated, n_seeds = default_seeds, least, most;
     const bool is_table = raw->sweep && strcmp(raw->sweep->evaluator, "table") == 0;
+    const bool is_given = is_table || job->method == MIX_DESIGN_FILE;
     if (all)
         take_count(in, key, all, 1, REPLICATES_MAX, &n_seeds);
-    else if (is_table && !job_document_has(&in->document, key))
+    else if (is_given && !job_document_has(&in->document, key))
         n_seeds = 1;
     take_count(in, "design.replicates.mixtures",
                job_document_text(&in->document, "design.replicates.mixtures"), 1, MIXTURES_MAX,

@@ -189,13 +189,17 @@ static int slurm_gpus(void)
     return n;
 }
 
-static struct share node_share(const struct mix_job *job, const char *host, size_t i, size_t n)
+/* Node i of n. Where runs take nothing that is counted, as many at once as there are ranks. */
+static struct share node_share(const struct mix_job *job, const char *host, size_t i, size_t n,
+                               int n_ranks)
 {
     const struct mix_job_command *command = &job->command;
     struct share share = {.place = {.rank = -1, .slots = mix_sweep_slots(job)}};
     snprintf(share.place.host, sizeof share.place.host, "%.63s", host);
-    if (command->slots > 0) /* in all */
-        share.place.slots = part(command->slots < (int)n ? (int)n : command->slots, (int)n, (int)i);
+    if (share.place.slots > 0) { /* in all */
+        const int all = command->slots > 0 ? command->slots : n_ranks;
+        share.place.slots = part(all < (int)n ? (int)n : all, (int)n, (int)i);
+    }
     share.place.cpus =
         command->cpus >= 0 ? command->cpus : mix_node_count(getenv("SLURM_JOB_CPUS_PER_NODE"), i);
     share.place.gpus = command->gpus >= 0 ? command->gpus : slurm_gpus();
@@ -241,7 +245,7 @@ static enum mix_status share_nodes(const struct mix_job *job, const struct repor
     struct share *shares = calloc(n + 1, sizeof *shares);
     const char *name = names;
     for (size_t i = 0; shares && i < n; i++, name += strlen(name) + 1)
-        shares[i] = node_share(job, name, i, n);
+        shares[i] = node_share(job, name, i, n, n_ranks);
     free(names);
     if (!shares)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu nodes.", n);

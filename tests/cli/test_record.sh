@@ -94,7 +94,13 @@ done
 wait
 cat record.[0-3] >out
 [ "$(grep -c '^recorded .* for .*/o.h5$' out)" = 4 ]
-[ ! -e o.h5 ] && [ "$(ls o.h5.log | wc -l)" = 4 ]
+[ "$(ls o.h5.log | wc -l)" = 4 ]
+"$MIXSWEEP" status o.h5 >out
+grep -q '^job        outside: 4 of 16 runs done, 0 failed, 12 missing$' out
+"$MIXSWEEP" plan job.yaml --emit again >out 2>err
+grep -q '^12 runs are in again' err
+# Results that were recorded for a file that is gone wait for the next.
+rm o.h5
 fails 1 '4 logs in o.h5.log wait for it' "$MIXSWEEP" status o.h5
 json=${scripts[4]%.sbatch}.json
 bash train.sh "$json" here.json
@@ -164,7 +170,7 @@ head -c 1100000 /dev/zero | tr '\0' ' ' >bad.json
 fails 1 'it has more than 1048576 bytes' "$MIXSWEEP" record o.h5 --run "$name" bad.json
 fails 1 'none.json: cannot be read' "$MIXSWEEP" record o.h5 --run "$name" none.json
 fails 1 'cannot be read: Is a directory' "$MIXSWEEP" record o.h5 --run "$name" half
-fails 1 'the job has no run "nobody"' "$MIXSWEEP" record o.h5 --run nobody result.json
+fails 1 'o.h5: the job has no run "nobody"' "$MIXSWEEP" record o.h5 --run nobody result.json
 for text in '{}' '[]' '{' '{"key": "0", "job": "j", "result_file": "r"}' '{"key": 3}' \
     '{"key": "00000000000000000000000000000000"}'; do
     echo "$text" >bad.task
