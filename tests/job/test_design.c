@@ -518,13 +518,15 @@ static void test_design_file(void **state)
         char keys[64];
         write_text(files[f].path, files[f].text);
         snprintf(keys, sizeof keys, "file: %s\n", files[f].path);
-        char *text = job_text_with("mixtures: 12\n", keys);
+        char *text = job_text_with("mixtures: 12\n  replicates: 1\n", keys);
         char *six = strstr(text, ", mixtures: 6");
         memset(six, ' ', strlen(", mixtures: 6"));
         struct mix_job *job = parse(text);
         free(text);
         assert_int_equal(job->method, MIX_DESIGN_FILE);
         assert_int_equal(job->n_mixtures, 3);
+        for (size_t s = 0; s < job->n_scales; s++) /* each once, unless replicates are asked for */
+            assert_int_equal(mix_job_n_runs(job, &job->scales[s]), 3);
         double *mixtures = design(job);
         for (size_t i = 0; i < 9; i++)
             assert_true(fabs(mixtures[i] - wanted[i]) < 1.5e-6);

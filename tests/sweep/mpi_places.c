@@ -65,6 +65,17 @@ static void check_gpus(struct mix_ranks *ranks, const struct mix_job *job, const
     mix_places_clear(&places);
 }
 
+/* With a launcher the places are nodes; runs that take nothing that is counted go as many at once
+ * as there are ranks. */
+static void check_launcher(struct mix_ranks *ranks, const struct mix_job *job)
+{
+    struct mix_error err = {.text = ""};
+    struct mix_places places;
+    CHECK(mix_places_find(ranks, job, &places, &err) == MIX_OK);
+    CHECK(places.n == 1 && places.place[0].slots == mix_ranks_count(ranks));
+    mix_places_clear(&places);
+}
+
 int main(int argc, char **argv)
 {
     struct mix_ranks *ranks = NULL;
@@ -76,6 +87,9 @@ int main(int argc, char **argv)
     check_gpus(ranks, found, "7,6,5,GPU-4,3");
     unsetenv("CUDA_VISIBLE_DEVICES");
     check_gpus(ranks, told, "0,1,2,3,4");
+    struct mix_job *launched = parse(ranks, "launcher: [srun]");
+    check_launcher(ranks, launched);
+    mix_job_destroy(launched);
     mix_job_destroy(found);
     mix_job_destroy(told);
     mix_ranks_destroy(ranks);
