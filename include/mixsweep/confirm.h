@@ -22,9 +22,9 @@ enum { MIX_CONTENDERS_MAX = 5 };
 struct mix_contest {
     size_t n_done;                 /* seeds measured */
     double measured, measured_se;  /* mean over seeds, its standard error; NaN where not known */
-    struct mix_interval predicted; /* widened by the error budget, but for the choice of law */
+    struct mix_interval predicted; /* with all known errors */
     double gain, gain_se; /* this mixture's loss less the optimum's, by pairs of equal seeds */
-    struct mix_interval predicted_gain;
+    struct mix_interval predicted_gain; /* of resampling only */
 };
 
 /** What came out. Owns its arrays. */

@@ -45,6 +45,7 @@ struct mix_map_target {
     char *name;
     char *unit;    /* NULL = nats/token */
     int direction; /* -1: lower is better, +1: higher is better */
+    double chance; /* of a score: what guessing reaches; NaN = unknown */
 };
 
 /**
@@ -58,7 +59,7 @@ struct mix_map_target {
  *     constants: {n_tokens: 1e9}           # columns that the table does not have
  *     drop: ['_.*', step]                  # their columns to leave out
  *     targets:                             # losses of another unit or direction
- *       - {name: mmlu, unit: accuracy, direction: higher}
+ *       - {name: mmlu, unit: accuracy, direction: higher, chance: 0.25}
  *     long: {target: metric, value: loss}  # one row per loss: columns of the target's name and
  *                                          # of the value, named as after renaming
  *

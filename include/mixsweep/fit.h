@@ -68,12 +68,16 @@ struct mix_fit {
     uint64_t seed;
     struct mix_key
         table_key; /* hash of the selected numbers: says when the table has changed since */
-    size_t n_rows, n_fitted;               /* rows, entries */
-    size_t n_clusters;                     /* mixtures */
-    char (*domains)[MIX_NAME_MAX];         /* (K) */
-    char (*targets)[MIX_NAME_MAX];         /* (M) */
-    int32_t *target_domain;                /* (M) */
-    double *target_weight;                 /* (M) */
+    size_t n_rows, n_fitted;       /* rows, entries */
+    size_t n_clusters;             /* mixtures */
+    char (*domains)[MIX_NAME_MAX]; /* (K) */
+    char (*targets)[MIX_NAME_MAX]; /* (M) */
+    int32_t *target_domain;        /* (M) */
+    double *target_weight;         /* (M) */
+    double *target_size; /* (M) what a loss counts relative to in means over targets, see mix_data;
+                            scores count in none */
+    uint8_t *link; /* (M) 0 = a loss; of a score 1, + 2 where lo is the chance level, + 4 where one
+                      slope holds for the mean loss */
     size_t n_params;                       /* P */
     char (*param_names)[2 * MIX_NAME_MAX]; /* (P) */
     char (*param_units)[MIX_UNIT_MAX];     /* (P) */
@@ -107,6 +111,8 @@ struct mix_fit {
     double *supply;                    /* (K) tokens of each domain, for predictions of a law with
                                           repetition; NaN = not known, or a law without */
     char warnings[4 * MIX_TEXT_MAX];   /* one a line */
+    double stacked; /* weight of the law in the stack of a comparison of the same file, see
+                       mix_store_read_fits(); NaN = not known */
 };
 
 struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_params, size_t n_starts,
@@ -115,6 +121,10 @@ struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_para
 bool mix_fit_hold(struct mix_fit *fit, size_t n_held);
 void mix_fit_destroy(struct mix_fit *fit);
 void mix_fits_destroy(size_t n, struct mix_fit **fits);
+
+/** Weighted mean of losses (M), relative to their sizes where those that weigh have several units;
+ * of scores where no loss has a weight. Targets of weight 0 may be NaN. */
+double mix_fit_mean(const struct mix_fit *fit, const double *weight, const double *loss);
 
 /** The model of a stored fit, for predictions. */
 enum mix_status mix_fit_model(const struct mix_fit *fit, struct mix_model **out,
@@ -153,11 +163,11 @@ enum mix_status mix_fit_run(struct mix_ranks *ranks, const struct mix_table *tab
 bool mix_fit_sees_same_runs(const struct mix_fit *fit, const struct mix_table *table);
 
 /**
- * Why `fit` is not what these options give on this table, as the end of a sentence ("the law has
- * changed"), or NULL where fitting again would change nothing.
+ * Why `fit` is not what these options give on this table, as the end of a sentence ("the seed has
+ * changed (from 3 to 1)"), in `text`; or NULL where fitting again would change nothing.
  */
 const char *mix_fit_difference(const struct mix_fit *fit, const struct mix_table *table,
-                               const struct mix_fit_options *options);
+                               const struct mix_fit_options *options, char text[MIX_TEXT_MAX]);
 
 /** One step of the rolling origin: the law fitted on the runs up to one size, on a later scale. */
 struct mix_origin {

@@ -106,20 +106,47 @@ enum mix_status mix_bootstrap_complete(struct mix_ranks *ranks, const struct mix
 enum mix_status mix_seed_noise(const struct mix_table *table, const struct mix_fit *fit,
                                const double *weight, double *sd, size_t *n, struct mix_error *err);
 
+/** What a law does not look at, though it is asked for another value of it than was fitted. */
+enum { MIX_BLIND_TO_SIZE = 1, MIX_BLIND_TO_TOKENS = 2 };
+
+/** Of a fit asked for a mixture at a scale: bits of the above, 0 = it is not blind. The losses of a
+ * blind law are those of the runs that it was fitted to, whatever the target. */
+unsigned mix_fit_blind(const struct mix_fit *fit, const double *mixture, double n_params,
+                       double n_tokens);
+
 /** Where the error of a predicted mean loss comes from, as standard deviations in its unit. NaN =
  * not known. */
 struct mix_error_budget {
     double value;      /* weighted mean loss */
-    double resampling; /* over the draws: which mixtures were run, and their noise */
+    double resampling; /* over the draws, half the width of their middle 68%: which mixtures were
+                          run, and their noise */
     double seed;       /* between runs of one mixture; of a single run at the target */
     double law;        /* between the laws fitted to the same targets */
-    double scale;      /* extrapolation, from the rolling origin */
-    double total;      /* of those that are known, added in quadrature */
+    double scale;      /* extrapolation, from the rolling origin; of a law blind to what is
+                          extrapolated NaN */
+    double total;      /* of those that are known, added in quadrature; NaN where no part is
+                          above 0 */
     size_t n_draws, n_replicates, n_laws, n_origins; /* behind each */
-    double reach; /* log-distance in (N, D) from the largest fitted scale to the target, over the
-                     longest that the rolling origin has tested; 0 within, infinite where none is
-                     tested */
+    double reach;   /* log-distance in (N, D) from the largest fitted scale to the target, over the
+                       longest that the rolling origin, or else the held-out size, has tested; 0
+                       within, NaN   where none is tested */
+    unsigned blind; /* see mix_fit_blind() */
+    bool stacked;   /* laws are weighed by the stack of a comparison; else by 1 / mse */
 };
+
+/**
+ * Weights of laws in a choice of law, sum 1: those in the stack of a comparison (mix_fit.stacked)
+ * where it has the fit's law and one of the others, else 1 / mse of the first hold-out where all
+ * were held out the same way, else of the runs. Of the others count those of other laws on the same
+ * runs and targets, each law once, and none that answers for the scale of the runs where `fit` does
+ * not.
+ *
+ * @param weight  (n_others + 1) out: of the others, 0 = does not count; behind them of `fit`
+ * @return whether they are of a stack
+ */
+bool mix_law_weights(const struct mix_fit *fit, size_t n_others,
+                     const struct mix_fit *const *others, const double *mixture, double n_params,
+                     double n_tokens, double *weight);
 
 /**
  * The error budget of a mixture at a scale. Local.
@@ -127,9 +154,8 @@ struct mix_error_budget {
  * Scale: with d = sqrt(ln(N/N0)^2 + ln(D/D0)^2), where a factor below 1 counts as 1, the relative
  * error is k d, with k^2 the mean over the steps of the rolling origin of (rms^2 - residual^2 -
  * spread^2) / d^2, none below 0; without a rolling origin k is that of the fit's held-out size,
- * scale_error / ln(scale_factor). Law: standard deviation over `fit` and those of `others` that are
- * other laws on the same runs and targets and can predict there, weighted by 1 / mse of their first
- * hold-out where all were held out the same way, else of the runs.
+ * scale_error / ln(scale_factor). Law: root mean square distance of what the laws say, `fit` among
+ * them, from what `fit` says, by mix_law_weights().
  *
  * @param table     the runs, for replicates
  * @param draws     of `fit`, or NULL
@@ -143,9 +169,30 @@ enum mix_status mix_error_budget_compute(const struct mix_table *table, const st
                                          const double *mixture, double n_params, double n_tokens,
                                          struct mix_error_budget *out, struct mix_error *err);
 
+/** The same of the loss of one target, from the budget of the mean loss there. Scale: that of the
+ * mean, relative to the loss, times how much larger the relative error of the target was on the
+ * held-out size (rms); not known where no size was held out. No resampling, no total. */
+enum mix_status mix_error_budget_target(const struct mix_table *table, const struct mix_fit *fit,
+                                        size_t n_others, const struct mix_fit *const *others,
+                                        const double *weight, size_t target, const double *mixture,
+                                        double n_params, double n_tokens,
+                                        const struct mix_error_budget *mean,
+                                        struct mix_error_budget *out, struct mix_error *err);
+
+/** The same of what `mixture` gains over `other` in mean loss. No seed noise, as it is of expected
+ * losses; scale: relative to the mean loss k d with k^2 the mean over the steps of the rolling
+ * origin of 2 (rms^2 - bias^2 - residual^2) / d^2, the errors of two mixtures without what they
+ * share; without a rolling origin that of the held-out size. */
+enum mix_status mix_error_budget_gain(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      size_t n_others, const struct mix_fit *const *others,
+                                      const double *weight, const double *mixture,
+                                      const double *other, double n_params, double n_tokens,
+                                      const struct mix_error_budget *mean,
+                                      struct mix_error_budget *out, struct mix_error *err);
+
 /** Widen an interval over draws by the other sources: each half becomes sqrt(half^2 + (z s)^2), s^2
  * the sum of their known squares; where the interval has no ends, z s alone. NaN ends where no
- * other source is known. */
+ * other source is known, but for scales within the fitted, where the interval stays. */
 struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget,
                                            struct mix_interval over_draws, double level);
 

@@ -23,6 +23,15 @@
  * 2305.16264, domain by domain as in arXiv 2605.12715). U is a run's own where the table knows it
  * (mix_data.unique), else what mix_model_set_supply() says.
  *
+ * A law describes losses. Behind them a model may have S benchmark scores, each by a link from the
+ * I = M - S losses, a two-step prediction in the form of Bhagia et al. (arXiv 2412.04403: a sigmoid
+ * from task loss to accuracy) with a weighted sum of losses in place of one:
+ *
+ *     score = lo + (hi - lo) / (1 + exp(-(u - sum_i s_i L_i))),   s_i >= 0
+ *
+ * with 3 + I natural parameters each, behind those of the law. Far below hi it is exponential in
+ * the loss, the form of Gadre et al. (arXiv 2403.08540).
+ *
  * Shapes: K domains, M targets, R points, Q nonlinear, L linear per target, P = Q' + M L natural.
  * Units: N in 1e6 parameters, D in 1e9 tokens, losses in the target's unit.
  */
@@ -47,6 +56,7 @@ struct mix_law_spec {
     int form; /* capacity: 0 = the full law, 1 = Eq. 1, 3 = Eq. 3 of arXiv 2606.08167; others 0 */
     size_t n_domains;   /* K */
     size_t n_targets;   /* M */
+    size_t n_scores;    /* S, the last of them; 0 = losses only */
     int has_size_term;  /* the law's own terms in N are there (N takes several values) */
     int has_token_term; /* the law's own terms in D are there (D takes several values) */
     double n_min;       /* smallest N of the table, 1e6 parameters: 0 < H < n_min */
@@ -164,7 +174,7 @@ enum mix_status mix_model_predict_runs(struct mix_model *model, const double *pa
  * @param n_params  N in 1e6
  * @param n_tokens  D in 1e9
  * @param loss      (M) out
- * @param dloss_dh  (M,K) out: d loss_m / d h_j
+ * @param dloss_dh  (M,K) out: d loss_m / d h_j, of scores too
  * @return MIX_OK; MIX_EINVAL N < H
  */
 enum mix_status mix_model_gradient(struct mix_model *model, const double *params,

@@ -88,14 +88,14 @@ struct mix_next {
     struct mix_estimate before, after; /* expected regret, units of the mean loss */
     struct mix_estimate reduction;     /* by pairs of draws */
     double *lower;                     /* (n_draws) the reduction in each draw's world */
-    double noise;  /* standard deviation of a measured mean loss around the fit */
-    double worth;  /* what the reduction has to be more than */
-    double chance; /* part of the draws in which it is */
-    bool pays;     /* on average it is */
-    bool is_sure;  /* at most MIX_NEXT_DOUBT of the draws say the contrary; where it pays, by more
-                      than twice its standard error */
-    char
-        advice[MIX_TEXT_MAX]; /* a sentence: what the runs are expected to bring, or why none pay */
+    bool few_draws; /* for so many runs: what they tell of each other is chance for the most part */
+    double noise;   /* standard deviation around the fit of the objective of one run */
+    double worth;   /* what the reduction has to be more than */
+    double chance;  /* part of the draws in which it is */
+    bool pays;      /* on average it is */
+    bool is_sure;   /* at most MIX_NEXT_DOUBT of the draws say the contrary; where it pays, by more
+                       than twice its standard error */
+    char advice[MIX_TEXT_MAX]; /* what the runs are expected to bring, and how many draws agree */
 };
 void mix_next_destroy(struct mix_next *next);
 
@@ -155,6 +155,7 @@ struct mix_allocation {
     struct mix_allocated best[MIX_BUDGETS]; /* of the ways within the budget: less may be spent */
     struct mix_estimate before;
     size_t n_draws;
+    bool few_draws; /* for the runs of some way */
 };
 
 /**

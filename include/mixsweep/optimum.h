@@ -118,18 +118,32 @@ struct mix_optimum {
     double *best_observed; /* (K) mixture with the least mean observed loss at the largest observed
                               scale */
     double *mixture;       /* (K) the optimum */
-    double *mixture_lo, *mixture_hi; /* (K) quantiles of the draws' own optima */
+    double *mixture_lo, *mixture_hi;           /* (K) quantiles of the draws' own optima */
+    double *mixture_wide_lo, *mixture_wide_hi; /* (K) widened by how far the optima of other laws
+                                                  are; NaN where there is no other law */
+    double *mixture_bca_lo, *mixture_bca_hi;   /* (K) BCa (interval.h); NaN without a jackknife */
     double *
         tied; /* (K) the mixture nearest the baseline that the draws cannot tell from the optimum */
-    uint8_t *binding;                    /* (K) enum mix_bound */
-    struct mix_interval objective;       /* resampling only */
-    struct mix_interval objective_wide;  /* widened by the error budget at `mixture` (interval.h);
-                                            NaN where none of its other sources is known */
-    struct mix_interval *loss;           /* (M) */
+    uint8_t *binding;                   /* (K) enum mix_bound */
+    struct mix_interval objective;      /* resampling only */
+    struct mix_interval objective_wide; /* widened by the error budget at `mixture` (interval.h);
+                                           NaN where none of its other sources is known */
+    double seed_error, law_error,
+        scale_error; /* what it adds: noise of the seed, choice of law,
+                  extrapolation, as standard deviations; NaN = not known */
+    struct mix_interval objective_bca;
+    struct mix_interval *loss;                 /* (M) */
+    struct mix_interval *loss_wide, *loss_bca; /* (M) */
     struct mix_interval gain[MIX_GAINS]; /* loss of the other mixture minus loss of the optimum */
-    double p_better[MIX_GAINS]; /* share of draws, moved as for `gain`, in which it is positive */
-    double tied_loss;           /* predicted objective at `tied` */
-    double kkt;                 /* certificate: largest KKT residual */
+    struct mix_interval gain_wide[MIX_GAINS], gain_bca[MIX_GAINS]; /* wide: of mean losses */
+    double p_better[MIX_GAINS];  /* share of draws, moved as for `gain`, in which it is positive */
+    double tied_loss;            /* predicted objective at `tied` */
+    double *tied_lo, *tied_hi;   /* (K) least and largest share found with which a mixture is tied:
+                                    that which the fit likes best among those of the share, or
+                                    `tied`; NaN without draws */
+    double not_worse[MIX_GAINS]; /* share of draws that put the other mixture no higher than the
+                                    optimum; from (1 - level) / 2 on it is tied with it */
+    double kkt;                  /* certificate: largest KKT residual */
     size_t n_starts, n_at_best;
     double hull_distance; /* largest share difference to the nearest convex combination of observed
                              mixtures */
@@ -200,6 +214,13 @@ enum mix_status mix_optimum_run(struct mix_ranks *ranks, const struct mix_table 
  */
 void mix_fit_caveats(const struct mix_table *table, const struct mix_fit *fit, size_t n_others,
                      const struct mix_fit *const *others, size_t n_text, char *text);
+
+/** What was minimised, in words: "weighted mean loss". */
+const char *mix_optimum_objective_text(const struct mix_optimum *optimum);
+/** What the mixture behind a gain (0 … MIX_GAINS-1) breaks, in words: "floors and caps"; empty
+ * where it breaks neither bounds nor the distance. */
+const char *mix_optimum_broken_text(const struct mix_optimum *optimum, size_t gain,
+                                    char text[MIX_NAME_MAX]);
 
 /** True where the optimum answers these options on this fit and table, but for name, draws, seed
  * and starts. */

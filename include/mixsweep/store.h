@@ -108,7 +108,9 @@ void mix_names_destroy(struct mix_names *names);
 enum mix_status
 mix_store_read_fit(struct mix_store *store, const char *name, struct mix_fit **out,
                    struct mix_error *err); /* MIX_ENOTFOUND lists the names there are */
-/** All fits that can be read, for mix_fits_destroy(); *n is set with an error too. */
+/** All fits that can be read, for mix_fits_destroy(); *n is set with an error too. Where a
+ * comparison of the file stacks their laws on the same targets, of the same runs if there is one,
+ * their weights in it are set: those of its hold-out of a size and mixtures, else of a size. */
 enum mix_status mix_store_read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
                                     struct mix_error *err);
 enum mix_status mix_store_put_fit(struct mix_store *store, const struct mix_fit *fit,

@@ -161,6 +161,15 @@ enum mix_status mix_sweep_count(const struct mix_job *job, const struct mix_tabl
                                 struct mix_sweep_progress *out, struct mix_error *err);
 
 /**
+ * Local. Where nothing is left to run: compare the text behind the domains with that of the runs.
+ * Text that cannot be read any more is no matter.
+ *
+ * @return MIX_OK; MIX_EINVAL as mix_sweep_run() says it; MIX_ENOMEM
+ */
+enum mix_status mix_sweep_check_content(const struct mix_job *job, const struct mix_table *table,
+                                        struct mix_error *err);
+
+/**
  * Local. Which runs of a plan are over by what a table has of them.
  *
  * @param over    (n_runs) out: 1 = nothing is to be done for it

@@ -35,8 +35,9 @@ struct mix_target {
     char transform[MIX_UNIT_MAX];  /* "none" */
     char validation[MIX_NAME_MAX]; /* label of the validation set; may be empty */
     double weight;                 /* in the objective; 1 unless the user says otherwise */
-    int32_t direction;             /* -1: lower is better, +1: higher is better */
+    int32_t direction;             /* -1: lower is better, +1: higher is better (a score) */
     int32_t domain;                /* index of the training domain of the same name, or -1 */
+    double chance;                 /* of a score: what guessing reaches; NaN = unknown */
 };
 
 enum mix_run_status { MIX_RUN_DONE = 0, MIX_RUN_FAILED = 1, MIX_RUN_INTERRUPTED = 2 };
@@ -192,7 +193,8 @@ struct mix_selection {
 struct mix_data {
     size_t n_rows;      /* R */
     size_t n_domains;   /* K */
-    size_t n_targets;   /* M */
+    size_t n_targets;   /* M: losses, behind them scores */
+    size_t n_scores;    /* targets that are better when higher, the last of them */
     size_t n_clusters;  /* G: mixtures */
     size_t *row;        /* (R) row of the table */
     size_t *target;     /* (M) target of the table */
@@ -204,6 +206,8 @@ struct mix_data {
                            end; see mix_table_unique(). NULL = no end of any */
     double *loss;       /* (R,M) NaN = not measured */
     double *weight;     /* (R,M) 1 = counts, 0 = masked or not measured */
+    double *size;       /* (M) what a target counts relative to in sums over targets: 1 where the
+                           losses have one unit, else the mean of those in its unit; NULL = 1 */
     size_t *cluster;    /* (R) mixture 0..G-1, numbered by first appearance: the unit of folds and
                            resamples */
     size_t n_intermediate; /* rows selected that are not the last checkpoint of their run in the

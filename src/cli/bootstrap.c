@@ -2,6 +2,7 @@
 /* bootstrap.c - the verb bootstrap: refit a stored fit on resampled mixtures. */
 #include "cli.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "mixsweep/store.h"
 
 static const double LEVEL = 0.9;
+static const uint64_t NO_SEED = UINT64_MAX; /* none asked for */
 
 struct request {
     const char *path, *fit, *cluster, *format;
@@ -22,19 +24,50 @@ struct request {
     double started_s;
 };
 
+/* What is not asked for is as in the draws that are there, so that more are added to them. */
+static void take_stored_options(struct request *request, const struct mix_draws *old)
+{
+    struct mix_bootstrap_options *options = &request->options;
+    const bool goes_on = old != NULL && !request->replace;
+    if (options->seed == NO_SEED)
+        options->seed = goes_on ? old->seed : 1;
+    if (goes_on && request->cluster == NULL)
+        options->cluster_run = old->cluster_run != 0;
+    if (goes_on)
+        options->bayesian = options->bayesian || old->bayesian != 0;
+}
+
+/* Draws that others cannot be added to: what differs. */
+static enum mix_status refuse_draws(const struct request *request, const struct mix_fit *fit,
+                                    const struct mix_draws *old, struct mix_error *err)
+{
+    const struct mix_bootstrap_options *options = &request->options;
+    char what[3][MIX_NAME_MAX] = {"", "", ""};
+    if (old->seed != options->seed)
+        snprintf(what[0], sizeof what[0], ": --seed %" PRIu64 " there, %" PRIu64 " asked for",
+                 old->seed, options->seed);
+    if ((old->cluster_run != 0) != options->cluster_run)
+        snprintf(what[1], sizeof what[1], ": --cluster %s there, %s asked for",
+                 old->cluster_run ? "run" : "mixture", options->cluster_run ? "run" : "mixture");
+    if ((old->bayesian != 0) != options->bayesian)
+        snprintf(what[2], sizeof what[2], ": no --bayesian there");
+    return mix_fail(err, MIX_EEXIST,
+                    "%s has another bootstrap of fit %s%s%s%s; --replace it to start over",
+                    request->path, fit->name, what[0], what[1], what[2]);
+}
+
 /* The draws to complete: those of the file where they belong to the same question, else none done.
  */
 static enum mix_status prepare_draws(struct request *request, const struct mix_fit *fit,
                                      struct mix_draws *old, struct mix_draws **out,
                                      struct mix_error *err)
 {
+    take_stored_options(request, old);
     const bool usable = old != NULL && mix_draws_match(old, fit, &request->options);
     if (old != NULL && !usable && !request->replace) {
+        const enum mix_status status = refuse_draws(request, fit, old, err);
         mix_draws_destroy(old);
-        return mix_fail(err, MIX_EEXIST,
-                        "%s has a bootstrap of fit %s with another seed, cluster or weighting; "
-                        "--replace it to start over",
-                        request->path, fit->name);
+        return status;
     }
     const size_t n_old = usable ? old->n_draws : 0;
     *out = mix_draws_plan(fit, &request->options, usable ? old : NULL);
@@ -257,7 +290,8 @@ static enum mix_status run_bootstrap(struct mix_ranks *ranks, struct request *re
 static enum mix_status verb_bootstrap(struct mix_ranks *ranks, int argc, char **argv,
                                       struct mix_error *err)
 {
-    struct request request = {.options = {.n_draws = 1000, .seed = 1}, .started_s = cli_now_s()};
+    struct request request = {.options = {.n_draws = 1000, .seed = NO_SEED},
+                              .started_s = cli_now_s()};
     const struct cli_option options[] = {
         {"fit", 0, "NAME", "the fit to resample (may be left out where there is one)", CLI_TEXT,
          &request.fit, 0, 0},
@@ -267,7 +301,8 @@ static enum mix_status verb_bootstrap(struct mix_ranks *ranks, int argc, char **
          &request.cluster, 0, 0},
         {"bayesian", 0, NULL, "Dirichlet weights instead of counts: no mixture drops out", CLI_FLAG,
          &request.options.bayesian, 0, 0},
-        {"seed", 0, "SEED", "seed of the draws (default 1)", CLI_SEED, &request.options.seed, 0, 0},
+        {"seed", 0, "SEED", "seed of the draws (default that of the draws there, else 1)", CLI_SEED,
+         &request.options.seed, 0, 0},
         {"replace", 0, NULL, "where the draws there have other options: drop them and start over",
          CLI_FLAG, &request.replace, 0, 0},
         {"break-lock", 0, NULL, "take the file from a process that seems to be alive", CLI_FLAG,

@@ -14,7 +14,8 @@
 enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
                            const struct mix_draws *draws, const double *weight,
                            const double *mixture, double n_params, double n_tokens,
-                           struct mix_error_budget *out, struct mix_error *err)
+                           struct mix_error_budget *out, struct mix_error_budget *of_target,
+                           struct mix_error *err)
 {
     struct mix_table *table = NULL;
     struct mix_fit **fits = NULL;
@@ -25,6 +26,9 @@ enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
     if (status == MIX_OK)
         status = mix_error_budget_compute(table, fit, draws, n, (const struct mix_fit *const *)fits,
                                           weight, mixture, n_params, n_tokens, out, err);
+    for (size_t m = 0; m < fit->spec.n_targets && status == MIX_OK; m++)
+        status = mix_error_budget_target(table, fit, n, (const struct mix_fit *const *)fits, weight,
+                                         m, mixture, n_params, n_tokens, out, &of_target[m], err);
     mix_fits_destroy(n, fits);
     mix_table_destroy(table);
     return status;
@@ -33,7 +37,7 @@ enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
 static void print_part(FILE *out, const char *name, double sd, const char *unknown)
 {
     if (isfinite(sd))
-        fprintf(out, "    %-22s %.4f\n", name, sd);
+        fprintf(out, fabs(sd) < 1e4 ? "    %-22s %.4f\n" : "    %-22s %.1e\n", name, sd);
     else
         fprintf(out, "    %-22s %s\n", name, unknown);
 }
@@ -41,15 +45,30 @@ static void print_part(FILE *out, const char *name, double sd, const char *unkno
 /* A 0 beyond the fitted scales says that no error was seen, not that there is none. */
 static void print_scale(FILE *out, const struct mix_error_budget *b)
 {
-    if (b->scale > 0.0 || !(b->reach > 0.0))
-        print_part(out, "extrapolation", b->scale,
-                   "not known: bootstrap measures it, from three sizes on");
-    else if (b->n_origins > 0)
-        fprintf(out, "    %-22s not told apart from noise, in %zu step%s of the rolling origin\n",
-                "extrapolation", b->n_origins, b->n_origins == 1 ? "" : "s");
-    else
-        fprintf(out, "    %-22s not told apart from noise, on one held-out size\n",
-                "extrapolation");
+    char text[128];
+    if (b->blind != 0) {
+        snprintf(text, sizeof text, "not known: the law does not depend on %s",
+                 cli_blind_text(b->blind));
+        print_part(out, "extrapolation", NAN, text);
+    } else if (!isfinite(b->scale)) {
+        print_part(out, "extrapolation", NAN,
+                   "not known: no held-out size was tested; bootstrap measures it from three "
+                   "sizes on");
+    } else if (b->scale > 0.0 || b->reach == 0.0) {
+        print_part(out, "extrapolation", b->scale, "");
+    } else {
+        snprintf(text, sizeof text,
+                 "not told apart from noise, in %zu step%s of the rolling origin", b->n_origins,
+                 b->n_origins == 1 ? "" : "s");
+        print_part(out, "extrapolation", NAN,
+                   b->n_origins > 0 ? text : "not told apart from noise, on one held-out size");
+    }
+}
+
+const char *cli_blind_text(unsigned blind)
+{
+    static const char *const texts[] = {"", "size", "tokens", "size or tokens"};
+    return texts[blind & 3u];
 }
 
 void cli_print_budget(FILE *out, const struct mix_error_budget *b)
@@ -59,7 +78,7 @@ void cli_print_budget(FILE *out, const struct mix_error_budget *b)
     print_part(out, "seed noise", b->seed, "not measured: no mixture was run twice at one scale");
     print_part(out, "choice of law", b->law, "not known: one fit");
     print_scale(out, b);
-    fprintf(out, "    %-22s %.4f\n", "all that is known", b->total);
+    print_part(out, "all that is known", b->total, "nothing");
     if (isfinite(b->reach) && b->reach > 1.5)
         fprintf(
             out,
@@ -70,10 +89,10 @@ void cli_print_budget(FILE *out, const struct mix_error_budget *b)
 
 json_t *cli_json_budget(const struct mix_error_budget *b)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "resampling",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:s, s:I}", "resampling",
                      cli_json_number(b->resampling), "seed", cli_json_number(b->seed), "law",
                      cli_json_number(b->law), "scale", cli_json_number(b->scale), "total",
                      cli_json_number(b->total), "reach", cli_json_number(b->reach), "replicates",
-                     (json_int_t)b->n_replicates, "laws", (json_int_t)b->n_laws, "origins",
-                     (json_int_t)b->n_origins);
+                     (json_int_t)b->n_replicates, "laws", (json_int_t)b->n_laws, "law_weights",
+                     b->stacked ? "stack" : "mse", "origins", (json_int_t)b->n_origins);
 }

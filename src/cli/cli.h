@@ -107,8 +107,9 @@ enum mix_status cli_agent_compare(struct mix_ranks *ranks, int argc, char **argv
 
 /**
  * Write a task file and a batch script for each run of a job that its file does not have, all or
- * none; nothing is overwritten. The runs that the file says were chosen are among them; those of a
- * round that is given are the job's already.
+ * none; nothing is overwritten. A file that is not there is made, with the job and no runs. The
+ * runs that the file says were chosen are among them; those of a round that is given are the job's
+ * already.
  *
  * @param job_path   NULL = there is no job file
  * @param round      only the runs chosen in this round; 0 = all
@@ -184,8 +185,8 @@ enum mix_status cli_read_mixture(const char *path, size_t n_domains,
                                  const char (*domains)[MIX_NAME_MAX], double *mixture,
                                  struct mix_error *err);
 
-/** An optimum as the verbs optimum and run print it. */
-void cli_print_optimum(FILE *out, const struct mix_optimum *optimum);
+/** An optimum of a file as the verbs optimum and run print it. */
+void cli_print_optimum(FILE *out, const char *path, const struct mix_optimum *optimum);
 void cli_print_optimum_csv(FILE *out, const struct mix_optimum *optimum);
 struct json_t *cli_json_optimum(const struct mix_optimum *optimum); /* NULL: a name is not UTF-8 */
 /** Refuse a word that is no form of cli_export_optimum(); NULL is fine. */
@@ -194,27 +195,28 @@ enum mix_status cli_check_trainer(const char *form, struct mix_error *err);
  * Write the mixture of an optimum (that on its lattice where it has one) as a trainer reads it:
  * "olmo-yaml", "megatron", "nanotron" or "json". The decimals sum to 1 exactly and keep floors and
  * limits.
- *
- * @param input   the sweep file, which is never overwritten
- * @param output  NULL = stdout
- * @param force   replace the file
  */
-enum mix_status cli_export_optimum(const struct mix_optimum *optimum, const char *input,
-                                   const char *form, const char *output, bool force,
+enum mix_status cli_export_optimum(const struct mix_optimum *optimum, const char *form, FILE *out,
                                    struct mix_error *err);
+/** "2.1755 … 2.2035"; "–" where there are no ends. */
+const char *cli_loss_range(struct mix_interval interval, char text[80]);
 /** The lines "mean loss" ("weighted mean loss" where the (n_targets) weights differ) with its
- * intervals, and one line for each warning. */
+ * intervals, the wide one with the error of extrapolation (`whole`) or without, and one line for
+ * each warning. */
 void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
-                    struct mix_interval resampling, struct mix_interval wide);
-/** The error budget of a mixture by a fit of the file, its other fits and its replicates; as lines
- * and as JSON. */
+                    struct mix_interval resampling, struct mix_interval wide, bool whole);
+/** The error budget of a mixture by a fit of the file, its other fits and its replicates, and of
+ * the loss of each target (M) there; as lines and as JSON. */
 struct mix_error_budget;
 enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
                            const struct mix_draws *draws, const double *weight,
                            const double *mixture, double n_params, double n_tokens,
-                           struct mix_error_budget *out, struct mix_error *err);
+                           struct mix_error_budget *out, struct mix_error_budget *of_target,
+                           struct mix_error *err);
 void cli_print_budget(FILE *out, const struct mix_error_budget *budget);
 struct json_t *cli_json_budget(const struct mix_error_budget *budget);
+/** "size", "tokens", "size or tokens": bits of mix_fit_blind(). */
+const char *cli_blind_text(unsigned blind);
 void cli_print_warnings(FILE *out, const char *warnings);
 
 /** A confirmation as the verbs confirm and run print it. */
@@ -266,6 +268,9 @@ void cli_csv_text(FILE *out, const char *text);
 void cli_csv_number(FILE *out, double value);
 /** More JSON: {value, lo, hi}; an array of the lines of a text; {name: value}. */
 struct json_t *cli_json_interval(struct mix_interval interval);
+/** {value, lo, hi}, and wide_lo, wide_hi, bca_lo, bca_hi of those that are not NULL. */
+struct json_t *cli_json_intervals(struct mix_interval draws, const struct mix_interval *wide,
+                                  const struct mix_interval *bca);
 struct json_t *cli_json_lines(const char *text);
 struct json_t *cli_json_by_name(size_t n, const char (*names)[MIX_NAME_MAX], const double *values);
 

@@ -201,6 +201,8 @@ static void print_test(const struct mix_compare *c, size_t t)
     printf("\nheld out: %s; fitted on %s to %s, ± over %zu %s\n", test->kind,
            cli_size(test->trained_min, from), cli_size(test->trained_max, to), test->n_groups,
            test->groups_are_folds ? "folds" : "mixtures");
+    if (strncmp(test->kind, "scale", 5) == 0 && test->trained_min == test->trained_max)
+        printf("  note: fitted on one size: says nothing of N, the laws go on by their priors\n");
     struct cli_table *table = cli_table_create(COLUMNS);
     for (size_t i = 0; i < COLUMNS; i++)
         cli_table_cell(table, "%s", head[i]);

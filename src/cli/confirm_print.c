@@ -99,6 +99,7 @@ void cli_print_confirmation(FILE *out, const struct mix_confirmation *c)
         if (c->n_contenders > 1)
             print_verdict(out, c, s);
     }
+    fprintf(out, "  intervals: of a loss with all known errors, of a difference resampling only\n");
     if (c->n_failed > 0)
         fprintf(out, "  %zu of %zu runs have no loss\n", c->n_failed, c->n_planned);
 }

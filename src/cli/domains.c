@@ -4,43 +4,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "domains_impl.h"
-#include "mixsweep/next.h"
-
-enum { WORDS_MAX = 3 + MIX_DOMAINS_MAX };
-
-/* The command line. */
-struct asked {
-    const char *word[WORDS_MAX + 1]; /* action, file, domain, parts */
-    const char *output, *runs, *collapse, *optimum, *mixture, *fit, *format;
-    struct mix_domains_change change;
-    struct mix_domains_part part[MIX_DOMAINS_MAX];
-    size_t n_mixtures, n_apart;
-    uint64_t seed;
-    double flops;
-    bool force, json;
-    enum asked_for { CHANGE, PLAN, EXPAND, BOUND } what;
-};
-
-/* What is read and made. */
-struct session {
-    struct mix_store *store;
-    struct mix_table *table;
-    struct mix_fit *fit;
-    struct mix_draws *draws;
-    struct mix_optimum *optimum;
-    struct domains_step step[DOMAINS_STEPS];
-    size_t n_steps;
-    struct mix_domains_part virtual[MIX_DOMAINS_MAX];
-    struct domains_plan plan;
-    char *history;
-};
 
 /* ---- the command line */
 
-static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
+static enum mix_status parse(int argc, char **argv, struct domains_asked *a, bool *help,
                              struct mix_error *err)
 {
     struct mix_domains_change *c = &a->change;
@@ -77,7 +46,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"format", 0, "FORMAT", "text or json (default text)", CLI_TEXT, &a->format, 0, 0},
         {.name = NULL}};
     enum mix_status status =
-        cli_parse(&cli_verb_domains, options, argc, argv, 2, WORDS_MAX, a->word, help, err);
+        cli_parse(&cli_verb_domains, options, argc, argv, 2, DOMAINS_WORDS, a->word, help, err);
     return status == MIX_OK && !*help ? cli_parse_format(a->format, &a->json, err) : status;
 }
 
@@ -95,19 +64,20 @@ static enum mix_status refuse_strays(const struct mix_domains_change *c, struct 
                                     mix_domains_action_names[c->action], stray);
 }
 
-static enum mix_status find_action(struct asked *a, struct mix_error *err)
+static enum mix_status find_action(struct domains_asked *a, struct mix_error *err)
 {
-    static const char *const others[] = {[PLAN] = "plan", [EXPAND] = "expand", [BOUND] = "bound"};
+    static const char *const others[] = {
+        [DOMAINS_PLAN] = "plan", [DOMAINS_EXPAND] = "expand", [DOMAINS_BOUND] = "bound"};
     const char *word = a->word[0];
-    for (size_t i = PLAN; i <= BOUND; i++)
-        a->what = strcmp(word, others[i]) == 0 ? (enum asked_for)i : a->what;
-    const size_t n_files = a->what == BOUND ? 2 : 1;
-    if (a->what != CHANGE && a->word[1 + n_files] != NULL)
+    for (size_t i = DOMAINS_PLAN; i <= DOMAINS_BOUND; i++)
+        a->what = strcmp(word, others[i]) == 0 ? (enum domains_word)i : a->what;
+    const size_t n_files = a->what == DOMAINS_BOUND ? 2 : 1;
+    if (a->what != DOMAINS_CHANGE && a->word[1 + n_files] != NULL)
         return mix_fail(err, MIX_EUSAGE, "%s takes %s only; \"%.80s\" is one word too many.", word,
                         n_files == 1 ? "a file" : "two files", a->word[1 + n_files]);
-    if (a->what == BOUND && a->word[2] == NULL)
+    if (a->what == DOMAINS_BOUND && a->word[2] == NULL)
         return mix_fail(err, MIX_EUSAGE, "bound takes two files, REST.h5 and the one before it.");
-    if (a->what != CHANGE)
+    if (a->what != DOMAINS_CHANGE)
         return MIX_OK;
     size_t i = 0;
     while (i < MIX_DOMAINS_ACTIONS && strcmp(word, mix_domains_action_names[i]) != 0)
@@ -134,65 +104,6 @@ static enum mix_status find_action(struct asked *a, struct mix_error *err)
                              : mix_fail(err, MIX_EUSAGE, "where to? Give -o NEW.h5.");
 }
 
-/* "news=0.6"; without a share NaN. */
-static enum mix_status parse_part(const char *word, struct mix_domains_part *part,
-                                  struct mix_error *err)
-{
-    const char *equals = strrchr(word, '=');
-    const size_t n = equals != NULL ? (size_t)(equals - word) : strlen(word);
-    char *end = NULL;
-    part->proportion = equals != NULL ? strtod(equals + 1, &end) : NAN;
-    if (n == 0 || n >= MIX_NAME_MAX || (equals != NULL && (end == equals + 1 || *end != '\0')))
-        return mix_fail(err, MIX_EUSAGE, "\"%.80s\" is not NAME=SHARE.", word);
-    memcpy(part->name, word, n);
-    return MIX_OK;
-}
-
-/* Parts of a merge that are named without shares are in proportion to their supplies. */
-static enum mix_status take_supplies(struct asked *a, const struct mix_table *table,
-                                     struct mix_error *err)
-{
-    double sum = 0;
-    for (size_t i = 0; i < a->change.n_parts; i++) {
-        const int k = mix_table_domain(table, a->part[i].name);
-        const double supply = k >= 0 ? table->domains[k].supply_tokens : NAN;
-        if (isnan(supply) && k >= 0)
-            return mix_fail(err, MIX_EUSAGE,
-                            "%s: the supply of %s is not known: give proportions as %s=0.5.",
-                            a->word[1], a->part[i].name, a->part[i].name);
-        a->part[i].proportion = supply;
-        sum += supply;
-    }
-    for (size_t i = 0; i < a->change.n_parts; i++)
-        if (!isnan(sum))
-            a->part[i].proportion /= sum;
-    return MIX_OK;
-}
-
-static enum mix_status take_parts(struct asked *a, const struct mix_table *table,
-                                  struct mix_error *err)
-{
-    enum mix_status status = MIX_OK;
-    size_t n_open = 0;
-    a->change.parts = a->part;
-    for (size_t i = 0; status == MIX_OK && a->word[3 + i] != NULL; i++) {
-        status = parse_part(a->word[3 + i], &a->part[i], err);
-        n_open += isnan(a->part[i].proportion);
-        a->change.n_parts++;
-    }
-    if (status != MIX_OK || n_open == 0)
-        return status;
-    if (n_open < a->change.n_parts || a->change.action != MIX_DOMAINS_MERGE)
-        return mix_fail(err, MIX_EUSAGE, "give each part of %.80s its share, as NAME=SHARE.",
-                        a->word[2]);
-    return take_supplies(a, table, err);
-}
-
-static enum mix_status check_output(const struct asked *a, struct mix_error *err)
-{
-    return cli_refuse_output(a->output, a->force, 1, &a->word[1], err);
-}
-
 /* ---- reading */
 
 /* The only result of a kind, or the one that is asked for; `name` stays empty where there is none,
@@ -213,7 +124,8 @@ static enum mix_status choose(struct mix_store *store, const char *kind, const c
     return status;
 }
 
-static enum mix_status read_file(const struct asked *a, struct session *s, struct mix_error *err)
+enum mix_status domains_read(const struct domains_asked *a, struct domains_session *s,
+                             struct mix_error *err)
 {
     char name[MIX_NAME_MAX];
     enum mix_status status = mix_store_open(a->word[1], MIX_STORE_READ, false, &s->store, err);
@@ -236,7 +148,7 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
     return s->history != NULL ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory.");
 }
 
-static void close_session(struct session *s)
+static void close_session(struct domains_session *s)
 {
     for (size_t i = 0; i < DOMAINS_STEPS; i++)
         mix_domains_outcome_clear(&s->step[i].outcome);
@@ -250,428 +162,9 @@ static void close_session(struct session *s)
     free(s->history);
 }
 
-/* ---- the proportions that untouched domains keep */
-
-static void take_optimum(const struct mix_optimum *optimum, const struct mix_table *table,
-                         double *share)
-{
-    for (size_t j = 0; j < optimum->n_domains; j++) {
-        const int k = mix_table_domain(table, optimum->domains[j]);
-        if (k >= 0)
-            share[k] = optimum->mixture[j];
-    }
-}
-
-/* By domain of the old table, in terms of the new one. */
-static enum mix_status take_file(const struct asked *a, const struct mix_table *old,
-                                 const struct mix_table *table, double *share,
-                                 struct mix_error *err)
-{
-    char(*names)[MIX_NAME_MAX] = calloc(old->n_domains, sizeof *names);
-    double mixture[MIX_DOMAINS_MAX];
-    if (names == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains.", old->n_domains);
-    for (size_t k = 0; k < old->n_domains; k++)
-        memcpy(names[k], old->domains[k].name, sizeof names[k]);
-    const enum mix_status status = cli_read_mixture(
-        a->mixture, old->n_domains, (const char(*)[MIX_NAME_MAX])names, mixture, err);
-    for (size_t k = 0; status == MIX_OK && k < old->n_domains; k++) {
-        const int to = mix_table_domain(table, old->domains[k].name);
-        if (to >= 0)
-            share[to] = mixture[k];
-    }
-    free(names);
-    return status;
-}
-
-/* Priors where all are known, else the mean of the runs. */
-static const char *take_table(const struct mix_table *table, const uint8_t *changed, double *share)
-{
-    const size_t n = table->n_domains;
-    bool known = true;
-    for (size_t k = 0; k < n; k++) {
-        share[k] = table->domains[k].prior;
-        known = known && (changed[k] || share[k] >= 0);
-    }
-    if (known)
-        return "prior";
-    memset(share, 0, n * sizeof *share);
-    for (size_t r = 0; r < table->n_rows; r++)
-        for (size_t k = 0; k < n; k++)
-            share[k] += table->runs[r].status == MIX_RUN_DONE ? table->mixture[r * n + k] : 0;
-    return "mean of the runs";
-}
-
-static enum mix_status find_proportions(const struct asked *a, struct session *s,
-                                        const struct mix_table *table, struct mix_error *err)
-{
-    struct domains_plan *plan = &s->plan;
-    const char *file = strrchr(a->word[1], '/') != NULL ? strrchr(a->word[1], '/') + 1 : a->word[1];
-    double sum = 0;
-    enum mix_status status = MIX_OK;
-    if (a->mixture != NULL) {
-        status = take_file(a, s->table, table, plan->fixed, err);
-        (void)snprintf(plan->source, sizeof plan->source, "%.100s", a->mixture);
-    } else if (s->optimum != NULL) {
-        take_optimum(s->optimum, table, plan->fixed);
-        (void)snprintf(plan->source, sizeof plan->source, "optimum %s of %.50s", s->optimum->name,
-                       file);
-    } else {
-        const char *source = take_table(table, plan->changed, plan->fixed);
-        (void)snprintf(plan->source, sizeof plan->source, "%s", source);
-    }
-    for (size_t k = 0; k < table->n_domains; k++)
-        sum += plan->changed[k] ? 0 : plan->fixed[k];
-    for (size_t k = 0; k < table->n_domains; k++)
-        plan->fixed[k] = plan->changed[k] || !(sum > 0) ? 0 : plan->fixed[k] / sum;
-    return status;
-}
-
-/* ---- the runs to add */
-
-static void mark_changed(struct session *s, const struct mix_table *table)
-{
-    const struct mix_domains_change *c = &s->step[0].change;
-    for (size_t i = 0; i < c->n_parts && c->action == MIX_DOMAINS_SPLIT; i++)
-        s->plan.changed[mix_table_domain(table, c->parts[i].name)] = 1;
-    if (c->action != MIX_DOMAINS_SPLIT && c->action != MIX_DOMAINS_DROP)
-        s->plan.changed[mix_table_domain(table, c->domain)] = 1;
-}
-
-/* Distinct sizes and tokens of finished runs, and what a mixture costs at all of them. */
-static enum mix_status count_scales(const struct mix_table *table, struct domains_plan *plan,
-                                    struct mix_error *err)
-{
-    size_t *first = calloc(table->n_rows + 1, sizeof *first);
-    if (first == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs.", table->n_rows);
-    double flops = 0;
-    for (size_t r = 0; r < table->n_rows; r++) {
-        const struct mix_run *run = &table->runs[r];
-        size_t i = 0;
-        if (run->status != MIX_RUN_DONE || !run->is_final)
-            continue;
-        while (i < plan->n_scales && (table->runs[first[i]].n_params != run->n_params ||
-                                      table->runs[first[i]].n_tokens != run->n_tokens))
-            i++;
-        if (i < plan->n_scales)
-            continue;
-        first[plan->n_scales++] = r;
-        flops += 6 * run->n_params * run->n_tokens;
-    }
-    free(first);
-    plan->flops = flops;
-    return MIX_OK;
-}
-
-static enum mix_status explore(const struct asked *a, struct session *s,
-                               const struct mix_table *table, struct mix_error *err)
-{
-    struct domains_plan *plan = &s->plan;
-    for (size_t k = 0; k < table->n_domains; k++)
-        plan->n_touched += plan->changed[k];
-    enum mix_status status = mix_domains_needed(table, plan->changed, &plan->n_mixtures, err);
-    if (status != MIX_OK)
-        return status;
-    if (a->n_mixtures > 0)
-        plan->n_mixtures = a->n_mixtures;
-    for (size_t k = 0; k < table->n_domains; k++)
-        plan->n_changed += plan->changed[k];
-    plan->mixtures = calloc(plan->n_mixtures * table->n_domains + 1, sizeof *plan->mixtures);
-    if (plan->mixtures == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu mixtures.", plan->n_mixtures);
-    const struct mix_domains_design design = {.changed = plan->changed,
-                                              .fixed = plan->fixed,
-                                              .n_mixtures = plan->n_mixtures,
-                                              .seed = a->seed};
-    status = count_scales(s->table, plan, err);
-    plan->flops *= (double)plan->n_mixtures;
-    if (status == MIX_OK && plan->n_mixtures > 0)
-        status = mix_domains_explore(table, &design, plan->mixtures, err);
-    return status;
-}
-
-static void write_mixtures(FILE *out, const struct mix_table *table,
-                           const struct domains_plan *plan)
-{
-    fprintf(out, plan->scale != NULL ? "n_params,n_tokens" : "mixture");
-    for (size_t k = 0; k < table->n_domains; k++) {
-        fputc(',', out);
-        char column[MIX_NAME_MAX + 2];
-        (void)snprintf(column, sizeof column, "h_%s", table->domains[k].name);
-        cli_csv_text(out, column);
-    }
-    for (size_t i = 0; i < plan->n_mixtures; i++) {
-        if (plan->scale != NULL)
-            fprintf(out, "\n%.17g,%.17g", plan->scale[2 * i], plan->scale[2 * i + 1]);
-        else
-            fprintf(out, "\n%zu", i + 1);
-        for (size_t k = 0; k < table->n_domains; k++)
-            fprintf(out, ",%.17g", plan->mixtures[i * table->n_domains + k]);
-    }
-    fputc('\n', out);
-}
-
-/* ---- a change */
-
-static enum mix_status apply(const char *path, const struct mix_table *table,
-                             const struct mix_fit *fit, struct domains_step *step,
-                             struct mix_error *err)
-{
-    struct mix_error reason = {.text = ""};
-    enum mix_status status = mix_domains_apply(table, &step->change, &step->outcome, &reason);
-    if (status == MIX_OK)
-        status =
-            mix_domains_bound(table, fit, &step->change, step->outcome.fate, &step->bound, &reason);
-    return status == MIX_OK ? MIX_OK : mix_fail(err, status, "%s: %s.", path, reason.text);
-}
-
-/* The domains that are left alone, in their proportions. */
-static void list_parts(struct session *s, const struct mix_table *table)
-{
-    double sum = 0;
-    for (size_t k = 0; k < table->n_domains; k++)
-        sum += s->plan.changed[k] ? 0 : s->plan.fixed[k];
-    s->step[1].change.n_parts = 0;
-    for (size_t k = 0; k < table->n_domains; k++) {
-        struct mix_domains_part *part = &s->virtual[s->step[1].change.n_parts];
-        if (s->plan.changed[k])
-            continue;
-        part->proportion = s->plan.fixed[k] / sum;
-        memcpy(part->name, table->domains[k].name, MIX_NAME_MAX);
-        s->step[1].change.n_parts++;
-    }
-}
-
-/* What their proportions may cost by the fit that the file has, at its optimum. */
-static enum mix_status bound_parts(const struct asked *a, struct session *s, struct mix_error *err)
-{
-    const struct mix_optimum *o = s->optimum;
-    const bool has_scale = o != NULL && s->fit != NULL && strcmp(o->fit, s->fit->name) == 0;
-    if (s->fit == NULL)
-        return MIX_OK;
-    const struct mix_domains_kept kept = {
-        .before = s->fit,
-        .draws = s->draws,
-        .n_parts = s->step[1].change.n_parts,
-        .parts = s->virtual,
-        .n_params = has_scale ? o->n_params : s->fit->max_n_params,
-        .n_tokens = has_scale ? o->n_tokens : s->fit->max_n_tokens,
-        .today = has_scale && a->mixture == NULL ? o->mixture : NULL,
-    };
-    const enum mix_status status = mix_domains_reuse(&kept, &s->step[1].reuse, err);
-    s->step[1].has_reuse = status == MIX_OK;
-    return status;
-}
-
-/* Only information, which refuses nothing unless --apart goes by it. */
-static enum mix_status say_cost(const struct asked *a, struct session *s, struct mix_error *err)
-{
-    const enum mix_status status = bound_parts(a, s, err);
-    if (status != MIX_EINVAL || a->n_apart > 0)
-        return status;
-    fprintf(stderr, "note: what the kept proportions cost is not known: %s.\n", err->text);
-    return MIX_OK;
-}
-
-/* One domain more is explored: that whose proportion may cost most. */
-static enum mix_status set_apart(const struct asked *a, struct session *s,
-                                 const struct mix_table *table, struct mix_error *err)
-{
-    const enum mix_status status = bound_parts(a, s, err);
-    if (status == MIX_OK && s->fit == NULL)
-        return mix_fail(
-            err, MIX_ENOTFOUND,
-            "--apart asks a fit, and the file has none, or several: say which by --fit.");
-    if (status == MIX_OK) {
-        const size_t most = domains_most_at_risk(&s->step[1]);
-        s->plan.changed[mix_table_domain(table, s->virtual[most].name)] = 1;
-        list_parts(s, table);
-    }
-    return status;
-}
-
-/* All domains that the change has left alone become one. */
-static enum mix_status collapse(const struct asked *a, struct session *s, struct mix_error *err)
-{
-    const struct mix_table *table = s->step[0].outcome.table;
-    struct domains_plan *plan = &s->plan;
-    struct mix_domains_change *c = &s->step[1].change;
-    struct mix_error reason = {.text = ""};
-    uint8_t changed[MIX_DOMAINS_MAX];
-    *c = (struct mix_domains_change){.action = MIX_DOMAINS_MERGE,
-                                     .domain = a->collapse,
-                                     .parts = s->virtual,
-                                     .tolerance = a->change.tolerance,
-                                     .is_virtual = true};
-    enum mix_status status = MIX_OK;
-    list_parts(s, table);
-    for (size_t i = 0; status == MIX_OK && i < a->n_apart && c->n_parts > 1; i++)
-        status = set_apart(a, s, table, &reason);
-    if (status == MIX_OK && (c->n_parts < 2 || c->n_parts == table->n_domains))
-        status = mix_fail(&reason, MIX_EINVAL,
-                          "--collapse %.80s: %s leaves %zu domains alone and changes %zu: there is "
-                          "nothing to collapse",
-                          a->collapse, mix_domains_action_names[a->change.action], c->n_parts,
-                          table->n_domains - c->n_parts);
-    if (status == MIX_OK)
-        status = say_cost(a, s, &reason);
-    if (status != MIX_OK)
-        return mix_fail(err, status, "%s: %s.", a->word[1], reason.text);
-    s->n_steps = 2;
-    memcpy(changed, plan->changed, sizeof changed);
-    status = apply(a->word[1], table, NULL, &s->step[1], err);
-    memset(plan->changed, 0, sizeof plan->changed);
-    for (size_t k = 0; status == MIX_OK && k < table->n_domains; k++)
-        if (changed[k])
-            plan->changed[mix_table_domain(s->step[1].outcome.table, table->domains[k].name)] = 1;
-    for (size_t k = 0; status == MIX_OK && k < s->step[1].outcome.table->n_domains; k++)
-        plan->fixed[k] = plan->changed[k] ? 0 : 1;
-    return status;
-}
-
-static enum mix_status write_file(const struct asked *a, struct session *s, struct mix_error *err)
-{
-    struct mix_store *store = NULL;
-    struct mix_table *table = s->step[s->n_steps - 1].outcome.table;
-    for (size_t i = 0; i < s->n_steps; i++) {
-        char *history = domains_history_add(s->history, a->word[1], &s->step[i]);
-        if (history == NULL)
-            return mix_fail(err, MIX_EINVAL, "%s: a name is not UTF-8.", a->word[1]);
-        free(s->history);
-        s->history = history;
-    }
-    enum mix_status status = mix_store_open(
-        a->output, a->force ? MIX_STORE_REPLACE : MIX_STORE_CREATE, false, &store, err);
-    if (status == MIX_OK) /* the old job is one of other domains */
-        status = mix_store_set_job(store, "", mix_store_seed(s->store));
-    if (status == MIX_OK)
-        status = mix_store_set_history(store, s->history);
-    if (status == MIX_OK)
-        status = mix_store_put_table(store, table, err);
-    if (status == MIX_OK)
-        status = mix_store_commit(store, err);
-    mix_store_close(store);
-    return status;
-}
-
-/* The file is made while the list of mixtures waits for its name: both are there, or none. */
-static enum mix_status write_all(const struct asked *a, struct session *s, struct mix_error *err)
-{
-    struct cli_output output = {.file = NULL};
-    enum mix_status status = MIX_OK;
-    const bool has_runs = a->runs != NULL && s->plan.n_mixtures > 0;
-    if (has_runs)
-        status = cli_output_open(&output, a->runs, a->force, 1, &a->word[1], err);
-    if (status != MIX_OK)
-        return status;
-    if (has_runs)
-        write_mixtures(output.file, s->step[s->n_steps - 1].outcome.table, &s->plan);
-    status = write_file(a, s, err);
-    return has_runs ? cli_output_close(&output, status, err) : status;
-}
-
-static enum mix_status change(struct asked *a, struct session *s, struct mix_error *err)
-{
-    enum mix_status status = check_output(a, err);
-    if (status == MIX_OK)
-        status = read_file(a, s, err);
-    if (status == MIX_OK)
-        status = take_parts(a, s->table, err);
-    if (status != MIX_OK)
-        return status;
-    s->step[0].change = a->change;
-    s->n_steps = 1;
-    status = apply(a->word[1], s->table, s->fit, &s->step[0], err);
-    if (status != MIX_OK)
-        return status;
-    mark_changed(s, s->step[0].outcome.table);
-    status = find_proportions(a, s, s->step[0].outcome.table, err);
-    if (status == MIX_OK && a->collapse != NULL)
-        status = collapse(a, s, err);
-    if (status == MIX_OK)
-        status = explore(a, s, s->step[s->n_steps - 1].outcome.table, err);
-    if (status == MIX_OK)
-        status = write_all(a, s, err);
-    if (status != MIX_OK)
-        return status;
-    if (a->json)
-        return domains_print_json(a->output, s->step, s->n_steps, &s->plan, a->runs, err);
-    domains_print(a->word[1], a->output, s->step, s->n_steps, &s->plan, a->runs);
-    return MIX_OK;
-}
-
-/* ---- plan: the runs to add to a file whose domains have changed */
-
-/* By the draws of a fit: those after which the optimum is most certain. */
-static enum mix_status propose(const struct asked *a, struct session *s, struct mix_error *err)
-{
-    struct mix_next_options options = mix_next_defaults();
-    struct mix_next *next = NULL;
-    options.seed = a->seed;
-    options.n_runs = s->plan.n_mixtures < 64 ? s->plan.n_mixtures : 64;
-    options.flops = isnan(a->flops) ? s->plan.flops : a->flops;
-    const enum mix_status status = mix_next_propose(NULL, s->table, s->fit, s->draws, s->optimum,
-                                                    &options, NULL, NULL, &next, err);
-    if (status != MIX_OK)
-        return status;
-    s->plan.scale = calloc(2 * next->n_runs + 1, sizeof *s->plan.scale);
-    for (size_t i = 0; s->plan.scale != NULL && i < next->n_runs; i++) {
-        s->plan.scale[2 * i] = next->runs[i].n_params;
-        s->plan.scale[2 * i + 1] = next->runs[i].n_tokens;
-    }
-    s->plan.n_mixtures = s->plan.scale != NULL ? next->n_runs : 0;
-    s->plan.flops = next->flops;
-    s->plan.n_scales = 0; /* each has its own */
-    memset(s->plan.changed, 1, s->table->n_domains);
-    s->plan.n_changed = s->table->n_domains;
-    s->plan.n_touched = 0;
-    memcpy(s->plan.mixtures, next->mixture,
-           next->n_runs * s->table->n_domains * sizeof *next->mixture);
-    mix_next_destroy(next);
-    return s->plan.scale != NULL ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory.");
-}
-
-static enum mix_status plan(const struct asked *a, struct session *s, struct mix_error *err)
-{
-    struct cli_output output = {.file = NULL};
-    enum mix_status status = read_file(a, s, err);
-    if (status == MIX_OK)
-        status = domains_history_changed(s->history, s->table, s->plan.changed, err);
-    if (status == MIX_OK)
-        status = find_proportions(a, s, s->table, err);
-    if (status == MIX_OK)
-        status = explore(a, s, s->table, err);
-    const bool proposes = s->optimum != NULL && s->draws != NULL && s->plan.n_mixtures > 0;
-    if (status == MIX_OK && proposes)
-        status = propose(a, s, err);
-    if (status == MIX_OK && a->runs != NULL && s->plan.n_mixtures > 0) {
-        status = cli_output_open(&output, a->runs, a->force, 1, &a->word[1], err);
-        if (status == MIX_OK) {
-            write_mixtures(output.file, s->table, &s->plan);
-            status = cli_output_close(&output, MIX_OK, err);
-        }
-    }
-    if (status != MIX_OK)
-        return status;
-    if (!a->json) {
-        printf("plan %s, %s\n", a->word[1],
-               proposes ? "by the draws of its fit (as mixsweep next)" : "evenly spread");
-        domains_print_plan(s->table, &s->plan, a->runs);
-        return MIX_OK;
-    }
-    json_t *root = domains_json_plan(s->table, &s->plan, a->runs);
-    if (root == NULL)
-        return mix_fail(err, MIX_EINVAL, "%s: a name is not UTF-8.", a->word[1]);
-    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    putchar('\n');
-    json_decref(root);
-    return MIX_OK;
-}
-
 /* ---- expand: the optimum of collapsed domains for all of them */
 
-static void print_expanded(const struct asked *a, FILE *out, size_t n,
+static void print_expanded(const struct domains_asked *a, FILE *out, size_t n,
                            const char (*names)[MIX_NAME_MAX], const double *shares)
 {
     if (a->json && a->output == NULL) {
@@ -684,17 +177,20 @@ static void print_expanded(const struct asked *a, FILE *out, size_t n,
     fprintf(out, "domain,share\n");
     for (size_t k = 0; k < n; k++) {
         cli_csv_text(out, names[k]);
-        fprintf(out, ",%.17g\n", shares[k]);
+        fputc(',', out);
+        cli_csv_number(out, shares[k]);
+        fputc('\n', out);
     }
 }
 
-static enum mix_status expand(const struct asked *a, struct session *s, struct mix_error *err)
+static enum mix_status expand(const struct domains_asked *a, struct domains_session *s,
+                              struct mix_error *err)
 {
     double shares[MIX_DOMAINS_MAX];
     struct cli_output output = {.file = NULL};
     char(*names)[MIX_NAME_MAX] = calloc(MIX_DOMAINS_MAX, sizeof *names);
     enum mix_status status =
-        names != NULL ? read_file(a, s, err) : mix_fail(err, MIX_ENOMEM, "out of memory.");
+        names != NULL ? domains_read(a, s, err) : mix_fail(err, MIX_ENOMEM, "out of memory.");
     if (status == MIX_OK && s->optimum == NULL)
         status = mix_fail(err, MIX_ENOTFOUND,
                           "%s has no optimum to expand, or several: say which by --optimum.",
@@ -719,8 +215,8 @@ static enum mix_status expand(const struct asked *a, struct session *s, struct m
 
 /* ---- bound: what the proportions of a collapsed file cost, now that it has an optimum */
 
-static enum mix_status ask_bound(const struct asked *a, struct session *s,
-                                 const struct session *before, struct mix_error *err)
+static enum mix_status ask_bound(const struct domains_asked *a, struct domains_session *s,
+                                 const struct domains_session *before, struct mix_error *err)
 {
     char domain[MIX_NAME_MAX] = "";
     size_t n_parts = 0;
@@ -749,16 +245,17 @@ static enum mix_status ask_bound(const struct asked *a, struct session *s,
                : mix_fail(err, status, "bound %s %s: %s.", a->word[1], a->word[2], reason.text);
 }
 
-static enum mix_status bound(const struct asked *a, struct session *s, struct mix_error *err)
+static enum mix_status bound(const struct domains_asked *a, struct domains_session *s,
+                             struct mix_error *err)
 {
-    struct session before = {.store = NULL};
-    struct asked first = *a, other = *a;
+    struct domains_session before = {.store = NULL};
+    struct domains_asked first = *a, other = *a;
     first.fit = NULL; /* that of the optimum */
     other.word[1] = a->word[2];
     other.optimum = NULL;
-    enum mix_status status = read_file(&first, s, err);
+    enum mix_status status = domains_read(&first, s, err);
     if (status == MIX_OK)
-        status = read_file(&other, &before, err);
+        status = domains_read(&other, &before, err);
     if (status == MIX_OK && (s->optimum == NULL || s->fit == NULL))
         status = mix_fail(err, MIX_ENOTFOUND,
                           "%s has no optimum, or several: say which by --optimum.", a->word[1]);
@@ -777,8 +274,8 @@ static enum mix_status run_domains(struct mix_ranks *ranks, int argc, char **arg
                                    struct mix_error *err)
 {
     (void)ranks;
-    struct asked *a = calloc(1, sizeof *a);
-    struct session *s = calloc(1, sizeof *s);
+    struct domains_asked *a = calloc(1, sizeof *a);
+    struct domains_session *s = calloc(1, sizeof *s);
     bool help = false;
     enum mix_status status = MIX_OK;
     if (a == NULL || s == NULL) {
@@ -793,10 +290,10 @@ static enum mix_status run_domains(struct mix_ranks *ranks, int argc, char **arg
         status = find_action(a, err);
     if (status != MIX_OK || help)
         goto out;
-    status = a->what == PLAN     ? plan(a, s, err)
-             : a->what == EXPAND ? expand(a, s, err)
-             : a->what == BOUND  ? bound(a, s, err)
-                                 : change(a, s, err);
+    status = a->what == DOMAINS_PLAN     ? domains_make_plan(a, s, err)
+             : a->what == DOMAINS_EXPAND ? expand(a, s, err)
+             : a->what == DOMAINS_BOUND  ? bound(a, s, err)
+                                         : domains_change(a, s, err);
     close_session(s);
 out:
     free(s);

@@ -6,7 +6,10 @@
 #include "cli.h"
 #include "mixsweep/domains.h"
 
-enum { DOMAINS_STEPS = 2 }; /* a change, and the collapse of what it leaves alone */
+enum {
+    DOMAINS_STEPS = 2, /* a change, and the collapse of what it leaves alone */
+    DOMAINS_WORDS = 3 + MIX_DOMAINS_MAX
+};
 
 /** A change and what came of it. */
 struct domains_step {
@@ -30,6 +33,60 @@ struct domains_plan {
     double *mixtures; /* (n_mixtures,K) */
     double *scale;    /* (n_mixtures,2) parameters and tokens of proposed runs; NULL = any */
 };
+
+/** The command line. */
+struct domains_asked {
+    const char *word[DOMAINS_WORDS + 1]; /* action, file, domain, parts */
+    const char *output, *runs, *collapse, *optimum, *mixture, *fit, *format;
+    struct mix_domains_change change;
+    struct mix_domains_part part[MIX_DOMAINS_MAX];
+    size_t n_mixtures, n_apart;
+    uint64_t seed;
+    double flops;
+    bool force, json;
+    enum domains_word { DOMAINS_CHANGE, DOMAINS_PLAN, DOMAINS_EXPAND, DOMAINS_BOUND } what;
+};
+
+/** What is read and made. */
+struct domains_session {
+    struct mix_store *store;
+    struct mix_table *table;
+    struct mix_fit *fit;
+    struct mix_draws *draws;
+    struct mix_optimum *optimum;
+    struct domains_step step[DOMAINS_STEPS];
+    size_t n_steps;
+    struct mix_domains_part virtual[MIX_DOMAINS_MAX];
+    struct domains_plan plan;
+    char *history;
+};
+
+/** Read the file of word 1: its table, history, and optimum, fit and draws where there is one of
+ * them, or one is asked for. */
+enum mix_status domains_read(const struct domains_asked *asked, struct domains_session *session,
+                             struct mix_error *err);
+
+/** Words add to drop: make the new file. */
+enum mix_status domains_change(struct domains_asked *asked, struct domains_session *session,
+                               struct mix_error *err);
+
+/** Word plan: the runs to add to a file whose domains have changed. */
+enum mix_status domains_make_plan(const struct domains_asked *asked,
+                                  struct domains_session *session, struct mix_error *err);
+
+/** Fill session->plan: the proportions that the untouched domains of a table keep, and where they
+ * are from. */
+enum mix_status domains_find_proportions(const struct domains_asked *asked,
+                                         struct domains_session *session,
+                                         const struct mix_table *table, struct mix_error *err);
+
+/** Fill session->plan: the mixtures to add, and what they cost. */
+enum mix_status domains_explore(const struct domains_asked *asked, struct domains_session *session,
+                                const struct mix_table *table, struct mix_error *err);
+
+/** The mixtures of a plan as CSV. */
+void domains_write_mixtures(FILE *out, const struct mix_table *table,
+                            const struct domains_plan *plan);
 
 /** A line of the history for a step, in front of it those that there are. NULL when memory is out,
  * or a name is not UTF-8. */

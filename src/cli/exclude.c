@@ -63,7 +63,10 @@ static enum mix_status choose_named(struct change *change, const char *word,
                                     struct mix_error *err)
 {
     size_t row = SIZE_MAX;
-    enum mix_status status = mix_table_find_run(change->table, word, change->one, err);
+    struct mix_error reason = {.text = ""};
+    enum mix_status status = mix_table_find_run(change->table, word, change->one, &reason);
+    if (status != MIX_OK)
+        return mix_fail(err, status, "%s: %s", mix_store_path(change->store), reason.text);
     for (size_t r = 0; status == MIX_OK && r < change->table->n_rows; r++) {
         if (!change->one[r])
             continue;

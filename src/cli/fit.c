@@ -426,7 +426,8 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
         return MIX_OK;
     if (status != MIX_OK)
         return status;
-    const char *difference = mix_fit_difference(old, *table, &request->fit);
+    char text[MIX_TEXT_MAX];
+    const char *difference = mix_fit_difference(old, *table, &request->fit, text);
     if (difference == NULL) {
         request->found = true;
         *fit = old;

@@ -144,11 +144,19 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
+static bool is_measured(const struct mix_table *table, size_t target)
+{
+    for (size_t r = 0; r < table->n_rows; r++)
+        if (!isnan(table->loss[r * table->n_targets + target]))
+            return true;
+    return false;
+}
+
 static bool has_loss(const struct mix_table *table, size_t domain)
 {
     for (size_t m = 0; m < table->n_targets; m++)
         if (table->targets[m].domain == (int32_t)domain)
-            return true;
+            return is_measured(table, m);
     return false;
 }
 
@@ -194,6 +202,36 @@ static void print_unmatched(const struct mix_table *table)
     fputs(".\n", stderr);
 }
 
+/* Columns of losses without a number. */
+static void print_unmeasured(const struct mix_table *table)
+{
+    size_t n = 0;
+    for (size_t m = 0; m < table->n_targets; m++)
+        if (!is_measured(table, m)) {
+            fputs(n == 0 ? "note: no run has a loss of target " : "", stderr);
+            print_item("", table->targets[m].name, n++);
+        }
+    if (n > 0)
+        fprintf(stderr, " (%zu of %zu): laws are fitted without.\n", n, table->n_targets);
+}
+
+/* Sizes that no language model has: a table in millions and billions is likelier. */
+static void print_units(const struct mix_table *table)
+{
+    static const double least_params = 1e4, least_tokens = 1e6;
+    double params = 0, tokens = 0;
+    for (size_t r = 0; r < table->n_rows; r++) {
+        params = fmax(params, table->runs[r].n_params);
+        tokens = fmax(tokens, table->runs[r].n_tokens);
+    }
+    const bool few_params = params < least_params, few_tokens = tokens < least_tokens;
+    if (few_params || few_tokens)
+        fprintf(stderr,
+                "note: no run has more than %.10g %s: in millions or billions? `factor` of --map "
+                "turns them into numbers, as in factor: {n_params: 1e6, n_tokens: 1e9}.\n",
+                few_params ? params : tokens, few_params ? "parameters" : "tokens");
+}
+
 static void print_outliers(const struct mix_import_notes *notes)
 {
     size_t n = 0;
@@ -210,7 +248,9 @@ static void print_notes(const struct request *request, const struct outcome *out
 {
     const struct mix_import_notes *notes = &outcome->notes;
     print_outliers(notes);
+    print_units(outcome->table);
     print_unmatched(outcome->table);
+    print_unmeasured(outcome->table);
     if (notes->n_kept < notes->n_read && request->where.n == 0) /* no word of what was asked for */
         fprintf(stderr, "note: of %zu rows %zu %s taken: the last checkpoint of each run.\n",
                 notes->n_read, notes->n_kept, notes->n_kept == 1 ? "was" : "were");
@@ -347,7 +387,8 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
             print_text(&request, &outcome);
     } else if (status != MIX_EUSAGE) {
         const size_t n = strlen(err->text);
-        (void)snprintf(err->text + n, sizeof err->text - n, "\n  Nothing was written.");
+        (void)snprintf(err->text + n, sizeof err->text - n, "%s\n  Nothing was written.",
+                       n > 0 && err->text[n - 1] == '.' ? "" : ".");
     }
     mix_table_destroy(outcome.table);
     return status;
@@ -378,7 +419,7 @@ const struct cli_verb cli_verb_import = {
         "  factor: {n_params: 1e6, 'h_.*': 0.01}  # our columns, values are multiplied\n"
         "  constants: {n_tokens: 1e9}             # columns that the table does not have\n"
         "  drop: ['_.*', step]                    # their columns to leave out\n"
-        "  targets: [{name: mmlu, unit: accuracy, direction: higher}]\n"
+        "  targets: [{name: mmlu, unit: accuracy, direction: higher, chance: .25}]\n"
         "  long: {target: metric, value: loss}    # a row per loss: columns of target and value\n"
         "\n"
         "In the two-CSV form other columns than ours are domains in R.csv and targets in M.csv.\n"

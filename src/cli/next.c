@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/runs.h"
 #include "mixsweep/csv.h"
 #include "mixsweep/job.h"
 #include "mixsweep/next.h"
@@ -43,7 +44,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"batch", 0, "N", "propose at most so many runs (default 32)", CLI_COUNT, &a->next.n_runs,
          1, 64},
         {"scale", 0, "N:D",
-         "parameters and tokens of possible runs, as 40e6:1e9; may be given again (default: the "
+         "parameters and tokens of possible runs, as 40M:1B; may be given again (default: the "
          "scales of the runs in the file)",
          CLI_TEXT_LIST, &a->scales, 0, 0},
         {"criterion", 0, "WHAT", "regret, variance or information (default regret)", CLI_TEXT,
@@ -78,16 +79,17 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
 static enum mix_status parse_scale(const char *text, struct mix_next_scale *out,
                                    struct mix_error *err)
 {
-    char *end = NULL;
-    out->n_params = strtod(text, &end);
-    const bool has_colon = end != text && *end == ':';
-    const char *rest = has_colon ? end + 1 : text;
-    out->n_tokens = strtod(rest, &end);
-    if (has_colon && end != rest && *end == '\0' && out->n_params >= 1 && out->n_tokens >= 1 &&
-        isfinite(out->n_params) && isfinite(out->n_tokens))
-        return MIX_OK;
+    const char *colon = strchr(text, ':');
+    char size[MIX_NAME_MAX];
+    if (colon && colon - text < MIX_NAME_MAX) {
+        snprintf(size, sizeof size, "%.*s", (int)(colon - text), text);
+        if (mix_number_read(size, &out->n_params) && mix_number_read(colon + 1, &out->n_tokens) &&
+            out->n_params >= 1 && out->n_tokens >= 1)
+            return MIX_OK;
+    }
     return mix_fail(err, MIX_EUSAGE,
-                    "--scale \"%s\": not of the form N:D, parameters and tokens, as in 40e6:1e9.",
+                    "--scale \"%s\": not of the form N:D, parameters and tokens, as in 40e6:1e9 or "
+                    "40M:1B.",
                     text);
 }
 
@@ -215,14 +217,22 @@ static void print_head(const struct asked *a, const struct session *s,
     printf("%s: optimum %s of fit %s, %s parameters on %s tokens\n", a->path, s->optimum->name,
            s->fit->name, cli_size(s->optimum->n_params, size),
            cli_size(s->optimum->n_tokens, tokens));
-    printf("expected regret of the recommendation now: %.2g ± %.1g (mean loss, over %zu draws)\n",
-           before->value, before->se, n_draws);
+    printf("expected regret of the recommendation now: %.2g ± %.1g (%s, over %zu draws)\n",
+           before->value, before->se, mix_optimum_objective_text(s->optimum), n_draws);
     cli_print_warnings(stdout, s->caveats);
     putchar('\n');
 }
 
 static const char CAVEAT[] =
     "(as far as the law holds; its draws know nothing of errors of its form)\n";
+
+static void print_few_draws(bool few, size_t n)
+{
+    if (few)
+        printf("%zu draws are few for so many runs, whose order may be chance: bootstrap --draws "
+               "%zu makes more\n",
+               n, 4 * n);
+}
 
 static void print_text(const struct asked *a, const struct session *s, const struct mix_next *next)
 {
@@ -255,9 +265,8 @@ static void print_text(const struct asked *a, const struct session *s, const str
     if (next->n_runs == a->next.n_runs && next->flops < a->next.flops / 2)
         printf("%.0f%% of the budget is left: a larger --batch would use it\n",
                100 - 100 * next->flops / a->next.flops);
-    const bool on_average = !next->is_sure && next->pays != (next->chance >= 0.5);
-    printf("more proxy runs %s%s%s: %s\n", next->is_sure || on_average ? "" : "probably ",
-           next->pays ? "pay" : "do not pay", on_average ? " on average" : "", next->advice);
+    print_few_draws(next->few_draws, next->n_draws);
+    printf("more proxy runs %s: %s\n", next->pays ? "pay" : "do not pay", next->advice);
     printf("%s", CAVEAT);
 }
 
@@ -283,13 +292,15 @@ static enum mix_status print_json(const struct asked *a, const struct session *s
                             "regret", json_estimate(run->regret), "mixture", mixture));
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:f, s:b, s:b, s:f, s:s, s:f, s:o, s:o}",
+        "{s:s, s:s, s:f, s:f, s:I, s:b, s:I, s:o, s:o, s:o, s:f, s:b, s:b, s:f, s:s, s:f, s:o, "
+        "s:o}",
         "optimum", s->optimum->name, "fit", s->fit->name, "n_params", s->optimum->n_params,
-        "n_tokens", s->optimum->n_tokens, "n_draws", (json_int_t)next->n_draws, "n_candidates",
-        (json_int_t)next->n_candidates, "regret", json_estimate(next->before), "regret_after",
-        json_estimate(next->after), "reduction", json_estimate(next->reduction), "flops",
-        next->flops, "pays", next->pays, "sure", next->is_sure, "chance", next->chance, "advice",
-        next->advice, "worth", next->worth, "warnings", cli_json_lines(s->caveats), "runs", runs);
+        "n_tokens", s->optimum->n_tokens, "n_draws", (json_int_t)next->n_draws, "few_draws",
+        next->few_draws, "n_candidates", (json_int_t)next->n_candidates, "regret",
+        json_estimate(next->before), "regret_after", json_estimate(next->after), "reduction",
+        json_estimate(next->reduction), "flops", next->flops, "pays", next->pays, "sure",
+        next->is_sure, "chance", next->chance, "advice", next->advice, "worth", next->worth,
+        "warnings", cli_json_lines(s->caveats), "runs", runs);
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
@@ -399,14 +410,16 @@ static enum mix_status print_allocation(const struct asked *a, const struct sess
     if (!a->json) {
         print_head(a, s, &allocation->before, allocation->n_draws);
         cli_print_allocation(stdout, allocation);
+        print_few_draws(allocation->few_draws, allocation->n_draws);
         printf("%s", CAVEAT);
         return MIX_OK;
     }
-    json_t *root = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:o, s:o, s:o}", "optimum", s->optimum->name, "fit",
-        s->fit->name, "n_params", s->optimum->n_params, "n_tokens", s->optimum->n_tokens, "n_draws",
-        (json_int_t)allocation->n_draws, "regret", json_estimate(allocation->before), "warnings",
-        cli_json_lines(s->caveats), "budgets", cli_json_allocation(allocation));
+    json_t *root =
+        json_pack("{s:s, s:s, s:f, s:f, s:I, s:b, s:o, s:o, s:o}", "optimum", s->optimum->name,
+                  "fit", s->fit->name, "n_params", s->optimum->n_params, "n_tokens",
+                  s->optimum->n_tokens, "n_draws", (json_int_t)allocation->n_draws, "few_draws",
+                  allocation->few_draws, "regret", json_estimate(allocation->before), "warnings",
+                  cli_json_lines(s->caveats), "budgets", cli_json_allocation(allocation));
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
@@ -499,6 +512,9 @@ const struct cli_verb cli_verb_next = {
         "recommendation loses something against it, its regret. Proposes the runs (mixture, size,\n"
         "tokens) within the budget after which the expected regret is least, new mixtures or\n"
         "further seeds, at small scales or large ones, and says when more runs no longer pay.\n"
+        "Fit and target scale are those of the optimum: `optimum --fit NAME --params N --tokens "
+        "D`\n"
+        "comes first. A run costs 6 x parameters x tokens.\n"
         "--emit writes what `plan --emit` writes, for any cluster; `record` takes the results,\n"
         "and the runs stay marked by their round. --allocate compares ways to spend the budget.\n"
         "Runs under mpirun too.\n\n"

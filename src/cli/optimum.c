@@ -36,6 +36,7 @@ struct session {
     struct mix_table *table;
     struct mix_fit *fit;
     struct mix_draws *draws;
+    struct cli_output output; /* of --export, from the start */
     size_t n_others;
     struct mix_fit **others; /* all fits of the file; rank 0 */
     double *numbers;         /* (M + 4K): weight, lower, upper, baseline, supply */
@@ -291,7 +292,14 @@ static enum mix_status set_prior(const struct session *s, struct mix_error *err)
     return MIX_OK;
 }
 
-/* Rank 0: what the file knows of supply, and what the command line says instead. */
+/* A supply that is given is a limit, unless the law says what repeats are worth. */
+static bool is_one_pass(const struct asked *a, const struct mix_fit *fit)
+{
+    return isnan(a->max_epochs) && a->supplies.n > 0 && !mix_law_repeats(fit->spec.law);
+}
+
+/* Rank 0: what the file knows of supply, and what the command line says instead; one pass over what
+ * --supply names limits nothing else. */
 static enum mix_status resolve_supply(const struct asked *a, struct session *s,
                                       struct naming domains, struct mix_error *err)
 {
@@ -300,7 +308,8 @@ static enum mix_status resolve_supply(const struct asked *a, struct session *s,
     domains.most = 1e18;
     for (size_t j = 0; j < domains.n; j++) {
         const int domain = mix_table_domain(s->table, domains.names[j]);
-        s->supply[j] = domain >= 0 ? s->table->domains[domain].supply_tokens : NAN;
+        s->supply[j] =
+            domain >= 0 && !is_one_pass(a, s->fit) ? s->table->domains[domain].supply_tokens : NAN;
     }
     const enum mix_status status = assign(domains, &a->supplies, s->supply, err);
     for (size_t j = 0; j < domains.n; j++)
@@ -346,12 +355,11 @@ static enum mix_status resolve(const struct asked *a, struct session *s, struct 
     return cli_read_mixture(a->baseline, n_domains, domains.names, s->baseline, err);
 }
 
-/* A supply that is given is a limit, unless the law says what repeats are worth. */
 static double passes_allowed(const struct asked *a, const struct mix_fit *fit)
 {
     if (!isnan(a->max_epochs))
         return a->max_epochs;
-    return a->supplies.n > 0 && !mix_law_repeats(fit->spec.law) ? 1.0 : 0.0;
+    return is_one_pass(a, fit) ? 1.0 : 0.0;
 }
 
 static struct mix_optimum_options make_options(const struct asked *a, const struct session *s)
@@ -381,6 +389,45 @@ static struct mix_optimum_options make_options(const struct asked *a, const stru
                                         .others = (const struct mix_fit *const *)s->others};
 }
 
+/* The first domain whose bound differs, or n. */
+static size_t find_bound(const double *there, const double *asked, size_t n)
+{
+    size_t j = 0;
+    while (j < n && fabs(there[j] - asked[j]) < 1e-9)
+        j++;
+    return j;
+}
+
+/* What differs between a stored answer and what is asked: the first thing that does. */
+static void tell_difference(const struct mix_optimum *old, const struct session *s,
+                            const struct mix_optimum_options *o, char text[MIX_TEXT_MAX])
+{
+    const size_t n = s->fit->spec.n_domains, cap = find_bound(old->upper, o->upper, n),
+                 floor = find_bound(old->lower, o->lower, n),
+                 share = find_bound(old->baseline, o->baseline, n);
+    char size[16], tokens[16], now_size[16], now_tokens[16];
+    if (strcmp(old->fit, s->fit->name) != 0)
+        snprintf(text, MIX_TEXT_MAX, "of the fit %s, not %s", old->fit, s->fit->name);
+    else if (old->n_params != o->n_params || old->n_tokens != o->n_tokens)
+        snprintf(text, MIX_TEXT_MAX, "%s parameters, %s tokens there, %s and %s asked for",
+                 cli_size(old->n_params, size), cli_size(old->n_tokens, tokens),
+                 cli_size(o->n_params, now_size), cli_size(o->n_tokens, now_tokens));
+    else if (cap < n)
+        snprintf(text, MIX_TEXT_MAX, "the cap of %s is %g there, %g asked for", old->domains[cap],
+                 old->upper[cap], o->upper[cap]);
+    else if (share < n)
+        snprintf(text, MIX_TEXT_MAX, "another baseline, %s there, %s asked for", old->baseline_name,
+                 o->baseline_name);
+    else if (floor < n)
+        snprintf(text, MIX_TEXT_MAX, "the floor of %s is %g there, %g asked for",
+                 old->domains[floor], old->lower[floor], o->lower[floor]);
+    else if (old->level != o->level)
+        snprintf(text, MIX_TEXT_MAX, "the level is %g there, %g asked for", old->level, o->level);
+    else
+        snprintf(text, MIX_TEXT_MAX, "weights, supplies or constraints differ; there: %.200s",
+                 old->question[0] != '\0' ? old->question : "no constraints");
+}
+
 /* An answer of this name to another question is not overwritten unasked. */
 static enum mix_status check_name(const struct asked *a, const struct session *s,
                                   struct mix_error *err)
@@ -396,16 +443,15 @@ static enum mix_status check_name(const struct asked *a, const struct session *s
         return status;
     const struct mix_optimum_options options = make_options(a, s);
     const bool same = mix_optimum_same_question(old, s->table, s->fit, &options);
-    char size[16], tokens[16];
-    cli_size(old->n_params, size);
-    cli_size(old->n_tokens, tokens);
+    char difference[MIX_TEXT_MAX];
+    tell_difference(old, s, &options, difference);
     mix_optimum_destroy(old);
     if (same)
         return MIX_OK;
     return mix_fail(err, MIX_EEXIST,
-                    "%s holds an optimum %s already, for another question (%s parameters, %s "
-                    "tokens): give this one a --name, or --replace that one, or --no-save",
-                    a->path, name, size, tokens);
+                    "%s holds an optimum %s already, for another question (%s): give this one a "
+                    "--name, or --replace that one, or --no-save",
+                    a->path, name, difference);
 }
 
 /* The name of the only fit of a file. */
@@ -514,7 +560,7 @@ static enum mix_status print(const struct asked *a, const struct session *s,
 {
     struct mix_error_budget budget;
     if (a->format == TEXT) {
-        cli_print_optimum(stdout, optimum);
+        cli_print_optimum(stdout, a->path, optimum);
         const enum mix_status status = find_budget(s, optimum, &budget, err);
         if (status == MIX_OK)
             cli_print_budget(stdout, &budget);
@@ -552,11 +598,11 @@ static enum mix_status finish(const struct asked *a, struct session *s,
     }
     if (status != MIX_OK || a->export == NULL)
         return status == MIX_OK ? print(a, s, optimum, err) : status;
-    if (a->output != NULL)
-        status = print(a, s, optimum, err);
-    return status == MIX_OK
-               ? cli_export_optimum(optimum, a->path, a->export, a->output, a->force, err)
-               : status;
+    if (a->output == NULL)
+        return cli_export_optimum(optimum, a->export, stdout, err);
+    status = print(a, s, optimum, err);
+    fflush(stdout); /* -o may be the same */
+    return status == MIX_OK ? cli_export_optimum(optimum, a->export, s->output.file, err) : status;
 }
 
 /* Rank 0: --export without a scale. */
@@ -582,9 +628,25 @@ static enum mix_status export_stored(const struct asked *a, struct session *s,
     else
         status = mix_store_read_optimum(s->store, name, &optimum, err);
     if (status == MIX_OK)
-        status = cli_export_optimum(optimum, a->path, a->export, a->output, a->force, err);
+        status = cli_export_optimum(optimum, a->export, a->output != NULL ? s->output.file : stdout,
+                                    err);
     mix_optimum_destroy(optimum);
     mix_names_destroy(&names);
+    return status;
+}
+
+static enum mix_status find(struct mix_ranks *ranks, const struct asked *a, struct session *s,
+                            struct mix_error *err)
+{
+    struct mix_optimum *optimum = NULL;
+    enum mix_status status = share(ranks, a, s, err);
+    if (status != MIX_OK)
+        return status;
+    const struct mix_optimum_options options = make_options(a, s);
+    status = mix_optimum_run(ranks, s->table, s->fit, s->draws, &options, &optimum, err);
+    if (status == MIX_OK && mix_ranks_rank(ranks) == 0)
+        status = finish(a, s, optimum, err);
+    mix_optimum_destroy(optimum);
     return status;
 }
 
@@ -592,20 +654,16 @@ static enum mix_status answer(struct mix_ranks *ranks, const struct asked *a, st
                               struct mix_error *err)
 {
     const bool is_first = mix_ranks_rank(ranks) == 0;
-    if (is_stored(a))
-        return mix_ranks_agree(ranks, is_first ? export_stored(a, s, err) : MIX_OK, err);
-    enum mix_status status = is_first ? read_file(a, s, err) : MIX_OK;
+    enum mix_status status = MIX_OK;
+    if (is_first && a->output != NULL)
+        status = cli_output_open(&s->output, a->output, a->force, 1, &a->path, err);
+    if (is_first && status == MIX_OK)
+        status = is_stored(a) ? export_stored(a, s, err) : read_file(a, s, err);
     status = mix_ranks_agree(ranks, status, err);
-    if (status == MIX_OK)
-        status = share(ranks, a, s, err);
-    if (status != MIX_OK)
-        return status;
-    const struct mix_optimum_options options = make_options(a, s);
-    struct mix_optimum *optimum = NULL;
-    status = mix_optimum_run(ranks, s->table, s->fit, s->draws, &options, &optimum, err);
-    if (status == MIX_OK && is_first)
-        status = finish(a, s, optimum, err);
-    mix_optimum_destroy(optimum);
+    if (status == MIX_OK && !is_stored(a))
+        status = find(ranks, a, s, err);
+    if (s->output.file != NULL)
+        status = cli_output_close(&s->output, status, err);
     return mix_ranks_agree(ranks, status, err);
 }
 

@@ -202,26 +202,15 @@ static enum mix_status check_names(const struct blend *blend, const char *form,
     return MIX_OK;
 }
 
-static enum mix_status write_blend(const struct blend *blend, const char *input, const char *form,
-                                   const char *path, bool force, struct mix_error *err)
+static void write_blend(FILE *out, const struct blend *blend, const char *form)
 {
     size_t i = 0;
-    struct cli_output output = {0};
     while (i + 1 < FORMS && strcmp(forms[i].name, form) != 0)
         i++;
-    if (path == NULL) {
-        forms[i].write(stdout, blend);
-        return MIX_OK;
-    }
-    const enum mix_status status = cli_output_open(&output, path, force, 1, &input, err);
-    if (status != MIX_OK)
-        return status;
-    forms[i].write(output.file, blend);
-    return cli_output_close(&output, MIX_OK, err);
+    forms[i].write(out, blend);
 }
 
-enum mix_status cli_export_optimum(const struct mix_optimum *optimum, const char *input,
-                                   const char *form, const char *output, bool force,
+enum mix_status cli_export_optimum(const struct mix_optimum *optimum, const char *form, FILE *out,
                                    struct mix_error *err)
 {
     struct blend blend = {.optimum = optimum, .n = optimum->n_domains};
@@ -234,7 +223,7 @@ enum mix_status cli_export_optimum(const struct mix_optimum *optimum, const char
             mix_fail(err, MIX_EINVAL,
                      "--export: no decimal shares keep the floors and limits of %s", optimum->name);
     if (status == MIX_OK)
-        status = write_blend(&blend, input, form, output, force, err);
+        write_blend(out, &blend, form);
     free(blend.units);
     return status;
 }

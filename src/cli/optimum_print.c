@@ -32,12 +32,24 @@ static const char *share_range(double lo, double hi, char text[CELL])
     return text;
 }
 
-static const char *loss_range(struct mix_interval interval, char text[CELL])
+/* Draws may be wild where no run was near; their digits say nothing. */
+static void loss_text(double loss, char text[32])
 {
+    if (fabs(loss) < 1e4)
+        snprintf(text, 32, "%.4f", loss);
+    else
+        snprintf(text, 32, "%.1e", loss);
+}
+
+const char *cli_loss_range(struct mix_interval interval, char text[80])
+{
+    char lo[32], hi[32];
+    loss_text(interval.lo, lo);
+    loss_text(interval.hi, hi);
     if (isnan(interval.lo) || isnan(interval.hi))
         snprintf(text, CELL, "–");
     else
-        snprintf(text, CELL, "%.4f … %.4f", interval.lo, interval.hi);
+        snprintf(text, CELL, "%s … %s", lo, hi);
     return text;
 }
 
@@ -49,24 +61,45 @@ static void passes_cell(struct cli_table *table, double passes)
         cli_table_cell(table, "%.3g", passes);
 }
 
+/* Whether any of the numbers is known. */
+static bool any_known(size_t n, const double *numbers)
+{
+    bool known = false;
+    for (size_t i = 0; i < n; i++)
+        known = known || isfinite(numbers[i]);
+    return known;
+}
+
 static void print_mixture(FILE *out, const struct mix_optimum *o)
 {
-    char text[CELL], heading[CELL];
-    const size_t n_columns = o->lattice > 0 ? 7 : 6;
+    const bool laws = any_known(o->n_domains, o->mixture_wide_lo),
+               ties = any_known(o->n_domains, o->tied_lo);
+    const size_t n_columns = 6 + (size_t)laws + (size_t)ties + (size_t)(o->lattice > 0);
+    char text[CELL];
     struct cli_table *table = cli_table_create(n_columns);
-    char lattice[CELL];
-    snprintf(heading, CELL, "%g%% interval", 100.0 * o->level);
-    snprintf(lattice, CELL, "n of %zu", o->lattice);
-    const char *const headings[] = {"domain",     "prior",       "optimum", heading,
-                                    "seen up to", "nearest tie", lattice};
-    for (size_t i = 0; i < n_columns; i++)
-        cli_table_cell(table, "%s", headings[i]);
+    cli_table_cell(table, "domain");
+    cli_table_cell(table, "prior");
+    cli_table_cell(table, "optimum");
+    cli_table_cell(table, "%g%% interval", 100.0 * o->level);
+    if (laws)
+        cli_table_cell(table, "with other laws");
+    cli_table_cell(table, "seen up to");
+    if (ties)
+        cli_table_cell(table, "tied at least");
+    cli_table_cell(table, "nearest tie");
+    if (o->lattice > 0)
+        cli_table_cell(table, "n of %zu", o->lattice);
     for (size_t j = 0; j < o->n_domains; j++) {
         cli_table_cell(table, "%s", o->domains[j]);
         cli_table_cell(table, "%s", share_text(o->prior[j], text));
         cli_table_cell(table, "%s", share_text(o->mixture[j], text));
         cli_table_cell(table, "%s", share_range(o->mixture_lo[j], o->mixture_hi[j], text));
+        if (laws)
+            cli_table_cell(table, "%s",
+                           share_range(o->mixture_wide_lo[j], o->mixture_wide_hi[j], text));
         cli_table_cell(table, "%s", share_text(o->seen_max[j], text));
+        if (ties)
+            cli_table_cell(table, "%s", share_range(o->tied_lo[j], o->tied_hi[j], text));
         cli_table_cell(table, "%s", share_text(o->tied[j], text));
         if (o->lattice > 0)
             cli_table_cell(table, "%.0f", o->lattice_mixture[j] * (double)o->lattice);
@@ -75,128 +108,123 @@ static void print_mixture(FILE *out, const struct mix_optimum *o)
     cli_table_destroy(table);
 }
 
+/* Whether the mixture of a gain is one that the draws cannot tell from the optimum. */
+static bool is_tied(const struct mix_optimum *o, size_t gain)
+{
+    return o->not_worse[gain] >= 0.5 * (1.0 - o->level);
+}
+
+/* Whether an interval says more than that over the draws. */
+static bool is_wider(struct mix_interval wide, struct mix_interval draws)
+{
+    return isfinite(wide.lo) && (wide.lo != draws.lo || wide.hi != draws.hi);
+}
+
 static void print_losses(FILE *out, const struct mix_optimum *o)
 {
     char text[CELL];
-    struct cli_table *table = cli_table_create(4);
+    bool wide = false;
+    for (size_t m = 0; m < o->n_targets; m++)
+        wide = wide || is_wider(o->loss_wide[m], o->loss[m]);
+    struct cli_table *table = cli_table_create(wide ? 5 : 4);
     cli_table_cell(table, "target");
     cli_table_cell(table, "weight");
     cli_table_cell(table, "loss");
     cli_table_cell(table, "%g%%, resampling only", 100.0 * o->level);
+    if (wide)
+        cli_table_cell(table, "all known errors");
     for (size_t m = 0; m < o->n_targets; m++) {
         cli_table_cell(table, "%s", o->targets[m]);
         cli_table_cell(table, "%g", o->weight[m]);
         cli_table_cell(table, "%.4f", o->loss[m].value);
-        cli_table_cell(table, "%s", loss_range(o->loss[m], text));
+        cli_table_cell(table, "%s", cli_loss_range(o->loss[m], text));
+        if (wide)
+            cli_table_cell(table, "%s", cli_loss_range(o->loss_wide[m], text));
     }
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
 }
 
 static void print_figure(FILE *out, const char *name, struct mix_interval resampling,
-                         struct mix_interval wide)
+                         struct mix_interval wide, bool whole)
 {
     char text[CELL];
     const int indent = (int)strlen(name) + 4;
     fprintf(out, "  %s  %.4f predicted\n", name, resampling.value);
     if (isfinite(resampling.lo))
-        fprintf(out, "%*s%s  resampling only\n", indent, "", loss_range(resampling, text));
-    if (isfinite(wide.lo) && (wide.lo != resampling.lo || wide.hi != resampling.hi))
-        fprintf(out, "%*s%s  %s\n", indent, "", loss_range(wide, text),
+        fprintf(out, "%*s%s  resampling only\n", indent, "", cli_loss_range(resampling, text));
+    if (is_wider(wide, resampling))
+        fprintf(out, "%*s%s  %s%s\n", indent, "", cli_loss_range(wide, text),
                 isfinite(resampling.lo) ? "with all known errors"
-                                        : "known errors, but no bootstrap");
+                                        : "known errors, but no bootstrap",
+                whole ? "" : "; that of extrapolation is not known");
 }
 
 void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
-                    struct mix_interval resampling, struct mix_interval wide)
+                    struct mix_interval resampling, struct mix_interval wide, bool whole)
 {
     const char *name = "mean loss";
     for (size_t m = 1; m < n_targets; m++)
         if (weight[m] != weight[0])
             name = "weighted mean loss";
-    print_figure(out, name, resampling, wide);
+    print_figure(out, name, resampling, wide, whole);
 }
 
 static void print_objective(FILE *out, const struct mix_optimum *o)
 {
-    static const char *const names[MIX_GOALS] = {
-        [MIX_GOAL_WORST] = "worst loss",
-        [MIX_GOAL_MEAN_GAIN] = "mean loss relative to the baseline's",
-        [MIX_GOAL_WORST_GAIN] = "worst loss relative to the baseline's"};
     if (o->goal == MIX_GOAL_MEAN)
-        cli_print_loss(out, o->n_targets, o->weight, o->objective, o->objective_wide);
+        cli_print_loss(out, o->n_targets, o->weight, o->objective, o->objective_wide,
+                       isfinite(o->scale_error));
     else
-        print_figure(out, names[o->goal], o->objective, o->objective_wide);
+        print_figure(out, mix_optimum_objective_text(o), o->objective, o->objective_wide,
+                     isfinite(o->scale_error));
     if (o->lattice > 0)
         fprintf(out, "  on the lattice 1/%zu  %.4f\n", o->lattice, o->lattice_value);
 }
 
-static double distance_to_baseline(const struct mix_optimum *o, const double *shares)
+static void print_gain(struct cli_table *table, const struct mix_optimum *o, size_t i, bool wide,
+                       bool ties)
 {
-    double tv = 0.0, kl = 0.0;
-    for (size_t j = 0; j < o->n_domains; j++) {
-        tv += 0.5 * fabs(shares[j] - o->baseline[j]);
-        if (shares[j] > 0.0)
-            kl += shares[j] * log(shares[j] / o->baseline[j]);
-    }
-    return o->near == MIX_DISTANCE_TV ? tv : kl;
-}
-
-/* What a mixture of a gain breaks, as words: "floors and caps"; empty where it breaks neither
- * bounds nor the distance. */
-static const char *broken_bounds(const struct mix_optimum *o, size_t gain, char text[CELL])
-{
-    static const double ROUNDING = 1e-9;
-    static const char *const names[] = {"floors", "caps", "distance"};
-    double shares[MIX_DOMAINS_MAX];
-    bool broken[3] = {false, false, false};
-    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++) {
-        const double all[MIX_GAINS] = {o->baseline[j], 1.0 / (double)o->n_domains,
-                                       o->best_observed[j]};
-        const double limit = isnan(o->limit[j]) ? o->upper[j] : o->limit[j];
-        shares[j] = all[gain];
-        broken[0] = broken[0] || shares[j] < o->lower[j] - ROUNDING;
-        broken[1] = broken[1] || shares[j] > limit + ROUNDING;
-    }
-    broken[2] =
-        o->near != MIX_DISTANCE_NONE && distance_to_baseline(o, shares) > o->near_radius + ROUNDING;
-    text[0] = '\0';
-    for (size_t i = 0, used = 0; i < 3; i++)
-        if (broken[i])
-            used += (size_t)snprintf(text + used, CELL - used, "%s%s", used > 0 ? " and " : "",
-                                     names[i]);
-    return text;
+    static const char *const others[MIX_GAINS] = {"baseline", "uniform", "best observed"};
+    char text[CELL], words[MIX_NAME_MAX];
+    const char *bounds = mix_optimum_broken_text(o, i, words);
+    const bool breaks = bounds[0] != '\0', named = i == 0;
+    cli_table_cell(table, "%s%s%s%s%s%s%s", others[i], named || breaks ? " (" : "",
+                   named ? o->baseline_name : "", named && breaks ? ", " : "",
+                   breaks ? "not allowed by the " : "", bounds, named || breaks ? ")" : "");
+    cli_table_cell(table, "%.4f", o->gain[i].value);
+    cli_table_cell(table, "%s", cli_loss_range(o->gain[i], text));
+    if (wide)
+        cli_table_cell(table, "%s", cli_loss_range(o->gain_wide[i], text));
+    if (isnan(o->p_better[i]))
+        cli_table_cell(table, "–");
+    else
+        cli_table_cell(table, "%.2f", o->p_better[i]);
+    if (ties)
+        cli_table_cell(table, is_tied(o, i) ? "yes" : "no");
 }
 
 static void print_gains(FILE *out, const struct mix_optimum *o)
 {
-    static const char *const others[MIX_GAINS] = {"baseline", "uniform", "best observed"};
-    const bool uniform_baseline = strcmp(o->baseline_name, "uniform") == 0;
-    char text[CELL];
-    struct cli_table *table = cli_table_create(4);
+    const bool uniform_baseline = strcmp(o->baseline_name, "uniform") == 0,
+               ties = any_known(MIX_GAINS, o->not_worse);
+    bool wide = false;
+    for (size_t i = 0; i < MIX_GAINS; i++)
+        wide = wide || is_wider(o->gain_wide[i], o->gain[i]);
+    struct cli_table *table = cli_table_create(4 + (size_t)wide + (size_t)ties);
     cli_table_cell(table, "gain over");
     cli_table_cell(table, o->goal == MIX_GOAL_MEAN_GAIN || o->goal == MIX_GOAL_WORST_GAIN
                               ? "relative"
                               : "loss");
     cli_table_cell(table, "%g%%, resampling only", 100.0 * o->level);
+    if (wide)
+        cli_table_cell(table, "all known errors");
     cli_table_cell(table, "P(better)");
-    for (size_t i = 0; i < MIX_GAINS; i++) {
-        if (isnan(o->gain[i].value) || (i == 0 && uniform_baseline))
-            continue;
-        char words[CELL];
-        const char *bounds = broken_bounds(o, i, words);
-        const bool breaks = bounds[0] != '\0';
-        const bool named = i == 0;
-        cli_table_cell(table, "%s%s%s%s%s%s%s", others[i], named || breaks ? " (" : "",
-                       named ? o->baseline_name : "", named && breaks ? ", " : "",
-                       breaks ? "not allowed by the " : "", bounds, named || breaks ? ")" : "");
-        cli_table_cell(table, "%.4f", o->gain[i].value);
-        cli_table_cell(table, "%s", loss_range(o->gain[i], text));
-        if (isnan(o->p_better[i]))
-            cli_table_cell(table, "–");
-        else
-            cli_table_cell(table, "%.2f", o->p_better[i]);
-    }
+    if (ties)
+        cli_table_cell(table, "tied");
+    for (size_t i = 0; i < MIX_GAINS; i++)
+        if (!isnan(o->gain[i].value) && !(i == 0 && uniform_baseline))
+            print_gain(table, o, i, wide, ties);
     cli_table_print(table, out, "  ");
     cli_table_destroy(table);
     if (isfinite(o->gain_bias))
@@ -204,10 +232,11 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
                 o->gain[0].value - o->gain_bias, o->gain_bias);
 }
 
-/* An amount to state a price by: the largest power of ten within the supply. */
+/* An amount to state a price by, which is a slope: the largest power of ten within a tenth of the
+ * supply. */
 static double round_amount(double supply)
 {
-    return supply > 0.0 ? pow(10.0, floor(log10(supply) + 1e-9)) : 1.0;
+    return supply > 0.0 ? pow(10.0, floor(log10(0.1 * supply) + 1e-9)) : 1.0;
 }
 
 /* Per 1e9 tokens; files of earlier versions have the price of the limit alone. */
@@ -349,7 +378,7 @@ static void print_repetition(FILE *out, const struct mix_optimum *o)
     fprintf(out, "\n");
 }
 
-void cli_print_optimum(FILE *out, const struct mix_optimum *o)
+void cli_print_optimum(FILE *out, const char *path, const struct mix_optimum *o)
 {
     char size[16], tokens[16];
     fprintf(out, "optimum    %s at %s parameters, %s tokens", o->law, cli_size(o->n_params, size),
@@ -375,13 +404,32 @@ void cli_print_optimum(FILE *out, const struct mix_optimum *o)
     print_prices(out, o);
     if (isfinite(o->tied_loss))
         fprintf(out,
-                "  nearest tie: of the mixtures that the draws cannot tell from "
-                "the optimum the one "
-                "nearest the baseline (%s); loss %.4f\n",
-                o->baseline_name, o->tied_loss);
+                "  tied: %g%% of the draws or more put it no higher than the optimum; nearest tie: "
+                "of these the one nearest the baseline (%s), loss %.4f\n",
+                50.0 * (1.0 - o->level), o->baseline_name, o->tied_loss);
     fprintf(out, "  certificate: KKT residual %.1e; %zu of %zu starts end here\n", o->kkt,
             o->n_at_best, o->n_starts);
     cli_print_warnings(out, o->warnings);
+    if (o->n_draws == 0)
+        fprintf(out, "  mixsweep bootstrap %s --fit %s makes the draws for intervals\n", path,
+                o->fit);
+}
+
+static void add_ends(json_t *object, const char *lo, const char *hi, struct mix_interval interval)
+{
+    json_object_set_new(object, lo, cli_json_number(interval.lo));
+    json_object_set_new(object, hi, cli_json_number(interval.hi));
+}
+
+json_t *cli_json_intervals(struct mix_interval draws, const struct mix_interval *wide,
+                           const struct mix_interval *bca)
+{
+    json_t *object = cli_json_interval(draws);
+    if (wide != NULL)
+        add_ends(object, "wide_lo", "wide_hi", *wide);
+    if (bca != NULL)
+        add_ends(object, "bca_lo", "bca_hi", *bca);
+    return object;
 }
 
 json_t *cli_json_interval(struct mix_interval interval)
@@ -414,22 +462,36 @@ static json_t *json_shares(const struct mix_optimum *o, const double *shares)
     return cli_json_by_name(o->n_domains, (const char(*)[MIX_NAME_MAX])o->domains, shares);
 }
 
-static json_t *json_share_intervals(const struct mix_optimum *o)
+static json_t *json_share_ranges(const struct mix_optimum *o, const double *lo, const double *hi)
 {
     json_t *object = json_object();
     for (size_t j = 0; j < o->n_domains; j++)
         json_object_set_new(object, o->domains[j],
-                            json_pack("[o, o]", cli_json_number(o->mixture_lo[j]),
-                                      cli_json_number(o->mixture_hi[j])));
+                            json_pack("[o, o]", cli_json_number(lo[j]), cli_json_number(hi[j])));
     return object;
 }
 
+static json_t *json_tie(const struct mix_optimum *o, const char *what, const double *mixture,
+                        double loss)
+{
+    return json_pack("{s:s, s:o, s:o}", "what", what, "mixture", json_shares(o, mixture), "loss",
+                     cli_json_number(loss));
+}
+
+/* The tied mixture nearest the baseline, then those compared with that are tied. */
 static json_t *json_tied(const struct mix_optimum *o)
 {
     json_t *list = json_array();
+    double uniform[MIX_DOMAINS_MAX];
+    for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++)
+        uniform[j] = 1.0 / (double)o->n_domains;
+    const double *const mixtures[MIX_GAINS] = {o->baseline, uniform, o->best_observed};
     if (isfinite(o->tied_loss))
-        json_array_append_new(list, json_pack("{s:o, s:o}", "mixture", json_shares(o, o->tied),
-                                              "loss", cli_json_number(o->tied_loss)));
+        json_array_append_new(list, json_tie(o, "nearest_baseline", o->tied, o->tied_loss));
+    for (size_t i = 0; i < MIX_GAINS; i++)
+        if (is_tied(o, i))
+            json_array_append_new(list, json_tie(o, mix_gain_names[i], mixtures[i],
+                                                 o->objective.value + o->gain[i].value));
     return list;
 }
 
@@ -505,6 +567,20 @@ static json_t *json_repetition(const struct mix_optimum *o)
                      cli_json_number(o->fresh_value));
 }
 
+/* Shares by other intervals, and which mixtures are tied. */
+static void add_ranges(json_t *root, const struct mix_optimum *o)
+{
+    json_t *not_worse = json_object();
+    for (size_t i = 0; i < MIX_GAINS; i++)
+        json_object_set_new(not_worse, mix_gain_names[i], cli_json_number(o->not_worse[i]));
+    json_object_set_new(root, "interval_wide",
+                        json_share_ranges(o, o->mixture_wide_lo, o->mixture_wide_hi));
+    json_object_set_new(root, "interval_bca",
+                        json_share_ranges(o, o->mixture_bca_lo, o->mixture_bca_hi));
+    json_object_set_new(root, "tied_range", json_share_ranges(o, o->tied_lo, o->tied_hi));
+    json_object_set_new(root, "not_worse", not_worse);
+}
+
 /* What an optimum is asked for beyond weights, floors, caps and baseline. */
 static void add_deployment(json_t *root, const struct mix_optimum *o)
 {
@@ -526,9 +602,11 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
 {
     json_t *loss = json_object(), *gain = json_object(), *p_better = json_object();
     for (size_t m = 0; m < o->n_targets; m++)
-        json_object_set_new(loss, o->targets[m], cli_json_interval(o->loss[m]));
+        json_object_set_new(loss, o->targets[m],
+                            cli_json_intervals(o->loss[m], &o->loss_wide[m], &o->loss_bca[m]));
     for (size_t i = 0; i < MIX_GAINS; i++) {
-        json_object_set_new(gain, mix_gain_names[i], cli_json_interval(o->gain[i]));
+        json_object_set_new(gain, mix_gain_names[i],
+                            cli_json_intervals(o->gain[i], &o->gain_wide[i], &o->gain_bca[i]));
         json_object_set_new(p_better, mix_gain_names[i], cli_json_number(o->p_better[i]));
     }
     json_t *root = json_pack(
@@ -537,8 +615,9 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
         "s:o, s:o, s:o, s:{s:o, s:I, s:I}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
         "name", o->name, "fit", o->fit, "law", o->law, "n_params", cli_json_number(o->n_params),
         "n_tokens", cli_json_number(o->n_tokens), "mixture", json_shares(o, o->mixture), "interval",
-        json_share_intervals(o), "level", cli_json_number(o->level), "draws",
-        (json_int_t)o->n_draws, "objective", cli_json_interval(o->objective), "objective_wide",
+        json_share_ranges(o, o->mixture_lo, o->mixture_hi), "level", cli_json_number(o->level),
+        "draws", (json_int_t)o->n_draws, "objective",
+        cli_json_intervals(o->objective, NULL, &o->objective_bca), "objective_wide",
         cli_json_interval(o->objective_wide), "loss", loss, "gain", gain, "p_better", p_better,
         "baseline_name", o->baseline_name, "baseline", json_shares(o, o->baseline), "best_observed",
         json_shares(o, o->best_observed), "seen_max", json_shares(o, o->seen_max), "tied",
@@ -549,8 +628,10 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
         "warnings", cli_json_lines(o->warnings), "weights",
         cli_json_by_name(o->n_targets, (const char(*)[MIX_NAME_MAX])o->targets, o->weight), "lower",
         json_shares(o, o->lower), "upper", json_shares(o, o->upper));
-    if (root != NULL)
+    if (root != NULL) {
+        add_ranges(root, o);
         add_deployment(root, o);
+    }
     return root;
 }
 
@@ -559,7 +640,7 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
 static void print_scalar(FILE *out, const json_t *value)
 {
     if (json_is_real(value))
-        fprintf(out, "%.17g", json_real_value(value));
+        mix_csv_put_number(out, json_real_value(value));
     else
         json_dumpf(value, out, JSON_ENCODE_ANY | JSON_COMPACT);
 }
@@ -631,15 +712,18 @@ void cli_csv_number(FILE *out, double value)
 
 void cli_print_optimum_csv(FILE *out, const struct mix_optimum *o)
 {
-    fprintf(out, "domain,share,lo,hi,prior,baseline,tied,seen_max,binding\n");
+    fprintf(out, "domain,share,lo,hi,prior,baseline,tied,seen_max,wide_lo,wide_hi,tied_lo,tied_hi,"
+                 "binding\n");
     for (size_t j = 0; j < o->n_domains; j++) {
-        const double numbers[] = {o->mixture[j],  o->mixture_lo[j], o->mixture_hi[j], o->prior[j],
-                                  o->baseline[j], o->tied[j],       o->seen_max[j]};
+        const double numbers[] = {o->mixture[j],  o->mixture_lo[j],      o->mixture_hi[j],
+                                  o->prior[j],    o->baseline[j],        o->tied[j],
+                                  o->seen_max[j], o->mixture_wide_lo[j], o->mixture_wide_hi[j],
+                                  o->tied_lo[j],  o->tied_hi[j]};
         cli_csv_text(out, o->domains[j]);
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
             fputc(',', out);
             cli_csv_number(out, numbers[i]);
         }
-        fprintf(out, ",%s\n", o->binding[j] == 1 ? "floor" : o->binding[j] == 2 ? "cap" : "");
+        fprintf(out, ",%s\n", o->binding[j] == MIX_INTERIOR ? "" : mix_bound_names[o->binding[j]]);
     }
 }

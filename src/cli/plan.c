@@ -110,13 +110,14 @@ static void print_coverage(const struct plan_summary *s)
     const struct mix_job *job = s->job;
     printf("\nshares of the mixtures\n");
     print_domains(s);
-    printf("\ndistances (0 = equal, 1 = disjoint): from the prior %.2f in the middle, %.2f at most",
+    printf("\nhalf of the mixtures are within %.2f of the prior, all within %.2f (0 = equal, 1 = "
+           "disjoint)",
            s->distance[job->n_mixtures / 2], s->distance[job->n_mixtures - 1]);
     if (isnan(s->nearest))
         printf("\n");
     else
-        printf("; the nearest two mixtures %.3f\n%zu mixtures count as %.1f, those nearer than 0.1 "
-               "to each other in part\n",
+        printf("; the nearest two are %.3f apart\n%zu mixtures tell as much as %.1f that are 0.1 "
+               "apart or more\n",
                s->nearest, job->n_mixtures, s->n_effective);
     if (s->has_rank)
         printf("the runs tell apart %zu of the %zu parameters of the law %s\n", s->rank, s->n_free,
@@ -140,7 +141,7 @@ static void print_cost(const struct plan_summary *s)
         printf("%.*f GPU-hours at %.2g FLOP/s\n", cost->gpu_hours < 10 ? 2 : 0, cost->gpu_hours,
                s->options.flops_rate);
     if (!isnan(cost->wall_s))
-        printf("%s of wall time as declared", cli_duration(cost->wall_s, a));
+        printf("wall time as declared: %s one run after the other", cli_duration(cost->wall_s, a));
     if (!isnan(cost->makespan_s))
         printf(", %s on %zu node%s", cli_duration(cost->makespan_s, b), s->n_nodes,
                plural(s->n_nodes));
@@ -167,6 +168,14 @@ static void print_begun(const struct plan_summary *s)
     printf(", %zu left\n", is->n_waiting);
 }
 
+static void print_others(const struct plan_summary *s)
+{
+    const size_t n = s->others.n;
+    if (n > 0)
+        printf("%s has %zu other valid run%s, which fits see too; the warnings count %s\n",
+               s->job->file, n, plural(n), n == 1 ? "it" : "them");
+}
+
 static void print_text(const struct plan_summary *s)
 {
     const struct mix_job *job = s->job;
@@ -175,6 +184,7 @@ static void print_text(const struct plan_summary *s)
            job->n_domains, plural(job->n_domains), s->all.n_runs, job->file);
     if (has_begun(s))
         print_begun(s);
+    print_others(s);
     if (strcmp(job->evaluator, "simulate") == 0)
         printf(
             "losses come from the simulate evaluator (a known law + noise), not from training\n");

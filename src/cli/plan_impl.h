@@ -23,6 +23,16 @@ struct plan_cost {
     double makespan_s; /* on the slots and nodes; NaN also where a run does not fit */
 };
 
+/** Valid runs in the job's file that its plan has not; a fit sees them too. */
+struct plan_others {
+    size_t n;
+    size_t n_mixtures; /* that the job has not */
+    size_t n_losses;
+    double *mixture;             /* (n,K) */
+    double *n_params, *n_tokens; /* (n) */
+    bool is_replicated;          /* some run of the file has two seeds */
+};
+
 /** The numbers that text and JSON both show. K domains, S scales. */
 struct plan_summary {
     struct mix_job *job;
@@ -44,6 +54,7 @@ struct plan_summary {
     struct plan_cost all, left;       /* left: of the runs that the job's file does not have */
     struct mix_sweep_progress counts; /* of the file; n_done + n_failed + n_again 0 = it has none */
     uint8_t *over;                    /* (n_runs) 1 = the file has it */
+    struct plan_others others;        /* of the file */
     size_t slots, n_nodes;            /* slots 0 = what fits on the nodes */
     double n_inodes; /* of run folders when all is done without a failure; 0 = none */
     size_t n_warnings;
@@ -53,5 +64,17 @@ struct plan_summary {
 enum mix_status plan_summarise(const char *path, const struct plan_options *options,
                                struct plan_summary *s, struct mix_error *err);
 void plan_summary_free(struct plan_summary *s);
+
+/** Make the plan and fill what the job's file says of it. */
+enum mix_status plan_measure_file(struct plan_summary *s, struct mix_error *err);
+void plan_others_free(struct plan_others *others);
+
+/** Warn of what runs of sweep.command would fail by: placeholders and programs that are not there.
+ */
+enum mix_status plan_check_command(struct plan_summary *s, struct mix_error *err);
+
+/** Add a warning. */
+void plan_warn(struct plan_summary *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

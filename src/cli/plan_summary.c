@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "cli.h"
-#include "mixsweep/store.h"
 #include "plan_impl.h"
 
 static const double many_epochs = 4; /* repeated more often, tokens are worth less */
@@ -43,11 +42,10 @@ void plan_summary_free(struct plan_summary *s)
     free(s->n_runs);
     free(s->n_left);
     free(s->over);
+    plan_others_free(&s->others);
 }
 
-static void warn(struct plan_summary *s, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void warn(struct plan_summary *s, const char *format, ...)
+void plan_warn(struct plan_summary *s, const char *format, ...)
 {
     va_list arguments;
     if (s->n_warnings == PLAN_WARNINGS_MAX) {
@@ -127,32 +125,6 @@ static void measure_epochs(struct plan_summary *s)
     }
 }
 
-/* What the job's file has of the runs. A file that the job cannot go on with is a warning: a plan
- * needs none. */
-static enum mix_status measure_file(struct plan_summary *s, struct mix_error *err)
-{
-    struct mix_store *store = NULL;
-    struct mix_table *table = NULL;
-    struct mix_error why = {.text = ""};
-    enum mix_status found = mix_store_open(s->job->file, MIX_STORE_READ, false, &store, &why);
-    if (found == MIX_OK)
-        found = mix_store_read_table(store, &table, &why);
-    enum mix_status status = mix_job_take_chosen(s->job, table, err);
-    if (status == MIX_OK)
-        status = mix_plan_create(s->job, &s->plan, err);
-    if (status == MIX_OK) {
-        s->over = calloc(mix_plan_n_runs(s->plan) + 1, 1);
-        status = s->over ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory for the plan.");
-    }
-    if (status == MIX_OK && table)
-        found = mix_sweep_over(s->job, s->plan, table, s->over, &s->counts, &why);
-    if (status == MIX_OK && found != MIX_OK && found != MIX_ENOTFOUND)
-        warn(s, "%s", why.text);
-    mix_table_destroy(table);
-    mix_store_close(store);
-    return status;
-}
-
 static void add_run(struct plan_cost *cost, const struct mix_job_scale *scale)
 {
     cost->n_runs++;
@@ -181,6 +153,16 @@ static void measure_cost(struct plan_summary *s)
         s->n_inodes = 1 + RUN_INODES * (double)s->all.n_runs;
 }
 
+/* Whether runs ask for CPUs and the job does not say how many a node has. */
+static bool lacks_cpus(const struct plan_summary *s)
+{
+    const struct mix_job *job = s->job;
+    bool asks = false;
+    for (size_t c = 0; c < job->n_scales; c++)
+        asks = asks || job->scales[c].resources.cpus > 0;
+    return asks && s->slots == 0 && job->command.cpus <= 0;
+}
+
 /* What fits nowhere is a warning: the cluster may be another. */
 static enum mix_status measure_time(struct plan_summary *s, struct mix_error *err)
 {
@@ -203,14 +185,18 @@ static enum mix_status measure_time(struct plan_summary *s, struct mix_error *er
                                     &s->left.makespan_s, err);
     if (status != MIX_EINVAL)
         return status;
-    warn(s, "%s", err->text);
+    if (lacks_cpus(s))
+        plan_warn(s, "how many runs go at once is not known here, as the CPUs of a node are not "
+                     "(sweep.command.cpus, or --slots)");
+    else
+        plan_warn(s, "%s", err->text);
     err->text[0] = '\0';
     return MIX_OK;
 }
 
 /* ---- which parameters of the law the runs tell apart */
 
-/* Distinct (mixture, scale) pairs, evenly over all of them. */
+/* Distinct (mixture, scale) pairs and the other runs of the file, evenly over all of them. */
 struct sample {
     size_t n;
     double *mixture;             /* (n,K) */
@@ -229,12 +215,28 @@ static void sample_free(struct sample *sample)
     free(sample->down);
 }
 
+static void sample_add(const struct mix_job *job, const double *mixture, double n_params,
+                       double n_tokens, struct sample *sample)
+{
+    const struct mix_job_scale scale = {.n_tokens = n_tokens};
+    const size_t i = sample->n++;
+    memcpy(&sample->mixture[i * job->n_domains], mixture, job->n_domains * sizeof(double));
+    for (size_t k = 0; k < job->n_domains; k++) {
+        const double supply =
+            job->domains[k].supply_tokens * mix_job_subsample(job, &scale, k) / 1e9;
+        sample->unique[i * job->n_domains + k] = isnan(supply) ? INFINITY : supply;
+    }
+    sample->n_params[i] = n_params / 1e6;
+    sample->n_tokens[i] = n_tokens / 1e9;
+}
+
 static bool sample_make(const struct plan_summary *s, size_t n_wanted, struct sample *sample)
 {
     const struct mix_job *job = s->job;
     size_t n_pairs = 0, pair = 0;
     for (size_t c = 0; c < job->n_scales; c++)
         n_pairs += scale_mixtures(s, c);
+    n_pairs += s->others.n;
     const size_t n = n_wanted < n_pairs ? n_wanted : n_pairs;
     assert(n > 0 && job->n_targets > 0); /* a job has both */
     *sample = (struct sample){.mixture = calloc(n * job->n_domains, sizeof(double)),
@@ -247,19 +249,14 @@ static bool sample_make(const struct plan_summary *s, size_t n_wanted, struct sa
         !sample->up || !sample->down)
         return false;
     for (size_t c = 0; c < job->n_scales; c++)
-        for (size_t i = 0; i < scale_mixtures(s, c); i++, pair++) {
-            if (pair * n / n_pairs != sample->n || sample->n == n)
-                continue;
-            memcpy(&sample->mixture[sample->n * job->n_domains], &s->mixtures[i * job->n_domains],
-                   job->n_domains * sizeof(double));
-            for (size_t k = 0; k < job->n_domains; k++) {
-                const double supply = job->domains[k].supply_tokens *
-                                      mix_job_subsample(job, &job->scales[c], k) / 1e9;
-                sample->unique[sample->n * job->n_domains + k] = isnan(supply) ? INFINITY : supply;
-            }
-            sample->n_params[sample->n] = job->scales[c].n_params / 1e6;
-            sample->n_tokens[sample->n++] = job->scales[c].n_tokens / 1e9;
-        }
+        for (size_t i = 0; i < scale_mixtures(s, c); i++, pair++)
+            if (pair * n / n_pairs == sample->n && sample->n < n)
+                sample_add(job, &s->mixtures[i * job->n_domains], job->scales[c].n_params,
+                           job->scales[c].n_tokens, sample);
+    for (size_t i = 0; i < s->others.n; i++, pair++)
+        if (pair * n / n_pairs == sample->n && sample->n < n)
+            sample_add(job, &s->others.mixture[i * job->n_domains], s->others.n_params[i],
+                       s->others.n_tokens[i], sample);
     return true;
 }
 
@@ -370,19 +367,25 @@ static enum mix_status check_simulation(const struct mix_job *job, struct mix_er
 
 /* ---- warnings */
 
-/* Sizes of the sweep, distinct ones. */
-static size_t count_sizes(const struct mix_job *job, double *least, double *largest)
+static double size_of(const struct plan_summary *s, size_t i)
+{
+    const size_t n = s->job->n_scales;
+    return i < n ? s->job->scales[i].n_params : s->others.n_params[i - n];
+}
+
+/* Sizes of the sweep and of the other runs of the file, distinct ones. */
+static size_t count_sizes(const struct plan_summary *s, double *least, double *largest)
 {
     size_t n = 0;
     *least = INFINITY;
     *largest = 0;
-    for (size_t s = 0; s < job->n_scales; s++) {
-        bool is_new = true;
-        for (size_t t = 0; t < s; t++)
-            is_new = is_new && job->scales[t].n_params != job->scales[s].n_params;
-        n += is_new;
-        *least = fmin(*least, job->scales[s].n_params);
-        *largest = fmax(*largest, job->scales[s].n_params);
+    for (size_t i = 0; i < s->job->n_scales + s->others.n; i++) {
+        size_t before = 0;
+        while (before < i && size_of(s, before) != size_of(s, i))
+            before++;
+        n += before == i;
+        *least = fmin(*least, size_of(s, i));
+        *largest = fmax(*largest, size_of(s, i));
     }
     return n;
 }
@@ -392,51 +395,55 @@ static void warn_of_sizes(struct plan_summary *s)
     char a[16], b[16];
     double least, largest, most_tokens = 0;
     const struct mix_job *job = s->job;
-    const size_t n = count_sizes(job, &least, &largest);
+    const size_t n = count_sizes(s, &least, &largest);
     const double wanted = job->optimum.n_params, tokens = job->optimum.n_tokens;
     for (size_t c = 0; c < job->n_scales; c++)
         most_tokens = fmax(most_tokens, job->scales[c].n_tokens);
+    for (size_t i = 0; i < s->others.n; i++)
+        most_tokens = fmax(most_tokens, s->others.n_tokens[i]);
     if (n == 1 && wanted > 0 && wanted != largest)
-        warn(s, "one model size: nothing says how the loss changes on the way to %s",
-             cli_size(wanted, a));
+        plan_warn(s, "one model size: nothing says how the loss changes on the way to %s",
+                  cli_size(wanted, a));
     else if (n < 3 && wanted > 0)
-        warn(s, "%zu model sizes: with three or more the largest can be held out as a check", n);
+        plan_warn(s, "%zu model sizes: with three or more the largest can be held out as a check",
+                  n);
     if (n > 1 && largest / least < near_sizes)
-        warn(s, "the sizes %s … %s differ by a factor of %.2g only: extrapolation needs more",
-             cli_size(least, a), cli_size(largest, b), largest / least);
+        plan_warn(s, "the sizes %s … %s differ by a factor of %.2g only: extrapolation needs more",
+                  cli_size(least, a), cli_size(largest, b), largest / least);
     if (wanted > far_size * largest)
-        warn(s, "%s is %.0f times the largest size of the sweep, %s", cli_size(wanted, a),
-             wanted / largest, cli_size(largest, b));
+        plan_warn(s, "%s is %.0f times the largest size of the sweep, %s", cli_size(wanted, a),
+                  wanted / largest, cli_size(largest, b));
     if (tokens > far_size * most_tokens)
-        warn(s, "%s tokens are %.0f times the most of the sweep, %s", cli_size(tokens, a),
-             tokens / most_tokens, cli_size(most_tokens, b));
+        plan_warn(s, "%s tokens are %.0f times the most of the sweep, %s", cli_size(tokens, a),
+                  tokens / most_tokens, cli_size(most_tokens, b));
 }
 
 static void warn_of_runs(struct plan_summary *s)
 {
     const struct mix_job *job = s->job;
-    size_t n_entries = 0;
-    bool some_replicated = false;
+    const size_t n_mixtures = job->n_mixtures + s->others.n_mixtures;
+    size_t n_entries = s->others.n_losses;
+    bool some_replicated = s->others.is_replicated;
     for (size_t c = 0; c < job->n_scales; c++) {
         n_entries += scale_mixtures(s, c) * job->n_targets;
         some_replicated = some_replicated || job->scales[c].n_replicates > 1;
     }
     const double wise = entries_per_param * (double)s->n_free;
     if (job->fit.law && (double)n_entries < wise)
-        warn(s, "%zu losses for the %zu parameters of the law %s: at least %.0f are wise",
-             n_entries, s->n_free, job->fit.law, wise);
+        plan_warn(s, "%zu losses for the %zu parameters of the law %s: at least %.0f are wise",
+                  n_entries, s->n_free, job->fit.law, wise);
     if (s->has_rank && s->rank < s->n_free)
-        warn(s, "the runs tell apart only %zu of the %zu parameters of the law %s", s->rank,
-             s->n_free, job->fit.law);
-    if (job->n_mixtures < 2 * job->n_domains)
-        warn(s, "%zu mixtures of %zu domains: at least %zu are wise", job->n_mixtures,
-             job->n_domains, 2 * job->n_domains);
+        plan_warn(s, "the runs tell apart only %zu of the %zu parameters of the law %s", s->rank,
+                  s->n_free, job->fit.law);
+    if (n_mixtures < 2 * job->n_domains)
+        plan_warn(s, "%zu mixtures of %zu domains: at least %zu are wise", n_mixtures,
+                  job->n_domains, 2 * job->n_domains);
     if (!some_replicated && strcmp(job->evaluator, "table") != 0)
-        warn(s, "every run has one seed: nothing tells noise from the mixture "
-                "(design.replicates)");
+        plan_warn(s, "every run has one seed: nothing tells noise from the mixture "
+                     "(design.replicates)");
     if (s->n_inodes > many_inodes)
-        warn(s, "%.0f files and folders in %s; keep: failed leaves few", s->n_inodes,
-             job->command.run_dir);
+        plan_warn(s, "%.0f files and folders in %s; keep: failed leaves few", s->n_inodes,
+                  job->command.run_dir);
 }
 
 static void warn_of_shares(struct plan_summary *s)
@@ -446,21 +453,27 @@ static void warn_of_shares(struct plan_summary *s)
     for (size_t k = 0; k < job->n_domains; k++) {
         const char *name = job->domains[k].name;
         const struct mix_job_scale *scale = &job->scales[s->epochs_scale[k]];
+        double least = s->share_min[k], most = s->share_max[k];
+        for (size_t i = 0; i < s->others.n; i++) {
+            least = fmin(least, s->others.mixture[i * job->n_domains + k]);
+            most = fmax(most, s->others.mixture[i * job->n_domains + k]);
+        }
         if (s->epochs_max[k] > many_epochs)
-            warn(s,
-                 "%s is repeated up to %.2g times at %s, %s tokens; beyond %.0f passes tokens are "
-                 "worth less (design.max_epochs; a law with +repetition)",
-                 name, s->epochs_max[k], cli_size(scale->n_params, a), cli_size(scale->n_tokens, b),
-                 many_epochs);
-        if (job->n_domains > 1 && s->share_max[k] < visible_share)
-            warn(s, "no mixture has more than %.2g of %s: its effect will not show",
-                 s->share_max[k], name);
-        else if (job->n_domains > 1 && s->share_max[k] < varied * s->share_min[k])
-            warn(s, "%s hardly varies, from %.2g to %.2g: its effect will not show", name,
-                 s->share_min[k], s->share_max[k]);
-        if (job->optimum.n_params > 0 && s->share_max[k] < job->optimum.lower[k])
-            warn(s, "no mixture has as much of %s as the optimum's floor, %g", name,
-                 job->optimum.lower[k]);
+            plan_warn(
+                s,
+                "%s is repeated up to %.2g times at %s, %s tokens; beyond %.0f passes tokens are "
+                "worth less (design.max_epochs; a law with +repetition)",
+                name, s->epochs_max[k], cli_size(scale->n_params, a), cli_size(scale->n_tokens, b),
+                many_epochs);
+        if (job->n_domains > 1 && most < visible_share)
+            plan_warn(s, "no mixture has more than %.2g of %s: its effect will not show", most,
+                      name);
+        else if (job->n_domains > 1 && most < varied * least)
+            plan_warn(s, "%s hardly varies, from %.2g to %.2g: its effect will not show", name,
+                      least, most);
+        if (job->optimum.n_params > 0 && most < job->optimum.lower[k])
+            plan_warn(s, "no mixture has as much of %s as the optimum's floor, %g", name,
+                      job->optimum.lower[k]);
     }
 }
 
@@ -492,7 +505,7 @@ enum mix_status plan_summarise(const char *path, const struct plan_options *opti
     if (status == MIX_OK)
         status = mix_job_design(s->job, s->mixtures, err);
     if (status == MIX_OK)
-        status = measure_file(s, err);
+        status = plan_measure_file(s, err);
     if (status != MIX_OK)
         return status;
     measure_shares(s);
@@ -504,6 +517,8 @@ enum mix_status plan_summarise(const char *path, const struct plan_options *opti
         status = check_simulation(s->job, err);
     if (status == MIX_OK)
         status = measure_rank(s, err);
+    if (status == MIX_OK)
+        status = plan_check_command(s, err);
     warn_of_sizes(s);
     warn_of_shares(s);
     warn_of_runs(s);

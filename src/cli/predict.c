@@ -330,83 +330,157 @@ static enum mix_status predict_table(const struct asked *a, const struct mix_fit
     return status;
 }
 
-static void print_forecast(const struct asked *a, const struct mix_fit *fit,
-                           const struct mix_forecast *f, const struct mix_error_budget *budget)
+/* A mixture at a scale: losses over the draws, and the error budgets of the mean (the last) and of
+ * each target. */
+struct forecast {
+    const double *mixture; /* (K) */
+    struct mix_forecast over_draws;
+    struct mix_error_budget *budget; /* (M + 1) */
+    struct mix_interval *wide;       /* (M + 1) */
+    struct mix_intervals *both;      /* (M + 1) NULL without a jackknife */
+};
+
+static bool is_wider(struct mix_interval wide, struct mix_interval draws)
 {
-    char size[16], tokens[16];
-    struct cli_table *lines = cli_table_create(3);
-    printf("predict    fit %s (%s) at %s parameters, %s tokens\n\n", fit->name, fit->spec.law,
-           cli_size(a->n_params, size), cli_size(a->n_tokens, tokens));
-    cli_print_loss(stdout, fit->spec.n_targets, fit->target_weight, f->objective,
-                   mix_error_budget_widen(budget, f->objective, a->level));
-    printf("\n");
+    return isfinite(wide.lo) && (wide.lo != draws.lo || wide.hi != draws.hi);
+}
+
+static void print_forecast_losses(const struct asked *a, const struct mix_fit *fit,
+                                  const struct forecast *f)
+{
+    const struct mix_interval *loss = f->over_draws.loss;
+    char text[80];
+    bool wide = false;
+    for (size_t m = 0; m < fit->spec.n_targets; m++)
+        wide = wide || is_wider(f->wide[m], loss[m]);
+    struct cli_table *lines = cli_table_create(wide ? 4 : 3);
     cli_table_cell(lines, "target");
     cli_table_cell(lines, "loss");
     cli_table_cell(lines, "%g%%, resampling only", 100.0 * a->level);
+    if (wide)
+        cli_table_cell(lines, "all known errors");
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
-        cli_table_cell(lines, "%s", fit->targets[m]);
-        cli_table_cell(lines, "%.4f", f->loss[m].value);
-        if (isnan(f->loss[m].lo))
-            cli_table_cell(lines, "–");
-        else
-            cli_table_cell(lines, "%.4f … %.4f", f->loss[m].lo, f->loss[m].hi);
+        cli_table_cell(lines, "%s%s", fit->targets[m],
+                       fit->link[m] != 0 ? " (score, better when higher)" : "");
+        cli_table_cell(lines, "%.4f", loss[m].value);
+        cli_table_cell(lines, "%s", cli_loss_range(loss[m], text));
+        if (wide)
+            cli_table_cell(lines, "%s", cli_loss_range(f->wide[m], text));
     }
     cli_table_print(lines, stdout, "  ");
     cli_table_destroy(lines);
+}
+
+/* What no run was near, one a line. */
+static void list_unseen(const struct mix_fit *fit, const double *mixture, char text[MIX_TEXT_MAX])
+{
+    static const double NEAR = 0.02; /* of share */
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t k = 0; k < fit->spec.n_domains && used < MIX_TEXT_MAX / 2; k++)
+        if (mixture[k] > fit->seen_max[k] + NEAR)
+            used += (size_t)snprintf(
+                text + used, MIX_TEXT_MAX - used,
+                "%scaution: no run had so much of %s: %.3g, and at most %.3g was "
+                "seen",
+                used > 0 ? "\n" : "", fit->domains[k], mixture[k], fit->seen_max[k]);
+}
+
+static void print_forecast(const struct asked *a, const struct mix_fit *fit,
+                           const struct forecast *f)
+{
+    const size_t n = fit->spec.n_targets;
+    char size[16], tokens[16], unseen[MIX_TEXT_MAX];
+    printf("predict    fit %s (%s) at %s parameters, %s tokens\n\n", fit->name, fit->spec.law,
+           cli_size(a->n_params, size), cli_size(a->n_tokens, tokens));
+    cli_print_loss(stdout, n, fit->target_weight, f->over_draws.objective, f->wide[n],
+                   isfinite(f->budget[n].scale));
     printf("\n");
-    cli_print_budget(stdout, budget);
+    print_forecast_losses(a, fit, f);
+    printf("\n");
+    cli_print_budget(stdout, &f->budget[n]);
     printf("\n  %.3g times the largest fitted size, %.3g times the most tokens\n",
            a->n_params / fit->max_n_params, a->n_tokens / fit->max_n_tokens);
-    if (f->n_draws == 0)
+    list_unseen(fit, f->mixture, unseen);
+    cli_print_warnings(stdout, unseen);
+    if (f->over_draws.n_draws == 0)
         printf("  no bootstrap, so no interval over draws: mixsweep bootstrap %s "
                "--fit %s\n",
                a->path, fit->name);
 }
 
 static json_t *json_forecast(const struct asked *a, const struct mix_fit *fit,
-                             const double *mixture, const struct mix_forecast *f,
-                             const struct mix_error_budget *budget)
+                             const struct forecast *f)
 {
+    const size_t n = fit->spec.n_targets;
+    char unseen[MIX_TEXT_MAX];
     json_t *loss = json_object();
-    for (size_t m = 0; m < fit->spec.n_targets; m++)
-        json_object_set_new(loss, fit->targets[m], cli_json_interval(f->loss[m]));
+    list_unseen(fit, f->mixture, unseen);
+    for (size_t m = 0; m < n; m++)
+        json_object_set_new(loss, fit->targets[m],
+                            cli_json_intervals(f->over_draws.loss[m], &f->wide[m],
+                                               f->both != NULL ? &f->both[m].bca : NULL));
     return json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:{s:o, s:o}}", "law",
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}}", "law",
         fit->spec.law, "fit", fit->name, "n_params", cli_json_number(a->n_params), "n_tokens",
         cli_json_number(a->n_tokens), "mixture",
-        cli_json_by_name(fit->spec.n_domains, (const char(*)[MIX_NAME_MAX])fit->domains, mixture),
-        "level", cli_json_number(a->level), "draws", (json_int_t)f->n_draws, "objective",
-        cli_json_interval(f->objective), "objective_wide",
-        cli_json_interval(mix_error_budget_widen(budget, f->objective, a->level)), "loss", loss,
-        "error", cli_json_budget(budget), "extrapolation", "n_params",
-        cli_json_number(a->n_params / fit->max_n_params), "n_tokens",
+        cli_json_by_name(fit->spec.n_domains, (const char(*)[MIX_NAME_MAX])fit->domains,
+                         f->mixture),
+        "level", cli_json_number(a->level), "draws", (json_int_t)f->over_draws.n_draws, "objective",
+        cli_json_intervals(f->over_draws.objective, NULL, f->both != NULL ? &f->both[n].bca : NULL),
+        "objective_wide", cli_json_interval(f->wide[n]), "loss", loss, "error",
+        cli_json_budget(&f->budget[n]), "warnings", cli_json_lines(unseen), "extrapolation",
+        "n_params", cli_json_number(a->n_params / fit->max_n_params), "n_tokens",
         cli_json_number(a->n_tokens / fit->max_n_tokens));
+}
+
+static enum mix_status make_forecast(const struct asked *a, struct mix_store *store,
+                                     const struct mix_fit *fit, const struct mix_draws *draws,
+                                     struct forecast *f, struct mix_error *err)
+{
+    const size_t n = fit->spec.n_targets;
+    enum mix_status status = mix_predict_mixture(fit, draws, f->mixture, a->n_params, a->n_tokens,
+                                                 a->level, &f->over_draws, err);
+    if (status == MIX_OK)
+        status = cli_budget(store, fit, draws, NULL, f->mixture, a->n_params, a->n_tokens,
+                            &f->budget[n], f->budget, err);
+    for (size_t m = 0; m <= n && status == MIX_OK; m++)
+        f->wide[m] = mix_error_budget_widen(
+            &f->budget[m], m < n ? f->over_draws.loss[m] : f->over_draws.objective, a->level);
+    if (status == MIX_OK && f->both != NULL)
+        status = mix_intervals_predict(fit, draws, NULL, f->mixture, a->n_params, a->n_tokens,
+                                       a->level, f->both, err);
+    return status;
 }
 
 static enum mix_status predict_mixture(const struct asked *a, struct mix_store *store,
                                        const struct mix_fit *fit, const struct mix_draws *draws,
                                        struct mix_error *err)
 {
-    struct mix_error_budget budget;
-    struct mix_forecast forecast = {0};
+    const size_t n = fit->spec.n_targets + 1;
+    const bool jackknifed = draws != NULL && draws->n_left > 0;
     double *mixture = malloc(fit->spec.n_domains * sizeof *mixture);
-    if (mixture == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", fit->spec.n_domains);
-    enum mix_status status =
-        cli_parse_mixture("mixture", a->mixture, fit->spec.n_domains,
-                          (const char(*)[MIX_NAME_MAX])fit->domains, mixture, err);
+    struct forecast f = {.mixture = mixture};
+    f.budget = malloc(n * sizeof *f.budget);
+    f.wide = malloc(n * sizeof *f.wide);
+    f.both = jackknifed ? malloc(n * sizeof *f.both) : NULL;
+    enum mix_status status = MIX_OK;
+    if (mixture == NULL || f.budget == NULL || f.wide == NULL || (jackknifed && f.both == NULL))
+        status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", fit->spec.n_domains);
     if (status == MIX_OK)
-        status = mix_predict_mixture(fit, draws, mixture, a->n_params, a->n_tokens, a->level,
-                                     &forecast, err);
+        status = cli_parse_mixture("mixture", a->mixture, fit->spec.n_domains,
+                                   (const char(*)[MIX_NAME_MAX])fit->domains, mixture, err);
     if (status == MIX_OK)
-        status =
-            cli_budget(store, fit, draws, NULL, mixture, a->n_params, a->n_tokens, &budget, err);
+        status = make_forecast(a, store, fit, draws, &f, err);
     if (status == MIX_OK && a->json)
-        status = print_json(json_forecast(a, fit, mixture, &forecast, &budget), a, err);
+        status = print_json(json_forecast(a, fit, &f), a, err);
     else if (status == MIX_OK)
-        print_forecast(a, fit, &forecast, &budget);
-    mix_forecast_clear(&forecast);
+        print_forecast(a, fit, &f);
+    mix_forecast_clear(&f.over_draws);
     free(mixture);
+    free(f.budget);
+    free(f.wide);
+    free(f.both);
     return status;
 }
 

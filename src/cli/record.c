@@ -236,7 +236,7 @@ static enum mix_status find_run(struct recording *r, struct mix_error *err)
                         "%s %s, so it is not known what was run: give --task with a file of "
                         "`mixsweep plan --emit`.",
                         r->file, r->job_text == NULL ? "is not there yet" : "has no job");
-    return mix_fail(err, MIX_ENOTFOUND, "the job has no run \"%.80s\".",
+    return mix_fail(err, MIX_ENOTFOUND, "%s: the job has no run \"%.80s\".", r->file,
                     r->key[0] != '\0' ? r->key : r->run);
 }
 

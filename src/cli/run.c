@@ -267,7 +267,7 @@ static void print_optimum(const struct show *show)
 {
     if (!is_root(show) || show->json || !show->pipeline->optimum)
         return;
-    cli_print_optimum(stdout, show->pipeline->optimum);
+    cli_print_optimum(stdout, show->pipeline->job->file, show->pipeline->optimum);
     print_holdout(show->pipeline->fit);
 }
 
@@ -366,6 +366,35 @@ static const char *print_failed(const struct mix_pipeline *pipeline)
     return "      ";
 }
 
+/* The options with which the verb optimum asks what the job asks. */
+static void print_question(const struct mix_job *job)
+{
+    const struct mix_optimum_options *o = &job->optimum;
+    static const char *const distance[] = {[MIX_DISTANCE_TV] = "tv", [MIX_DISTANCE_KL] = "kl"};
+    if (strcmp(o->baseline_name, "uniform") != 0)
+        printf(" --baseline %s", o->baseline_name);
+    if (o->max_epochs > 0)
+        printf(" --max-epochs %g", o->max_epochs);
+    if (o->lower[0] != 1e-4)
+        printf(" --floor %g", o->lower[0]);
+    for (size_t k = 0; k < job->n_domains; k++)
+        if (o->upper[k] < 1)
+            printf(" --cap %s=%g", job->domains[k].name, o->upper[k]);
+    for (size_t m = 0; o->weight && m < job->n_targets; m++)
+        if (o->weight[m] != job->targets[m].weight)
+            printf(" --weight %s=%g", job->targets[m].name, o->weight[m]);
+    if (o->goal != MIX_GOAL_MEAN)
+        printf(" --objective %s", mix_goal_names[o->goal]);
+    if (o->no_worse)
+        printf(" --no-worse %s", o->no_worse);
+    if (o->distance != MIX_DISTANCE_NONE)
+        printf(" --near baseline:%s=%g", distance[o->distance], o->radius);
+    if (o->within_support)
+        printf(" --within-support");
+    if (o->lattice > 0)
+        printf(" --lattice 1/%zu", o->lattice);
+}
+
 static void print_next(const struct mix_pipeline *pipeline)
 {
     char n_params[16], n_tokens[16];
@@ -373,11 +402,13 @@ static void print_next(const struct mix_pipeline *pipeline)
     const char *lead = print_failed(pipeline);
     printf("%smixsweep report %s -o report\n", lead, job->file);
     printf("      mixsweep export %s runs -o runs.csv\n", job->file);
-    if (pipeline->optimum)
-        printf("      mixsweep optimum %s --fit %s --params %s --tokens %s --name larger\n",
-               job->file, pipeline->fit->name,
-               short_number(10 * pipeline->optimum->n_params, n_params),
-               short_number(10 * pipeline->optimum->n_tokens, n_tokens));
+    if (!pipeline->optimum)
+        return;
+    printf("      mixsweep optimum %s --fit %s --params %s --tokens %s --name larger", job->file,
+           pipeline->fit->name, short_number(10 * pipeline->optimum->n_params, n_params),
+           short_number(10 * pipeline->optimum->n_tokens, n_tokens));
+    print_question(job);
+    printf("\n");
 }
 
 /* "job.2-of-4.h5" goes with its likes into "job.h5". */

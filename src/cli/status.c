@@ -272,19 +272,30 @@ static void print_said(const char *said)
 }
 
 /* Failed runs that give the same reason. */
+enum { ALIKE_NAMED = 10 };
 struct alike {
-    char *reason; /* its first line; NULL when memory is out */
-    size_t last;  /* the row of the last to end */
+    char *reason;            /* its first line; NULL when memory is out */
+    size_t row[ALIKE_NAMED]; /* of the table, the last to end first */
     size_t n;
 };
+
+/* "runs a, b and 3 more" */
+static void print_names(const struct mix_table *table, const struct alike *alike)
+{
+    for (size_t i = 0; i < alike->n && i < ALIKE_NAMED; i++)
+        printf("%s%s", i == 0 ? "      runs " : ", ", table->runs[alike->row[i]].run);
+    if (alike->n > ALIKE_NAMED)
+        printf(" and %zu more", alike->n - ALIKE_NAMED);
+    putchar('\n');
+}
 
 static void print_alike(const struct mix_table *table, const struct alike *alike)
 {
     enum { LINES = 3 };
-    const struct mix_run *run = &table->runs[alike->last];
+    const struct mix_run *run = &table->runs[alike->row[0]];
     const char *why =
         alike->reason != NULL && alike->reason[0] != '\0' ? alike->reason : "no reason given";
-    char *said = status_stderr(table, alike->last, LINES);
+    char *said = status_stderr(table, alike->row[0], LINES);
     if (alike->n > 1)
         printf("  %zu × %s (the last: %s, ", alike->n, why, run->run);
     else
@@ -292,6 +303,8 @@ static void print_alike(const struct mix_table *table, const struct alike *alike
     printf("attempt %d%s%s)\n", run->attempts, run->host[0] != '\0' ? " on " : "", run->host);
     if (said != NULL)
         print_said(said);
+    if (alike->n > 1)
+        print_names(table, alike);
     free(said);
 }
 
@@ -309,14 +322,17 @@ static void print_failures(const struct overview *o)
                           strcmp(reason, alike[at].reason) != 0))
             at++;
         if (at == n && n < SHOWN) {
-            alike[n++] = (struct alike){.reason = reason, .last = o->failures[i], .n = 1};
+            alike[n++] = (struct alike){.reason = reason, .row = {o->failures[i]}, .n = 1};
             continue;
         }
         free(reason);
-        if (at < n)
-            alike[at].n++;
-        else
+        if (at == n) {
             n_more++;
+            continue;
+        }
+        if (alike[at].n < ALIKE_NAMED)
+            alike[at].row[alike[at].n] = o->failures[i];
+        alike[at].n++;
     }
     if (n > 0)
         printf("\nfailed\n");

@@ -41,6 +41,15 @@ static bool is_name(const char *name)
 static enum mix_status unknown_column(const struct csv_text *text, size_t column,
                                       struct mix_error *err)
 {
+    const char *name = text->columns[column].name;
+    const char *separator = strpbrk(name, ";\t|");
+    if (text->n_columns == 1 && separator != NULL)
+        return csv_text_fail_column(text, column, err,
+                                    "the whole line is one column; are its columns separated by "
+                                    "%s? They must be by commas.",
+                                    *separator == '\t'  ? "tabs"
+                                    : *separator == ';' ? ";"
+                                                        : "|");
     return csv_text_fail_column(text, column, err,
                                 "unknown column; known are run, n_params, n_tokens, h_DOMAIN, "
                                 "loss_TARGET, se_TARGET, seed, schedule, recipe and those of an "
@@ -243,7 +252,11 @@ static enum mix_status read_element(struct builder *builder, size_t row, size_t 
     case CSV_ASKED:
         if (!(value >= 0.0 && value <= 1.0 + SUM_EXACT))
             return csv_text_fail(builder->text, row, column, err,
-                                 "proportion %.10g is not in [0, 1].", value);
+                                 "proportion %.10g is not in [0, 1]%s.", value,
+                                 value >= 1.5 && value <= 100.0
+                                     ? "; of percents `factor` of --map makes shares, as in "
+                                       "factor: {'h_.*': 0.01}"
+                                     : "");
         (slot->vector == CSV_H ? table->mixture : table->asked)[row * n_domains + slot->index] =
             fmin(value, 1.0);
         break;
@@ -365,6 +378,7 @@ static enum mix_status set_targets(const struct mix_map *map, struct mix_table *
                             map->path, map->targets[i].name);
         struct mix_target *target = &table->targets[m];
         target->direction = map->targets[i].direction;
+        target->chance = map->targets[i].chance;
         if (map->targets[i].unit != NULL)
             (void)snprintf(target->unit, sizeof target->unit, "%s", map->targets[i].unit);
     }

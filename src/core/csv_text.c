@@ -182,6 +182,11 @@ static enum mix_status check_text(const char *file, const char *bytes, size_t n_
                                   struct mix_error *err)
 {
     size_t line = 1;
+    if (n_bytes > 4 && memcmp(bytes, "\211HDF", 4) == 0)
+        return mix_fail(err, MIX_EINVAL,
+                        "%s is an HDF5 file; a table in CSV is wanted, as mixsweep export writes "
+                        "it of a sweep file.",
+                        file);
     for (size_t i = 0; i < n_bytes;) {
         const size_t n = utf8_length((const unsigned char *)bytes + i);
         if (bytes[i] == '\0' || n == 0)

@@ -318,6 +318,7 @@ static struct mix_data *create_data(size_t n_rows, size_t n_domains, size_t n_ta
     data->row = calloc(n_rows + 1, sizeof *data->row);
     data->target = calloc(n_targets + 1, sizeof *data->target);
     data->target_domain = calloc(n_targets + 1, sizeof *data->target_domain);
+    data->size = calloc(n_targets + 1, sizeof *data->size);
     data->mixture = calloc(n_rows * n_domains + 1, sizeof *data->mixture);
     data->n_params = calloc(n_rows + 1, sizeof *data->n_params);
     data->n_tokens = calloc(n_rows + 1, sizeof *data->n_tokens);
@@ -328,7 +329,7 @@ static struct mix_data *create_data(size_t n_rows, size_t n_domains, size_t n_ta
     if (data->row == NULL || data->target == NULL || data->target_domain == NULL ||
         data->mixture == NULL || data->n_params == NULL || data->n_tokens == NULL ||
         data->unique == NULL || data->loss == NULL || data->weight == NULL ||
-        data->cluster == NULL) {
+        data->cluster == NULL || data->size == NULL) {
         mix_data_destroy(data);
         return NULL;
     }
@@ -346,6 +347,7 @@ void mix_data_destroy(struct mix_data *data)
     free(data->n_tokens);
     free(data->n_params);
     free(data->mixture);
+    free(data->size);
     free(data->target_domain);
     free(data->target);
     free(data->row);
@@ -382,6 +384,47 @@ static void fill_row(const struct mix_table *table, size_t row, double mask_belo
         data->loss[r * n_targets + m] = loss;
         data->weight[r * n_targets + m] = isnan(loss) || masked ? 0.0 : 1.0;
     }
+}
+
+/* Scores go behind the losses, each in their order. */
+static void sort_scores(const struct mix_table *table, struct mix_data *data)
+{
+    for (size_t i = 0, n_losses = 0; i < data->n_targets; i++) {
+        const size_t target = data->target[i];
+        if (table->targets[target].direction > 0)
+            continue;
+        memmove(data->target + n_losses + 1, data->target + n_losses,
+                (i - n_losses) * sizeof *data->target);
+        data->target[n_losses++] = target;
+        data->n_scores = data->n_targets - n_losses;
+    }
+    if (data->n_targets > 0 && table->targets[data->target[0]].direction > 0)
+        data->n_scores = data->n_targets;
+}
+
+/* Mean of what is measured in the unit of target m. */
+static double mean_in_unit(const struct mix_table *table, const struct mix_data *data, size_t m)
+{
+    const char *unit = table->targets[data->target[m]].unit;
+    double sum = 0.0, n = 0.0;
+    for (size_t e = 0; e < data->n_rows * data->n_targets; e++)
+        if (data->weight[e] > 0.0 &&
+            strcmp(table->targets[data->target[e % data->n_targets]].unit, unit) == 0) {
+            sum += fabs(data->loss[e]);
+            n += 1.0;
+        }
+    return sum > 0.0 ? sum / n : 1.0;
+}
+
+static void set_sizes(const struct mix_table *table, struct mix_data *data)
+{
+    const size_t n_losses = data->n_targets - data->n_scores;
+    bool mixed = false;
+    for (size_t m = 1; m < n_losses; m++)
+        mixed = mixed || strcmp(table->targets[data->target[m]].unit,
+                                table->targets[data->target[0]].unit) != 0;
+    for (size_t m = 0; m < data->n_targets; m++)
+        data->size[m] = mixed && m < n_losses ? mean_in_unit(table, data, m) : 1.0;
 }
 
 /* Number the mixtures of the selected rows by first appearance; `number` (R+1 entries of the table)
@@ -423,6 +466,7 @@ enum mix_status mix_table_select(const struct mix_table *table,
     status = select_targets(table, selection->targets, data, err);
     if (status != MIX_OK)
         goto out;
+    sort_scores(table, data);
     for (size_t m = 0; m < data->n_targets; m++) {
         const int domain = table->targets[data->target[m]].domain;
         data->target_domain[m] = domain < (int)table->n_domains ? domain : -1;
@@ -430,6 +474,7 @@ enum mix_status mix_table_select(const struct mix_table *table,
     for (size_t row = 0, r = 0; row < table->n_rows; row++)
         if (keep[row])
             fill_row(table, row, selection->mask_below, data, r++);
+    set_sizes(table, data);
     status = number_clusters(table, data, number, err);
     if (status != MIX_OK)
         goto out;

@@ -43,6 +43,7 @@ struct mix_table *mix_table_create(size_t n_domains, size_t n_targets)
         target->weight = 1.0;
         target->direction = -1;
         target->domain = -1;
+        target->chance = NAN;
     }
     return table;
 }

@@ -100,23 +100,45 @@ static double mean_of(const struct mix_fit *fit, const double *params, const dou
     double *loss = malloc(n_m * sizeof *loss), sum = NAN;
     if (loss != NULL && mix_fit_model(fit, &model, err) == MIX_OK &&
         mix_model_predict(model, params, 1, mixture, &size, &tokens, loss, err) == MIX_OK) {
-        double weights = sum = 0.0;
-        for (size_t m = 0; m < n_m; m++) {
-            sum += weight[m] > 0.0 ? weight[m] * loss[m] : 0.0;
-            weights += weight[m];
-        }
-        sum /= weights;
+        sum = mix_fit_mean(fit, weight, loss);
     }
     mix_model_destroy(model);
     free(loss);
     return sum;
 }
 
-/* Whether another fit is another law on the same runs and targets. */
-static bool is_other_law(const struct mix_fit *fit, const struct mix_fit *other)
+/* What a law says at two scales is the same to the last digits where it does not look at them. */
+static bool says_the_same(const struct mix_fit *fit, const double *mixture, double value,
+                          double n_params, double n_tokens)
 {
-    return (strcmp(fit->spec.law, other->spec.law) != 0 || fit->spec.form != other->spec.form) &&
-           fit->table_key.hi == other->table_key.hi && fit->table_key.lo == other->table_key.lo;
+    const double there =
+        mean_of(fit, fit->params, fit->target_weight, mixture, n_params, n_tokens, NULL);
+    return fabs(there - value) <= SAME_SCALE * fabs(value);
+}
+
+unsigned mix_fit_blind(const struct mix_fit *fit, const double *mixture, double n_params,
+                       double n_tokens)
+{
+    const double value =
+        mean_of(fit, fit->params, fit->target_weight, mixture, n_params, n_tokens, NULL);
+    const bool other_size = !same(n_params, fit->max_n_params),
+               other_length = !same(n_tokens, fit->max_n_tokens);
+    unsigned blind = 0;
+    if (other_size && says_the_same(fit, mixture, value, fit->max_n_params, n_tokens))
+        blind |= MIX_BLIND_TO_SIZE;
+    if (other_length && says_the_same(fit, mixture, value, n_params, fit->max_n_tokens))
+        blind |= MIX_BLIND_TO_TOKENS;
+    return blind;
+}
+
+static bool same_law(const struct mix_fit *a, const struct mix_fit *b)
+{
+    return strcmp(a->spec.law, b->spec.law) == 0 && a->spec.form == b->spec.form;
+}
+
+static bool same_runs(const struct mix_fit *a, const struct mix_fit *b)
+{
+    return a->table_key.hi == b->table_key.hi && a->table_key.lo == b->table_key.lo;
 }
 
 static bool held_out_alike(const struct mix_fit *fit, const struct mix_fit *other)
@@ -125,37 +147,107 @@ static bool held_out_alike(const struct mix_fit *fit, const struct mix_fit *othe
            strcmp(fit->holdouts[0].kind, other->holdouts[0].kind) == 0;
 }
 
-/* Weighted standard deviation over laws, unbiased for weights of reliability. */
-static double spread_of_laws(const struct mix_fit *fit, size_t n_others,
-                             const struct mix_fit *const *others, const double *weight,
-                             const double *mixture, double n_params, double n_tokens,
-                             struct mix_error_budget *out)
+/* Which of the others count: one of each other law on the same runs and targets, unless it answers
+ * for the scale of the runs where the fit does not. */
+static void choose_laws(const struct mix_fit *fit, size_t n_others,
+                        const struct mix_fit *const *others, const double *mixture, double n_params,
+                        double n_tokens, double *weight)
 {
-    bool alike = true;
+    const unsigned changed =
+        (same(n_params, fit->max_n_params) ? 0u : (unsigned)MIX_BLIND_TO_SIZE) |
+        (same(n_tokens, fit->max_n_tokens) ? 0u : (unsigned)MIX_BLIND_TO_TOKENS);
+    const bool sees = mix_fit_blind(fit, mixture, n_params, n_tokens) != changed;
+    for (size_t i = 0; i < n_others; i++) {
+        bool counts = !same_law(fit, others[i]) && same_runs(fit, others[i]);
+        for (size_t k = 0; k < i && counts; k++)
+            counts = weight[k] == 0.0 || !same_law(others[k], others[i]);
+        if (counts)
+            counts = !sees || mix_fit_blind(others[i], mixture, n_params, n_tokens) != changed;
+        weight[i] = counts ? 1.0 : 0.0;
+    }
+}
+
+/* The weights in the stack of a comparison; false where they do not cover the fit and another law.
+ */
+static bool weigh_by_stack(const struct mix_fit *fit, size_t n_others,
+                           const struct mix_fit *const *others, double *weight)
+{
+    double own = fit->stacked, sum = 0.0;
+    size_t n = 0;
+    for (size_t i = 0; i < n_others; i++) {
+        if (same_law(fit, others[i]) && same_runs(fit, others[i]) && isnan(own))
+            own = others[i]->stacked;
+        n += weight[i] > 0.0 && isfinite(others[i]->stacked);
+        sum += weight[i] > 0.0 && isfinite(others[i]->stacked) ? others[i]->stacked : 0.0;
+    }
+    if (n == 0 || !isfinite(own) || !(own + sum > 0.0))
+        return false;
     for (size_t i = 0; i < n_others; i++)
-        alike = alike && (!is_other_law(fit, others[i]) || held_out_alike(fit, others[i]));
-    double sum = 0.0, first = 0.0, second = 0.0, squared = 0.0;
-    out->n_laws = 0;
+        weight[i] = weight[i] > 0.0 && isfinite(others[i]->stacked) ? others[i]->stacked : 0.0;
+    weight[n_others] = own;
+    return true;
+}
+
+bool mix_law_weights(const struct mix_fit *fit, size_t n_others,
+                     const struct mix_fit *const *others, const double *mixture, double n_params,
+                     double n_tokens, double *weight)
+{
+    choose_laws(fit, n_others, others, mixture, n_params, n_tokens, weight);
+    const bool stacked = weigh_by_stack(fit, n_others, others, weight);
+    bool alike = fit->n_holdouts > 0;
+    double sum = 0.0;
+    for (size_t i = 0; i < n_others; i++)
+        alike = alike && (weight[i] == 0.0 || held_out_alike(fit, others[i]));
     for (size_t i = 0; i <= n_others; i++) {
         const struct mix_fit *law = i < n_others ? others[i] : fit;
-        if (i < n_others && !is_other_law(fit, law))
-            continue;
-        const double value =
-            mean_of(law, law->params, weight, mixture, n_params, n_tokens, NULL) - out->value;
-        const double mse = alike && fit->n_holdouts > 0 ? law->holdouts[0].law.mse : law->train.mse;
-        const double w = 1.0 / fmax(mse, TINY);
-        if (!isfinite(value))
+        if (!stacked && (i == n_others || weight[i] > 0.0))
+            weight[i] = 1.0 / fmax(alike ? law->holdouts[0].law.mse : law->train.mse, TINY);
+        sum += weight[i];
+    }
+    for (size_t i = 0; i <= n_others; i++)
+        weight[i] /= sum;
+    return stacked;
+}
+
+/* What is asked of laws: a mean loss, or how much lower it is than that of `other`. */
+struct figure {
+    const double *weight, *mixture, *other; /* (M), (K), (K) or NULL */
+    double n_params, n_tokens;
+};
+
+static double value_of(const struct mix_fit *fit, const struct figure *f)
+{
+    const double here =
+        mean_of(fit, fit->params, f->weight, f->mixture, f->n_params, f->n_tokens, NULL);
+    return f->other == NULL
+               ? here
+               : mean_of(fit, fit->params, f->weight, f->other, f->n_params, f->n_tokens, NULL) -
+                     here;
+}
+
+/* Root mean square distance of what the laws say from what the fit says. */
+static enum mix_status add_laws(const struct mix_fit *fit, size_t n_others,
+                                const struct mix_fit *const *others, const struct figure *figure,
+                                struct mix_error_budget *out, struct mix_error *err)
+{
+    double *weight = malloc((n_others + 1) * sizeof *weight), squares = 0.0, sum = 0.0;
+    if (weight == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu fits", n_others);
+    out->stacked = mix_law_weights(fit, n_others, others, figure->mixture, figure->n_params,
+                                   figure->n_tokens, weight);
+    sum = weight[n_others];
+    out->n_laws = 1;
+    for (size_t i = 0; i < n_others; i++) {
+        const double off = weight[i] > 0.0 ? value_of(others[i], figure) - out->value : NAN;
+        if (!isfinite(off))
             continue;
         out->n_laws++;
-        sum += w;
-        squared += w * w;
-        first += w * value;
-        second += w * value * value;
+        sum += weight[i];
+        squares += weight[i] * off * off;
     }
-    if (out->n_laws < 2)
-        return NAN;
-    const double mean = first / sum, freedom = 1.0 - squared / (sum * sum);
-    return sqrt(fmax(0.0, second / sum - mean * mean) / freedom);
+    out->law = out->n_laws > 1 ? sqrt(squares / sum) : NAN;
+    free(weight);
+    return MIX_OK;
 }
 
 static double log_distance(double from_n, double from_d, double to_n, double to_d)
@@ -191,37 +283,114 @@ static double error_per_distance(const struct mix_draws *draws, size_t *n, doubl
     return *n > 0 ? sqrt(sum / (double)*n) : NAN;
 }
 
+/* How far the target lies beyond what was fitted; 0 = within. */
+static double distance_of(const struct mix_fit *fit, double n_params, double n_tokens)
+{
+    return log_distance(fit->max_n_params, fit->max_n_tokens, n_params, n_tokens);
+}
+
 static void fill_scale(const struct mix_fit *fit, const struct mix_draws *draws, double n_params,
                        double n_tokens, struct mix_error_budget *out)
 {
     double longest = 0.0, rate = NAN;
-    const double d = log_distance(fit->max_n_params, fit->max_n_tokens, n_params, n_tokens);
+    const double d = distance_of(fit, n_params, n_tokens);
     if (draws != NULL)
         rate = error_per_distance(draws, &out->n_origins, &longest);
     if (out->n_origins == 0)
         rate = held_out_per_distance(fit, &longest);
+    if (out->blind != 0)
+        rate = NAN; /* what it was tested on says nothing of what it does not look at */
     out->scale = d > 0.0 ? rate * d * fabs(out->value) : 0.0;
-    out->reach = d > 0.0 ? d / longest : 0.0;
+    out->reach = d > 0.0 ? (longest > 0.0 ? d / longest : NAN) : 0.0;
 }
 
+/* Mean and mean square, over the runs of the held-out size, of the relative error of a weighted
+ * mean loss; how many runs. */
+static size_t held_out_moments(const struct mix_fit *fit, const double *weight, double *mean,
+                               double *square)
+{
+    const size_t n_m = fit->spec.n_targets;
+    double n = 0.0;
+    *mean = *square = 0.0;
+    for (size_t r = 0; r < fit->n_held; r++) {
+        if (strncmp(fit->holdouts[fit->held_out[r]].kind, "scale", 5) != 0)
+            continue;
+        const double by = mix_fit_mean(fit, weight, fit->held_predicted + r * n_m),
+                     of = mix_fit_mean(fit, weight, fit->held_loss + r * n_m);
+        const double error = by / of - 1.0;
+        if (!isfinite(error))
+            continue;
+        n += 1.0;
+        *mean += (error - *mean) / n;
+        *square += (error * error - *square) / n;
+    }
+    return (size_t)n;
+}
+
+/* Relative error per unit of log-distance of a difference between two mixtures: what is left of
+ * the errors of a scale once what all its mixtures share is gone, by the rolling origin or else by
+ * the held-out size. */
+static double difference_per_distance(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      const double *weight)
+{
+    const double noise = draws != NULL && isfinite(draws->residual) ? draws->residual : 0.0;
+    double sum = 0.0, mean = 0.0, square = 0.0, longest = 0.0;
+    size_t n = 0;
+    for (size_t k = 0; draws != NULL && k < draws->n_origins; k++) {
+        const struct mix_origin *o = &draws->origins[k];
+        const double d = log_distance(o->from_n, o->from_d, o->to_n, o->to_d);
+        if (o->n_runs < 2 || !isfinite(o->rms) || d <= 0.0)
+            continue;
+        n++;
+        sum += 2.0 * fmax(0.0, o->rms * o->rms - o->bias * o->bias - noise * noise) / (d * d);
+    }
+    if (n > 0)
+        return sqrt(sum / (double)n);
+    (void)held_out_per_distance(fit, &longest);
+    if (held_out_moments(fit, weight, &mean, &square) < 2 || !(longest > 0.0))
+        return NAN;
+    return sqrt(2.0 * fmax(0.0, square - mean * mean - noise * noise)) / longest;
+}
+
+/* All parts that are known, in quadrature; NaN where none is, or none but a 0. */
+static double sum_of(size_t n, const double *parts)
+{
+    double total = 0.0;
+    for (size_t i = 0; i < n; i++)
+        total = isfinite(parts[i]) ? hypot(total, parts[i]) : total;
+    return total > 0.0 ? total : NAN;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Half of what holds the middle 68% of the draws, the standard deviation of normal ones: where no
+ * run was near a few draws may be wild. */
 static double spread_of_draws(const struct mix_fit *fit, const struct mix_draws *draws,
                               const double *weight, const double *mixture, double n_params,
                               double n_tokens, size_t *n)
 {
-    double mean = 0.0, squares = 0.0;
+    double *values = malloc((draws->n_draws + 1) * sizeof *values), spread = NAN;
     *n = 0;
-    for (size_t b = 0; b < draws->n_draws; b++) {
+    for (size_t b = 0; b < draws->n_draws && values != NULL; b++) {
         if (!draws->done[b])
             continue;
         const double value = mean_of(fit, draws->params + b * draws->n_params, weight, mixture,
                                      n_params, n_tokens, NULL);
         if (!isfinite(value))
             continue;
-        const double step = value - mean;
-        mean += step / (double)++(*n);
-        squares += step * (value - mean);
+        values[(*n)++] = value;
     }
-    return *n > 1 ? sqrt(squares / (double)(*n - 1)) : NAN;
+    if (*n > 1) {
+        qsort(values, *n, sizeof *values, ascending);
+        spread = 0.5 * (mix_quantile_of_draws(*n, values, gsl_cdf_ugaussian_P(1.0)) -
+                        mix_quantile_of_draws(*n, values, gsl_cdf_ugaussian_P(-1.0)));
+    }
+    free(values);
+    return spread;
 }
 
 enum mix_status mix_error_budget_compute(const struct mix_table *table, const struct mix_fit *fit,
@@ -246,22 +415,80 @@ enum mix_status mix_error_budget_compute(const struct mix_table *table, const st
     if (draws != NULL)
         out->resampling =
             spread_of_draws(fit, draws, w, mixture, n_params, n_tokens, &out->n_draws);
-    out->law = spread_of_laws(fit, n_others, others, w, mixture, n_params, n_tokens, out);
+    const struct figure figure = {
+        .weight = w, .mixture = mixture, .n_params = n_params, .n_tokens = n_tokens};
+    out->blind = mix_fit_blind(fit, mixture, n_params, n_tokens);
     fill_scale(fit, draws, n_params, n_tokens, out);
-    const double parts[] = {out->resampling, out->seed, out->law, out->scale};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        out->total = isfinite(parts[i]) ? hypot(out->total, parts[i]) : out->total;
+    if (add_laws(fit, n_others, others, &figure, out, err) != MIX_OK)
+        return MIX_ENOMEM;
+    out->total = sum_of(4, (const double[]){out->resampling, out->seed, out->law, out->scale});
     return MIX_OK;
+}
+
+enum mix_status mix_error_budget_target(const struct mix_table *table, const struct mix_fit *fit,
+                                        size_t n_others, const struct mix_fit *const *others,
+                                        const double *weight, size_t target, const double *mixture,
+                                        double n_params, double n_tokens,
+                                        const struct mix_error_budget *mean,
+                                        struct mix_error_budget *out, struct mix_error *err)
+{
+    double *one = calloc(fit->spec.n_targets, sizeof *one), bias = 0.0, of_one = 0.0, of_all = 0.0;
+    size_t n_one = 0;
+    if (one == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu targets", fit->spec.n_targets);
+    one[target] = 1.0;
+    const struct figure figure = {
+        .weight = one, .mixture = mixture, .n_params = n_params, .n_tokens = n_tokens};
+    *out = *mean;
+    out->resampling = out->total = NAN;
+    out->value = value_of(fit, &figure);
+    enum mix_status status = MIX_OK;
+    if (isfinite(mean->seed))
+        status = mix_seed_noise(table, fit, one, &out->seed, &out->n_replicates, err);
+    out->seed *= fabs(out->value);
+    if (status == MIX_OK)
+        status = add_laws(fit, n_others, others, &figure, out, err);
+    const double *w = weight != NULL ? weight : fit->target_weight;
+    if (mean->scale > 0.0) {
+        n_one = held_out_moments(fit, one, &bias, &of_one);
+        if (held_out_moments(fit, w, &bias, &of_all) == 0 || n_one == 0)
+            out->scale = NAN;
+        else
+            out->scale *= sqrt(of_one / fmax(of_all, TINY)) * fabs(out->value / mean->value);
+    }
+    free(one);
+    return status;
+}
+
+enum mix_status mix_error_budget_gain(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      size_t n_others, const struct mix_fit *const *others,
+                                      const double *weight, const double *mixture,
+                                      const double *other, double n_params, double n_tokens,
+                                      const struct mix_error_budget *mean,
+                                      struct mix_error_budget *out, struct mix_error *err)
+{
+    const double *w = weight != NULL ? weight : fit->target_weight;
+    const double d = distance_of(fit, n_params, n_tokens);
+    const struct figure figure = {.weight = w,
+                                  .mixture = mixture,
+                                  .other = other,
+                                  .n_params = n_params,
+                                  .n_tokens = n_tokens};
+    *out = *mean;
+    out->resampling = out->total = out->seed = NAN;
+    out->value = value_of(fit, &figure);
+    if (d > 0.0)
+        out->scale =
+            out->blind != 0 ? NAN : difference_per_distance(fit, draws, w) * d * fabs(mean->value);
+    return add_laws(fit, n_others, others, &figure, out, err);
 }
 
 struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget,
                                            struct mix_interval over_draws, double level)
 {
-    const double parts[] = {budget->seed, budget->law, budget->scale};
-    double other = NAN;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (isfinite(parts[i]))
-            other = isnan(other) ? parts[i] : hypot(other, parts[i]);
+    double other = sum_of(3, (const double[]){budget->seed, budget->law, budget->scale});
+    if (isnan(other) && isfinite(over_draws.lo) && budget->scale == 0.0)
+        other = 0.0; /* nothing is extrapolated, and nothing else is known */
     other *= gsl_cdf_ugaussian_Pinv(0.5 * (1.0 + level));
     const double value = over_draws.value;
     const double below = isfinite(over_draws.lo) ? fmax(0.0, value - over_draws.lo) : 0.0;

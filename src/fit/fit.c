@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fit_parts.h"
+#include "link.h"
 #include "mixsweep/share.h"
 
 enum { HOPS = 12, HOP_STEPS = 80, POLISH_STEPS = 2000, HOLDOUT_SHARE = 4, HOLDOUT_LEAST = 8 };
@@ -154,6 +154,8 @@ static enum mix_status run_start(void *context, size_t task, void *record, struc
 static enum mix_status add_subfit(struct fit_plan *plan, const struct mix_fit_options *options,
                                   const uint8_t *rows, size_t n_starts, struct mix_error *err)
 {
+    static const char one_size[] =
+        "a hold-out by scale is fitted on one size: it says nothing of how losses change with N";
     struct subfit *subfit = &plan->subfit[plan->n_subfits];
     enum mix_status status;
     if (rows == NULL) {
@@ -169,6 +171,9 @@ static enum mix_status add_subfit(struct fit_plan *plan, const struct mix_fit_op
             fit_note(plan->notes, sizeof plan->notes, "a hold-out was skipped: without its rows %s",
                      why.text);
             n_starts = 0;
+        } else if (plan->spec.has_size_term && !subfit->spec.has_size_term &&
+                   strstr(plan->notes, one_size) == NULL) {
+            fit_note(plan->notes, sizeof plan->notes, "%s", one_size);
         }
     }
     subfit->n_starts = n_starts;
@@ -201,7 +206,7 @@ enum mix_status fit_check_targets(const struct mix_table *table, const struct mi
         if (target->direction > 0)
             return mix_fail(
                 err, MIX_EINVAL,
-                "target %s is better when higher, and laws describe losses; leave it out by "
+                "target %s is better when higher, and laws of losses are compared; leave it out by "
                 "--targets",
                 target->name);
         if (strcmp(target->unit, first->unit) != 0)
@@ -218,11 +223,12 @@ static enum mix_status make_plan(const struct mix_table *table,
                                  struct mix_error *err)
 {
     plan->seed = options->seed;
-    enum mix_status status = mix_table_select(table, &options->selection, &plan->data, err);
+    enum mix_status status = mix_table_select(table, &options->selection, &plan->all, err);
+    plan->data = plan->all;
+    if (status == MIX_OK && plan->all->n_scores > 0)
+        status = fit_split_scores(plan->all, &plan->data, err);
     if (status == MIX_OK)
-        status = fit_check_targets(table, plan->data, err);
-    if (status == MIX_OK)
-        status = fit_names(table, plan->data, &plan->names, err);
+        status = fit_names(table, plan->all, &plan->names, err);
     if (status == MIX_OK)
         status =
             mix_law_spec_from_data(options->law, options->form, plan->data, plan->names.domains,
@@ -262,7 +268,9 @@ static void destroy_plan(struct fit_plan *plan)
     free(plan->names.targets);
     free(plan->records);
     validate_splits_destroy(&plan->splits);
-    mix_data_destroy(plan->data);
+    if (plan->data != plan->all)
+        mix_data_destroy(plan->data);
+    mix_data_destroy(plan->all);
 }
 
 const double *fit_record(const struct fit_plan *plan, const struct subfit *subfit, size_t start)

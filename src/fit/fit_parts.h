@@ -26,8 +26,9 @@ struct fit_names {
 /** All fits of one verb and the starts that make them. */
 struct fit_plan {
     uint64_t seed;
-    enum mix_isa isa; /* that all ranks have */
-    struct mix_data *data;
+    enum mix_isa isa;      /* that all ranks have */
+    struct mix_data *all;  /* as selected */
+    struct mix_data *data; /* the losses of it; `all` itself where there are no scores */
     struct fit_names names;
     struct mix_law_spec spec;
     struct splits splits;
@@ -45,12 +46,16 @@ enum mix_status fit_names(const struct mix_table *table, const struct mix_data *
 void fit_note(char *notes, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Weighted mean of the losses (M) of a row, or one of them where target >= 0; NaN where one that
- * weighs is missing. */
+/** Weighted mean of the losses (M), the scores last; see mix_fit_mean(). `weight` and `size` NULL =
+ * all 1. */
+double fit_mean(size_t n_targets, size_t n_scores, const double *weight, const double *size,
+                const double *loss);
+/** The same of the losses (M) of a row, or one of them where target >= 0;
+ * NaN where one that weighs is missing. */
 double fit_mean_loss(const struct mix_data *data, const double *weight, const double *loss,
                      int target);
 
-/** Laws describe losses, and a mean over targets needs one unit. */
+/** MIX_EINVAL where a target is a score, or of another unit than the first. */
 enum mix_status fit_check_targets(const struct mix_table *table, const struct mix_data *data,
                                   struct mix_error *err);
 

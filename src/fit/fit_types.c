@@ -24,12 +24,14 @@ struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_para
     fit->n_params = n_params;
     fit->n_starts = n_starts;
     fit->n_optima = n_optima;
-    fit->scale_error = NAN;
+    fit->scale_error = fit->stacked = NAN;
     fit->scale_factor = NAN;
     fit->domains = zeros(n_domains, sizeof *fit->domains);
     fit->targets = zeros(n_targets, sizeof *fit->targets);
     fit->target_domain = zeros(n_targets, sizeof *fit->target_domain);
     fit->target_weight = zeros(n_targets, sizeof *fit->target_weight);
+    fit->target_size = zeros(n_targets, sizeof *fit->target_size);
+    fit->link = zeros(n_targets, sizeof *fit->link);
     fit->param_names = zeros(n_params, sizeof *fit->param_names);
     fit->param_units = zeros(n_params, sizeof *fit->param_units);
     fit->params = zeros(n_params, sizeof *fit->params);
@@ -45,12 +47,15 @@ struct mix_fit *mix_fit_create(size_t n_domains, size_t n_targets, size_t n_para
         fit->target_weight == NULL || fit->param_names == NULL || fit->param_units == NULL ||
         fit->params == NULL || fit->std_error == NULL || fit->covariance == NULL ||
         fit->param_state == NULL || fit->start_objective == NULL || fit->optima == NULL ||
-        fit->train_by_target == NULL || fit->seen_max == NULL || fit->supply == NULL) {
+        fit->train_by_target == NULL || fit->seen_max == NULL || fit->supply == NULL ||
+        fit->target_size == NULL || fit->link == NULL) {
         mix_fit_destroy(fit);
         return NULL;
     }
     for (size_t k = 0; k < n_domains; k++)
         fit->supply[k] = NAN;
+    for (size_t m = 0; m < n_targets; m++)
+        fit->target_size[m] = 1.0;
     return fit;
 }
 
@@ -88,6 +93,8 @@ void mix_fit_destroy(struct mix_fit *fit)
     free(fit->targets);
     free(fit->target_domain);
     free(fit->target_weight);
+    free(fit->target_size);
+    free(fit->link);
     free(fit->param_names);
     free(fit->param_units);
     free(fit->params);

@@ -127,6 +127,7 @@ enum mix_status mix_intervals_params(const struct mix_fit *fit, const struct mix
 
 /* Losses at one mixture, less those at another where there is one; behind them their mean. */
 struct asked {
+    const struct mix_fit *fit;
     struct mix_model *model;
     size_t n_targets;
     const double *weight, *mixture, *minus;
@@ -137,15 +138,10 @@ struct asked {
 static bool losses_at(const struct asked *a, const double *mixture, const double *params,
                       double *losses)
 {
-    double sum = 0.0, weights = 0.0;
     if (mix_model_predict(a->model, params, 1, mixture, &a->n_params, &a->n_tokens, losses, NULL) !=
         MIX_OK)
         return false;
-    for (size_t m = 0; m < a->n_targets; m++) {
-        sum += a->weight[m] > 0.0 ? a->weight[m] * losses[m] : 0.0;
-        weights += a->weight[m];
-    }
-    losses[a->n_targets] = sum / weights;
+    losses[a->n_targets] = mix_fit_mean(a->fit, a->weight, losses);
     return true;
 }
 
@@ -167,7 +163,8 @@ static enum mix_status open_asked(const struct mix_fit *fit, const struct mix_dr
                                   const double *weight, double n_params, double n_tokens,
                                   struct asked *a, struct mix_error *err)
 {
-    *a = (struct asked){.n_targets = fit->spec.n_targets,
+    *a = (struct asked){.fit = fit,
+                        .n_targets = fit->spec.n_targets,
                         .weight = weight != NULL ? weight : fit->target_weight,
                         .n_params = n_params / 1e6,
                         .n_tokens = n_tokens / 1e9};

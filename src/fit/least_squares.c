@@ -55,6 +55,7 @@ struct lsq {
     double *block_weight;  /* (n_blocks) sum of the weights */
     struct law_points points;
     double *mean_loss; /* (M) */
+    double *worth;     /* (M) by which squares count: 1 where the losses have one unit */
     double *unit;      /* (M) mean loss with the weights of now, or of when priors were held */
     bool priors_held;
     struct law_scales scales;
@@ -131,6 +132,7 @@ static int allocate_workspace(struct lsq *s, size_t n_rows)
     int failed = allocate_blocks(s);
     s->mean_loss = allocate(n_m, &failed);
     s->unit = allocate(n_m, &failed);
+    s->worth = allocate(n_m, &failed);
     s->y = allocate(n_e, &failed);
     s->sw = allocate(n_e, &failed);
     s->g = allocate(n_e, &failed);
@@ -315,6 +317,22 @@ static void set_scales(struct lsq *s)
     s->scales = (struct law_scales){s->mean_loss, exp(ln_n / n_rows), exp(ln_d / n_rows)};
 }
 
+/* Targets that share parameters are weighed against each other: where they differ in unit, by
+ * squares relative to their sizes. Together they count as many as they are. */
+static void set_worth(struct lsq *s)
+{
+    double sum = 0.0, n = 0.0;
+    bool equal = s->data->size == NULL || s->n_blocks > 1;
+    for (size_t m = 0; m < s->n_targets && !equal; m++)
+        for (size_t r = 0; r < s->data->n_rows; r++)
+            if (s->data->weight[r * s->n_targets + m] > 0.0) {
+                sum += 1.0 / (s->data->size[m] * s->data->size[m]);
+                n += 1.0;
+            }
+    for (size_t m = 0; m < s->n_targets; m++)
+        s->worth[m] = equal ? 1.0 : n / sum / (s->data->size[m] * s->data->size[m]);
+}
+
 enum mix_status lsq_create(const struct mix_law_spec *spec, const int *target_domain,
                            const struct mix_data *data, struct lsq **out, struct mix_error *err)
 {
@@ -350,6 +368,7 @@ enum mix_status lsq_create(const struct mix_law_spec *spec, const int *target_do
     set_order(s);
     set_own_places(s);
     set_scales(s);
+    set_worth(s);
     for (size_t b = 0; b < s->n_blocks; b++)
         s->given[b] = NAN;
     lsq_weigh_rows(s, NULL);
@@ -361,16 +380,49 @@ void lsq_destroy(struct lsq *s)
 {
     if (s == NULL)
         return;
-    double *const arrays[] = {
-        s->mean_loss, s->unit,     s->y,        s->sw,         s->g,
-        s->phi,       s->basis,    s->residual, s->lambda,     s->own,
-        s->u,         s->v,        s->matrix,   s->factor,     s->gradient,
-        s->step,      s->trial,    s->scale,    s->cross,      s->product,
-        s->z,         s->cell_v,   s->cell_z,   s->cell_along, s->follow_v,
-        s->follow,    s->triangle, s->rhs,      s->rotation,   s->lambda_by_term,
-        s->square,    s->full_row, s->sums,     s->reached,    s->block_weight,
-        s->squares,   s->slope,    s->penalty,  s->variance,   s->given,
-        s->freedom,   s->missing};
+    double *const arrays[] = {s->worth,
+                              s->mean_loss,
+                              s->unit,
+                              s->y,
+                              s->sw,
+                              s->g,
+                              s->phi,
+                              s->basis,
+                              s->residual,
+                              s->lambda,
+                              s->own,
+                              s->u,
+                              s->v,
+                              s->matrix,
+                              s->factor,
+                              s->gradient,
+                              s->step,
+                              s->trial,
+                              s->scale,
+                              s->cross,
+                              s->product,
+                              s->z,
+                              s->cell_v,
+                              s->cell_z,
+                              s->cell_along,
+                              s->follow_v,
+                              s->follow,
+                              s->triangle,
+                              s->rhs,
+                              s->rotation,
+                              s->lambda_by_term,
+                              s->square,
+                              s->full_row,
+                              s->sums,
+                              s->reached,
+                              s->block_weight,
+                              s->squares,
+                              s->slope,
+                              s->penalty,
+                              s->variance,
+                              s->given,
+                              s->freedom,
+                              s->missing};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         free(arrays[i]);
     free(s->free_index);
@@ -411,8 +463,8 @@ static void set_freedom(struct lsq *s)
         const double left = s->block_weight[b] - n_params, usual = USUAL_RESIDUAL * s->unit[m];
         s->freedom[b] = fmax(left, FREEDOM_MIN);
         if (s->model->pull != NULL)
-            s->missing[b] +=
-                (s->freedom[b] - left) * usual * usual * (double)s->n_blocks / (double)s->n_targets;
+            s->missing[b] += (s->freedom[b] - left) * usual * usual * (double)s->n_blocks /
+                             (double)s->n_targets * s->worth[m];
     }
 }
 
@@ -439,7 +491,7 @@ void lsq_weigh_rows(struct lsq *s, const double *row_weight)
         const double of_row = row_weight != NULL ? row_weight[r] : 1.0;
         double row_sum = 0.0;
         for (size_t m = 0; m < s->n_targets; m++) {
-            const double w = of_row * data->weight[r * s->n_targets + m];
+            const double w = of_row * data->weight[r * s->n_targets + m] * s->worth[m];
             row_sum += w;
             s->block_weight[block_of(s, m)] += w;
             s->sw[next * s->n_targets + m] = sqrt(w);

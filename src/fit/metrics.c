@@ -42,20 +42,46 @@ static bool starts_group(const struct mix_data *data, const uint8_t *rows, size_
     return true;
 }
 
+double fit_mean(size_t n_targets, size_t n_scores, const double *weight, const double *size,
+                const double *loss)
+{
+    const size_t n_losses = n_targets - n_scores;
+    size_t begin = 0, end = n_losses;
+    bool any = false, mixed = false;
+    for (size_t m = 0; m < n_losses; m++)
+        any = any || weight == NULL || weight[m] > 0.0;
+    if (!any) { /* losses count: scores do only where they are alone */
+        begin = n_losses;
+        end = n_targets;
+    }
+    double sum = 0.0, relative = 0.0, total = 0.0, first = NAN;
+    for (size_t m = begin; m < end; m++) {
+        const double w = weight != NULL ? weight[m] : 1.0, of = size != NULL ? size[m] : 1.0;
+        if (!(w > 0.0))
+            continue;
+        mixed = mixed || (isfinite(first) && of != first);
+        first = of;
+        sum += w * loss[m];
+        relative += w * loss[m] / of;
+        total += w;
+    }
+    return (mixed ? relative : sum) / total;
+}
+
 double fit_mean_loss(const struct mix_data *data, const double *weight, const double *loss,
                      int target)
 {
-    if (target >= 0)
-        return loss[target];
-    double sum = 0.0, total = 0.0;
-    for (size_t m = 0; m < data->n_targets; m++) {
-        const double w = weight != NULL ? weight[m] : 1.0;
-        if (w == 0.0)
-            continue;
-        sum += w * loss[m];
-        total += w;
-    }
-    return sum / total;
+    return target >= 0 ? loss[target]
+                       : fit_mean(data->n_targets, data->n_scores, weight, data->size, loss);
+}
+
+/* Whether the mean over targets is one of scores. */
+static bool is_mean_score(const struct mix_data *data, const double *weight)
+{
+    for (size_t m = 0; m < data->n_targets - data->n_scores; m++)
+        if (weight == NULL || weight[m] > 0.0)
+            return false;
+    return data->n_scores > 0;
 }
 
 struct sums {
@@ -65,19 +91,19 @@ struct sums {
 };
 
 static void add_entries(const struct mix_data *data, const double *predicted,
-                        const struct group *group, size_t m, struct sums *sums)
+                        const struct group *group, size_t m, double size, struct sums *sums)
 {
     double observed_mean = 0.0, error_mean = 0.0, n = 0.0;
     for (size_t i = 0; i < group->n; i++) {
         const size_t e = group->row[i] * data->n_targets + m;
         if (!(data->weight[e] > 0.0) || !isfinite(predicted[e]))
             continue;
-        const double error = predicted[e] - data->loss[e];
+        const double error = (predicted[e] - data->loss[e]) / size;
         sums->squares += error * error;
         sums->absolute += fabs(error);
-        sums->relative += fabs(error) / fabs(data->loss[e]);
+        sums->relative += fabs(error) / (fabs(data->loss[e]) / size);
         observed_mean += data->loss[e];
-        error_mean += error;
+        error_mean += predicted[e] - data->loss[e];
         n += 1.0;
     }
     sums->n += n;
@@ -112,11 +138,16 @@ static size_t mixture_means(const struct mix_data *data, const double *weight,
                             const double *predicted, int target, struct group *group,
                             size_t *left_out)
 {
+    const bool is_score = target >= 0 ? (size_t)target >= data->n_targets - data->n_scores
+                                      : is_mean_score(data, weight);
+    const double sign = is_score ? -1.0 : 1.0; /* the best of scores is the highest */
     size_t n = 0;
     for (size_t i = 0; i < group->n; i++) {
         const size_t row = group->row[i], cluster = data->cluster[row];
-        const double of = fit_mean_loss(data, weight, data->loss + row * data->n_targets, target);
-        const double by = fit_mean_loss(data, weight, predicted + row * data->n_targets, target);
+        const double *losses = data->loss + row * data->n_targets;
+        const double of = sign * fit_mean_loss(data, weight, losses, target);
+        const double by =
+            sign * fit_mean_loss(data, weight, predicted + row * data->n_targets, target);
         if (!isfinite(of) || !isfinite(by)) {
             ++*left_out;
             continue;
@@ -194,8 +225,9 @@ enum mix_status mix_metrics_compute(const struct mix_data *data, const double *t
             continue;
         fill_group(data, rows, r, &group);
         for (size_t m = 0; m < data->n_targets; m++)
-            if (target < 0 || (size_t)target == m)
-                add_entries(data, predicted, &group, m, &sums);
+            if (target < 0 ? m < data->n_targets - data->n_scores : (size_t)target == m)
+                add_entries(data, predicted, &group, m,
+                            target < 0 && data->size != NULL ? data->size[m] : 1.0, &sums);
         left_out += add_means(data, target_weight, predicted, target, &group, &sums);
     }
     *out = (struct mix_metrics){.n = (size_t)sums.n,

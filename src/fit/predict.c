@@ -79,8 +79,10 @@ static struct mix_table *align(const struct mix_fit *fit, const struct mix_table
         return NULL;
     for (size_t j = 0; j < n_domains; j++)
         out->domains[j] = table->domains[position[j]];
-    for (size_t i = 0; i < n_pairs; i++)
+    for (size_t i = 0; i < n_pairs; i++) {
         out->targets[i] = table->targets[pairs[i].of_table];
+        out->targets[i].direction = fit->link[pairs[i].of_fit] != 0 ? 1 : -1;
+    }
     mix_table_link_targets(out);
     for (size_t r = 0; r < table->n_rows; r++) {
         const size_t row = mix_table_append(out);
@@ -164,6 +166,7 @@ static enum mix_status make_score(const struct mix_fit *fit, const struct mix_da
     for (size_t m = 0; m < n_targets; m++) {
         const size_t of_fit = pairs[data->target[m]].of_fit;
         score->weight[m] = fit->target_weight[of_fit];
+        data->size[m] = fit->target_size[of_fit];
         for (size_t r = 0; r < data->n_rows; r++)
             score->predicted[r * n_targets + m] =
                 out->predicted[data->row[r] * out->n_targets + of_fit];
@@ -300,6 +303,7 @@ out:
 
 /* Weighted mean loss (R) by a set of parameters; all NaN where a row has no answer. */
 struct means {
+    const struct mix_fit *fit;
     struct mix_model *model;
     const struct mix_table *aligned;
     double *scales; /* see scales_of() */
@@ -320,7 +324,8 @@ static enum mix_status make_means(const struct mix_fit *fit, const struct mix_ta
                                   struct mix_error *err)
 {
     const size_t n = aligned->n_rows, n_m = fit->spec.n_targets;
-    *out = (struct means){.aligned = aligned,
+    *out = (struct means){.fit = fit,
+                          .aligned = aligned,
                           .scales = scales_of(aligned),
                           .weight = calloc(n_m, sizeof(double)),
                           .losses = malloc((n * n_m + 1) * sizeof(double))};
@@ -341,14 +346,8 @@ static void mean_losses(const struct means *means, const double *params, double 
     const bool ok =
         mix_model_predict_runs(means->model, params, n, aligned->mixture, scales + 2 * n, scales,
                                scales + n, means->losses, NULL) == MIX_OK;
-    for (size_t r = 0; r < aligned->n_rows; r++) {
-        double sum = 0.0, weights = 0.0;
-        for (size_t m = 0; m < n_m; m++) {
-            sum += means->weight[m] > 0.0 ? means->weight[m] * means->losses[r * n_m + m] : 0.0;
-            weights += means->weight[m];
-        }
-        mean[r] = ok ? sum / weights : NAN;
-    }
+    for (size_t r = 0; r < aligned->n_rows; r++)
+        mean[r] = ok ? mix_fit_mean(means->fit, means->weight, means->losses + r * n_m) : NAN;
 }
 
 /* The same of what was observed; NaN where a target is missing, or the run does not count. */
@@ -356,13 +355,14 @@ static double observed_mean(const struct means *means, size_t row, size_t n_pair
                             const struct pair *pairs)
 {
     const struct mix_run *run = &means->aligned->runs[row];
-    double sum = 0.0, weights = 0.0;
-    for (size_t i = 0; i < n_pairs; i++) {
-        const double w = means->weight[pairs[i].of_fit];
-        sum += w > 0.0 ? w * means->aligned->loss[row * n_pairs + i] : 0.0;
-        weights += w;
-    }
-    return run->excluded || run->status != MIX_RUN_DONE ? NAN : sum / weights;
+    double *loss = means->losses; /* those of the row, in the order of the fit */
+    if (run->excluded || run->status != MIX_RUN_DONE)
+        return NAN;
+    for (size_t m = 0; m < means->fit->spec.n_targets; m++)
+        loss[m] = NAN;
+    for (size_t i = 0; i < n_pairs; i++)
+        loss[pairs[i].of_fit] = means->aligned->loss[row * n_pairs + i];
+    return mix_fit_mean(means->fit, means->weight, loss);
 }
 
 static void widen_by(double other, struct mix_interval *interval)
@@ -370,6 +370,15 @@ static void widen_by(double other, struct mix_interval *interval)
     const double value = interval->value;
     interval->lo = value - hypot(fmax(0.0, value - interval->lo), other);
     interval->hi = value + hypot(fmax(0.0, interval->hi - value), other);
+}
+
+/* The draws have no residual noise of scores. */
+static bool weighs_losses(const struct means *means)
+{
+    for (size_t m = 0; m < means->fit->spec.n_targets - means->fit->spec.n_scores; m++)
+        if (means->weight[m] > 0.0)
+            return true;
+    return false;
 }
 
 /* columns (R,B): the mean losses of each run by the draws. */
@@ -412,10 +421,11 @@ static enum mix_status intervals_of_rows(const struct means *means, const struct
         mean_losses(means, fit->params, point);
     for (size_t r = 0; status == MIX_OK && r < n_rows; r++) {
         out->mean[r] = mix_interval_about(point[r], n, columns + r * n, level);
-        if (isfinite(draws->residual))
+        if (isfinite(draws->residual) && weighs_losses(means))
             widen_by(z * draws->residual * fabs(point[r]), &out->mean[r]);
         const double observed = observed_mean(means, r, n_pairs, pairs);
-        if (n_pairs == 0 || !isfinite(observed) || !isfinite(out->mean[r].lo))
+        if (n_pairs == 0 || !weighs_losses(means) || !isfinite(observed) ||
+            !isfinite(out->mean[r].lo))
             continue;
         out->n++;
         out->n_covered += observed >= out->mean[r].lo && observed <= out->mean[r].hi;
@@ -474,14 +484,10 @@ static enum mix_status forecast_one(struct mix_model *model, const struct mix_fi
 {
     const size_t n_targets = fit->spec.n_targets;
     const double size = n_params / 1e6, tokens = n_tokens / 1e9;
-    double sum = 0.0, weights = 0.0;
     const enum mix_status status =
         mix_model_predict(model, params, 1, mixture, &size, &tokens, losses, err);
-    for (size_t m = 0; m < n_targets && status == MIX_OK; m++) {
-        sum += fit->target_weight[m] * losses[m];
-        weights += fit->target_weight[m];
-    }
-    losses[n_targets] = sum / weights;
+    if (status == MIX_OK)
+        losses[n_targets] = mix_fit_mean(fit, fit->target_weight, losses);
     return status;
 }
 

@@ -96,6 +96,8 @@ static void wire_table(struct wire *wire, void **out)
     X(targets, n_targets)                                                                          \
     X(target_domain, n_targets)                                                                    \
     X(target_weight, n_targets)                                                                    \
+    X(target_size, n_targets)                                                                      \
+    X(link, n_targets)                                                                             \
     X(param_names, n_params)                                                                       \
     X(param_units, n_params)                                                                       \
     X(params, n_params)                                                                            \

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* summary.c - from the records of all starts to the fit that is stored: rank 0 only. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fit_parts.h"
+#include "link.h"
 
 enum { N_OPTIMA = 6, POLISH_STEPS = 5000 };
 static const double EXACT = 1e-20; /* mse of rounding alone: such starts are equals */
@@ -100,18 +101,61 @@ bool mix_fit_sees_same_runs(const struct mix_fit *fit, const struct mix_table *t
     return key.hi == fit->table_key.hi && key.lo == fit->table_key.lo;
 }
 
-const char *mix_fit_difference(const struct mix_fit *fit, const struct mix_table *table,
-                               const struct mix_fit_options *options)
+/* "the seed has changed (from 3 to 1)" */
+static const char *changed(char text[MIX_TEXT_MAX], const char *what, const char *from,
+                           const char *to)
 {
-    const struct mix_selection *old = &fit->selection, *now = &options->selection;
-    if (strcmp(fit->spec.law, options->law) != 0 || fit->spec.form != options->form)
-        return "the law has changed";
-    if (strcmp(old->where, now->where) != 0 || strcmp(old->targets, now->targets) != 0 ||
-        old->checkpoints != now->checkpoints || old->mask_below != now->mask_below)
-        return "the selection has changed";
-    if (fit->n_starts != options->n_starts || fit->seed != options->seed ||
-        strcmp(fit->holdout_option, options->holdout) != 0)
-        return "starts, seed or hold-out have changed";
+    snprintf(text, MIX_TEXT_MAX, "%s changed (from %.100s to %.100s)", what,
+             from[0] != '\0' ? from : "none", to[0] != '\0' ? to : "none");
+    return text;
+}
+
+static const char *changed_count(char text[MIX_TEXT_MAX], const char *what, uint64_t from,
+                                 uint64_t to)
+{
+    char a[24], b[24];
+    snprintf(a, sizeof a, "%" PRIu64, from);
+    snprintf(b, sizeof b, "%" PRIu64, to);
+    return changed(text, what, a, b);
+}
+
+/* What differs in the rows and targets that are selected, or NULL. */
+static const char *selection_difference(const struct mix_selection *old,
+                                        const struct mix_selection *now, char text[MIX_TEXT_MAX])
+{
+    static const char *const checkpoints[] = {"last", "all"};
+    char a[24], b[24];
+    if (strcmp(old->where, now->where) != 0)
+        return changed(text, "the selection (where) has", old->where, now->where);
+    if (strcmp(old->targets, now->targets) != 0)
+        return changed(text, "the selection (targets) has", old->targets, now->targets);
+    if (old->checkpoints != now->checkpoints)
+        return changed(text, "the selection (checkpoints) has",
+                       checkpoints[old->checkpoints == MIX_CHECKPOINTS_ALL],
+                       checkpoints[now->checkpoints == MIX_CHECKPOINTS_ALL]);
+    if (old->mask_below == now->mask_below)
+        return NULL;
+    snprintf(a, sizeof a, "%g", old->mask_below);
+    snprintf(b, sizeof b, "%g", now->mask_below);
+    return changed(text, "the selection (mask-below) has", a, b);
+}
+
+const char *mix_fit_difference(const struct mix_fit *fit, const struct mix_table *table,
+                               const struct mix_fit_options *options, char text[MIX_TEXT_MAX])
+{
+    if (strcmp(fit->spec.law, options->law) != 0)
+        return changed(text, "the law has", fit->spec.law, options->law);
+    if (fit->spec.form != options->form)
+        return "the form of the law has changed";
+    const char *selection = selection_difference(&fit->selection, &options->selection, text);
+    if (selection != NULL)
+        return selection;
+    if (fit->n_starts != options->n_starts)
+        return changed_count(text, "the starts have", fit->n_starts, options->n_starts);
+    if (fit->seed != options->seed)
+        return changed_count(text, "the seed has", fit->seed, options->seed);
+    if (strcmp(fit->holdout_option, options->holdout) != 0)
+        return changed(text, "the hold-out has", fit->holdout_option, options->holdout);
     if (!mix_fit_sees_same_runs(fit, table))
         return "the runs have changed";
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
@@ -120,6 +164,11 @@ const char *mix_fit_difference(const struct mix_fit *fit, const struct mix_table
             return "the weights of the targets have changed";
     }
     return NULL;
+}
+
+double mix_fit_mean(const struct mix_fit *fit, const double *weight, const double *loss)
+{
+    return fit_mean(fit->spec.n_targets, fit->spec.n_scores, weight, fit->target_size, loss);
 }
 
 enum mix_status mix_fit_model(const struct mix_fit *fit, struct mix_model **out,
@@ -189,7 +238,7 @@ static void fill_facts(const struct mix_table *table, const struct mix_fit_optio
     fit->selection = options->selection;
     snprintf(fit->holdout_option, sizeof fit->holdout_option, "%s", options->holdout);
     fit->seed = options->seed;
-    fit->table_key = fit_table_key(data, &plan->names, options->law);
+    fit->table_key = fit_table_key(plan->all, &plan->names, options->law);
     fit->n_rows = data->n_rows;
     fit->n_clusters = data->n_clusters;
     for (size_t k = 0; k < data->n_domains; k++) {
@@ -201,6 +250,7 @@ static void fill_facts(const struct mix_table *table, const struct mix_fit_optio
         snprintf(fit->targets[m], MIX_NAME_MAX, "%s", plan->names.targets[m]);
         fit->target_domain[m] = data->target_domain[m];
         fit->target_weight[m] = table->targets[data->target[m]].weight;
+        fit->target_size[m] = data->size[m];
     }
     for (size_t r = 0; r < data->n_rows; r++) {
         fit->max_n_params = fmax(fit->max_n_params, data->n_params[r] * 1e6);
@@ -547,8 +597,10 @@ enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fi
         status = judge_training(plan, fit, work, err);
     if (status == MIX_OK)
         status = judge_holdouts(table, plan, fit, work, work + n_entries, err);
-    if (status == MIX_OK)
+    if (status == MIX_OK) {
         note_warnings(plan, fit);
+        status = fit_add_scores(table, plan, &fit, err);
+    }
 out:
     free(work);
     if (status != MIX_OK) {

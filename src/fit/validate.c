@@ -291,6 +291,7 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
     *sub = (struct mix_data){.n_rows = n,
                              .n_domains = n_k,
                              .n_targets = n_m,
+                             .n_scores = data->n_scores,
                              .n_clusters = data->n_clusters,
                              .row = calloc(n + 1, sizeof *sub->row),
                              .target = calloc(n_m, sizeof *sub->target),
@@ -301,15 +302,19 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
                              .unique = calloc(n * n_k + 1, sizeof *sub->unique),
                              .loss = calloc(n * n_m + 1, sizeof *sub->loss),
                              .weight = calloc(n * n_m + 1, sizeof *sub->weight),
+                             .size = calloc(n_m, sizeof *sub->size),
                              .cluster = calloc(n + 1, sizeof *sub->cluster)};
     if (sub->row == NULL || sub->target == NULL || sub->target_domain == NULL ||
         sub->mixture == NULL || sub->n_params == NULL || sub->n_tokens == NULL ||
-        sub->unique == NULL || sub->loss == NULL || sub->weight == NULL || sub->cluster == NULL) {
+        sub->unique == NULL || sub->loss == NULL || sub->weight == NULL || sub->cluster == NULL ||
+        sub->size == NULL) {
         mix_data_destroy(sub);
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu rows", n);
     }
     memcpy(sub->target, data->target, n_m * sizeof *sub->target);
     memcpy(sub->target_domain, data->target_domain, n_m * sizeof *sub->target_domain);
+    for (size_t m = 0; m < n_m; m++)
+        sub->size[m] = data->size != NULL ? data->size[m] : 1.0;
     size_t next = 0;
     for (size_t r = 0; r < data->n_rows; r++) {
         if (!rows[r])

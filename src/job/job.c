@@ -110,6 +110,7 @@ static void take_target(struct reader *in, const struct raw_target *raw, size_t 
     ITEM_KEY(name, "targets[%zu].name", m);
     ITEM_KEY(unit, "targets[%zu].unit", m);
     ITEM_KEY(direction, "targets[%zu].direction", m);
+    ITEM_KEY(chance, "targets[%zu].chance", m);
     ITEM_KEY(weight, "targets[%zu].weight", m);
     int is_higher = 0;
     take_name(in, name, raw->name, target->name, sizeof target->name);
@@ -118,6 +119,10 @@ static void take_target(struct reader *in, const struct raw_target *raw, size_t 
     take_word(in, direction, raw->direction, directions, 2, &is_higher);
     take_number(in, weight, raw->weight, 0, 1e6, &target->weight);
     target->direction = is_higher ? 1 : -1;
+    take_number(in, chance, raw->chance, -1e6, 1e6, &target->chance);
+    if (in->status == MIX_OK && raw->chance && !is_higher)
+        FAIL(in, chance, "%s is no score: only those (direction: higher) have a chance level.",
+             target->name);
     target->domain = domain_index(in->job, target->name);
     take_source(in, "targets", m, raw->document, &in->job->target_sources[m]);
     ITEM_KEY(paths, "targets[%zu].paths", m);
@@ -140,7 +145,7 @@ static void take_targets(struct reader *in, const struct raw_job *raw)
     for (size_t m = 0; m < n; m++) {
         struct raw_target of_domain = {.name = raw->n_targets ? NULL : job->domains[m].name};
         job->targets[m] = (struct mix_target){
-            .unit = "nats/token", .transform = "none", .weight = 1, .direction = -1};
+            .unit = "nats/token", .transform = "none", .weight = 1, .direction = -1, .chance = NAN};
         take_target(in, raw->n_targets ? &raw->targets[m] : &of_domain, m);
         sum += job->targets[m].weight;
     }

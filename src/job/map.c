@@ -3,6 +3,7 @@
 #include "mixsweep/csv.h"
 
 #include <errno.h>
+#include <math.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ struct raw_rule {
     char *match, *to;
 };
 struct raw_target {
-    char *name, *unit, *direction;
+    char *name, *unit, *direction, *chance;
 };
 struct raw_long {
     char *target, *value;
@@ -53,6 +54,7 @@ static const cyaml_schema_field_t target_fields[] = {
     TEXT(raw_target, name, CYAML_FLAG_DEFAULT),
     TEXT(raw_target, unit, CYAML_FLAG_OPTIONAL),
     TEXT(raw_target, direction, CYAML_FLAG_OPTIONAL),
+    TEXT(raw_target, chance, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t target_entry = {
@@ -259,6 +261,15 @@ static enum mix_status take_target(struct reader *reader, const struct raw_targe
         (void)snprintf(key, sizeof key, "targets[%u].unit", i);
         return job_document_fail(&reader->document, reader->err, key, "a unit has 1 to %d bytes.",
                                  MIX_UNIT_MAX - 1);
+    }
+    target->chance = NAN;
+    if (raw->chance != NULL && (!higher || !mix_number_read(raw->chance, &target->chance))) {
+        (void)snprintf(key, sizeof key, "targets[%u].chance", i);
+        return job_document_fail(
+            &reader->document, reader->err, key,
+            "\"%.40s\" is not the number that guessing reaches, of a target with "
+            "direction: higher.",
+            raw->chance);
     }
     target->direction = higher ? 1 : -1;
     target->name = strdup(raw->name);

@@ -240,6 +240,55 @@ static void check_bounds(struct reader *in)
         FAIL(in, "optimum.caps", "the caps sum to %g; they must leave room for 1.", sum_upper);
 }
 
+/* Tokens that caps and supplies leave in so many passes. */
+static double tokens_allowed(const struct mix_job *job, double epochs)
+{
+    double sum = 0;
+    for (size_t k = 0; k < job->n_domains; k++) {
+        const double cap = job->optimum.upper[k] * job->optimum.n_tokens;
+        const double supply = job->domains[k].supply_tokens * epochs; /* NaN = unlimited */
+        sum += fmin(cap, supply);
+    }
+    return sum * (1 + 1e-9); /* caps that people add up */
+}
+
+/* Passes with which caps and supplies leave a mixture, rounded up to three digits. */
+static double epochs_needed(const struct mix_job *job, double low)
+{
+    double high = 1.001 * size_max; /* of a supply of one token */
+    while (high > (1 + 1e-7) * low) {
+        const double middle = sqrt(low * high);
+        if (tokens_allowed(job, middle) >= job->optimum.n_tokens)
+            high = middle;
+        else
+            low = middle;
+    }
+    const double step = pow(10, floor(log10(high)) - 2);
+    return ceil(high / step - 1e-3) * step;
+}
+
+/* Supplies must leave a mixture as caps must: else that is said when all runs are trained. A floor
+ * of 1e-4, the default, gives way to them. */
+static void check_supplies(struct reader *in)
+{
+    const struct mix_job *job = in->job;
+    const double needed = job->optimum.n_tokens, epochs = job->optimum.max_epochs;
+    for (size_t k = 0; in->status == MIX_OK && epochs > 0 && k < job->n_domains; k++) {
+        const double share = job->domains[k].supply_tokens * epochs / needed;
+        if (job->optimum.lower[k] > 1e-4 && job->optimum.lower[k] > share)
+            FAIL(in, "optimum.floor",
+                 "%g is above what the supply of %s allows: %g tokens, %g epoch%s, are %.3g of %g.",
+                 job->optimum.lower[k], job->domains[k].name, job->domains[k].supply_tokens, epochs,
+                 epochs == 1 ? "" : "s", share, needed);
+    }
+    if (in->status == MIX_OK && epochs > 0 && tokens_allowed(job, epochs) < needed)
+        FAIL(in, "optimum.max_epochs",
+             "the supply_tokens of the domains, seen %g time%s and within caps, are %.3g tokens, "
+             "and n_tokens is %g; %.4g epochs suffice.",
+             epochs, epochs == 1 ? "" : "s", tokens_allowed(job, epochs), needed,
+             epochs_needed(job, epochs));
+}
+
 static void take_weights(struct reader *in)
 {
     struct mix_job *job = in->job;
@@ -336,6 +385,7 @@ void take_optimum(struct reader *in, const struct raw_optimum *raw)
     take_named(in, "optimum.caps", job->domains->name, sizeof *job->domains, job->n_domains, 0, 1,
                upper);
     check_bounds(in);
+    check_supplies(in);
     take_weights(in);
     optimum->baseline_name = baselines[baseline];
     optimum->seed = 1;

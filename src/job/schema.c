@@ -36,13 +36,10 @@ static const cyaml_schema_value_t domain_entry = {
 };
 
 static const cyaml_schema_field_t target_fields[] = {
-    MUST(raw_target, name),
-    MAY(raw_target, unit),
-    MAY(raw_target, direction),
-    MAY(raw_target, weight),
-    FREE("paths", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
-    MAY(raw_target, document),
-    CYAML_FIELD_END,
+    MUST(raw_target, name),     MAY(raw_target, unit),
+    MAY(raw_target, direction), MAY(raw_target, chance),
+    MAY(raw_target, weight),    FREE("paths", JOB_FREE_LIST, CYAML_FLAG_OPTIONAL),
+    MAY(raw_target, document),  CYAML_FIELD_END,
 };
 
 static const cyaml_schema_value_t target_entry = {

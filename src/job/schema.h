@@ -17,7 +17,7 @@ struct raw_domain {
 };
 
 struct raw_target {
-    char *name, *unit, *direction, *weight, *document; /* free: paths */
+    char *name, *unit, *direction, *chance, *weight, *document; /* free: paths */
 };
 
 struct raw_match_epochs {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "law_impl.h"
+#include "score.h"
 
 static const struct mix_law *const laws[] = {&mix_law_capacity, &mix_law_transfer,  &mix_law_demand,
                                              &mix_law_product,  &mix_law_additive,  &mix_law_joint,
@@ -152,12 +153,16 @@ static enum mix_status check_shape(const struct mix_law *law, const struct mix_l
     return MIX_OK;
 }
 
-enum mix_status mix_model_create(const struct mix_law_spec *spec, const int *target_domain,
+enum mix_status mix_model_create(const struct mix_law_spec *whole, const int *target_domain,
                                  struct mix_model **out, struct mix_error *err)
 {
+    struct mix_law_spec of_losses = *whole;
+    const struct mix_law_spec *spec = &of_losses;
     const struct mix_law *law = mix_law_find(spec->law);
     if (law == NULL)
         return unknown_law(spec->law, err);
+    of_losses.n_scores = 0;
+    of_losses.n_targets -= whole->n_scores < whole->n_targets ? whole->n_scores : whole->n_targets;
     enum mix_status status = check_shape(law, spec, target_domain, err);
     if (status != MIX_OK)
         return status;
@@ -166,6 +171,7 @@ enum mix_status mix_model_create(const struct mix_law_spec *spec, const int *tar
         return mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
     model->law = mix_law_repeats(spec->law) ? &mix_law_repetition : law;
     model->spec = *spec;
+    model->whole = *whole;
     model->isa = mix_isa_best();
     model->ln_h_min = log(spec->h_min);
     model->ln_n_min = log(spec->n_min);
@@ -233,23 +239,33 @@ void mix_model_destroy(struct mix_model *model)
 
 const struct mix_law_spec *mix_model_spec(const struct mix_model *model)
 {
-    return &model->spec;
+    return &model->whole;
+}
+
+static size_t n_score_params(const struct mix_model *model)
+{
+    return model->whole.n_scores * score_params(model->spec.n_targets);
 }
 
 size_t mix_model_n_params(const struct mix_model *model)
 {
-    return model->n_params;
+    return model->n_params + n_score_params(model);
 }
 
 size_t mix_model_n_free(const struct mix_model *model)
 {
-    return model->n_params - model->n_gauge;
+    return model->n_params - model->n_gauge + n_score_params(model);
 }
 
 void mix_model_param_name(const struct mix_model *model, size_t p, const char *const *domains,
                           const char *const *targets, char *name, char *unit)
 {
-    model->law->param_name(model, p, domains, targets, name, unit);
+    const size_t n_losses = model->spec.n_targets, of_score = score_params(n_losses);
+    if (p < model->n_params)
+        model->law->param_name(model, p, domains, targets, name, unit);
+    else
+        score_param_name((p - model->n_params) % of_score,
+                         targets[n_losses + (p - model->n_params) / of_score], targets, name, unit);
 }
 
 void mix_model_set_supply(struct mix_model *model, const double *supply)
@@ -278,7 +294,7 @@ static enum mix_status one_point(struct mix_model *model, const double *params,
     return MIX_OK;
 }
 
-static void one_point_losses(const struct mix_model *model, double *loss)
+static void one_point_losses(const struct mix_model *model, const double *params, double *loss)
 {
     const size_t n_targets = model->spec.n_targets, n_linear = model->n_linear;
     for (size_t m = 0; m < n_targets; m++) {
@@ -286,6 +302,7 @@ static void one_point_losses(const struct mix_model *model, double *loss)
         for (size_t l = 0; l < n_linear; l++)
             loss[m] += model->lambda_1[m * n_linear + l] * model->phi_1[l * n_targets + m];
     }
+    scores_from_losses(n_targets, model->whole.n_scores, params + model->n_params, loss);
 }
 
 enum mix_status mix_model_predict(struct mix_model *model, const double *params, size_t n_rows,
@@ -309,7 +326,7 @@ enum mix_status mix_model_predict_runs(struct mix_model *model, const double *pa
                                                  n_params[r], n_tokens[r], err);
         if (status != MIX_OK)
             return status;
-        one_point_losses(model, loss + r * model->spec.n_targets);
+        one_point_losses(model, params, loss + r * model->whole.n_targets);
     }
     return MIX_OK;
 }
@@ -323,9 +340,11 @@ enum mix_status mix_model_gradient(struct mix_model *model, const double *params
         one_point(model, params, mixture, model->supply, n_params, n_tokens, err);
     if (status != MIX_OK)
         return status;
-    one_point_losses(model, loss);
+    one_point_losses(model, params, loss);
     model->law->point_gradient(model, model->theta_1, &model->point_1, 0, model->lambda_1,
                                model->phi_1, dloss_dh, model->slope_1);
+    score_slopes(model->spec.n_targets, model->whole.n_scores, params + model->n_params, loss,
+                 model->spec.n_domains, dloss_dh);
     return MIX_OK;
 }
 
@@ -336,9 +355,18 @@ enum mix_status mix_model_supply_gradient(struct mix_model *model, const double 
     model->law->from_natural(model, params, model->theta_1, model->lambda_1);
     const enum mix_status status =
         one_point(model, params, mixture, model->supply, n_params, n_tokens, err);
-    if (status == MIX_OK)
-        law_supply_gradient(model, dloss_dsupply);
-    return status;
+    if (status != MIX_OK)
+        return status;
+    const size_t n_losses = model->spec.n_targets, n_scores = model->whole.n_scores;
+    double *loss = malloc((n_losses + n_scores) * sizeof *loss);
+    if (loss == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu losses", n_losses);
+    one_point_losses(model, params, loss);
+    law_supply_gradient(model, dloss_dsupply);
+    score_slopes(n_losses, n_scores, params + model->n_params, loss, model->spec.n_domains,
+                 dloss_dsupply);
+    free(loss);
+    return MIX_OK;
 }
 
 static size_t padded(size_t n)

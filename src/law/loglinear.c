@@ -23,6 +23,8 @@ static const double SLOPE_MAX = 1e4;
  * others were 15% to 10^16 % off, with them 9%. */
 static const double SLOPE_SD = 3.0;
 
+static const double STEEPEST = 1e3;
+
 static enum mix_status layout(struct mix_model *model, struct mix_error *err)
 {
     struct separable_symbols symbols = {0};
@@ -38,15 +40,29 @@ static enum mix_status layout(struct mix_model *model, struct mix_error *err)
     return MIX_OK;
 }
 
+/* The domain that a target's loss may fall steeply with: its own, or any. */
+static size_t steep_domain(const struct mix_model *model, size_t m, gsl_rng *rng)
+{
+    const bool own = gsl_rng_uniform(rng) < 0.5;
+    const size_t any = gsl_rng_uniform_int(rng, model->spec.n_domains);
+    return own && model->target_domain[m] >= 0 ? (size_t)model->target_domain[m] : any;
+}
+
+/* Steep t are far from all others, and a search does not come there by itself: every other start
+ * has one, of any size. */
 static void start(const struct mix_model *model, const struct law_scales *scales, gsl_rng *rng,
                   double *theta)
 {
     for (size_t m = 0; m < model->spec.n_targets; m++) {
         const double share = 0.1 + 0.8 * gsl_rng_uniform(rng);
         const double spread = 0.1 * pow(10.0, gsl_rng_uniform(rng));
+        double *t = theta + m * model->n_own;
         for (size_t j = 0; j < model->n_own; j++)
-            theta[m * model->n_own + j] =
-                log(share * scales->mean_loss[m]) + spread * gsl_ran_ugaussian(rng);
+            t[j] = log(share * scales->mean_loss[m]) + spread * gsl_ran_ugaussian(rng);
+        const size_t steep = steep_domain(model, m, rng);
+        const double size = pow(STEEPEST, gsl_rng_uniform(rng));
+        if (gsl_rng_uniform(rng) < 0.5)
+            t[steep] -= size;
     }
     separable_clip(model, theta);
 }

@@ -9,9 +9,7 @@
 #include <string.h>
 
 static const double BOX = 40.0, EXPONENT_MIN = 1e-3, EXPONENT_MAX = 8.0;
-/* Of the ln of an exponent. Published ones lie within a factor of 2 of these; with twice as much
- * 90% intervals of losses at larger scales hold 98 to 100% (bench_coverage.c). */
-static const double EXPONENT_SD = 0.5, USUAL_ALPHA = 0.34, USUAL_BETA = 0.28;
+static const double USUAL_ALPHA = 0.34, USUAL_BETA = 0.28;
 
 void separable_add(struct separable_symbols *symbols, bool present, const char *symbol,
                    const char *unit, bool per_domain)
@@ -222,7 +220,7 @@ double separable_least_size(const struct mix_model *model, const double *params)
 void separable_exponent(struct mix_model *model, size_t at, bool is_size)
 {
     separable_box(model, at, 1, log(EXPONENT_MIN), log(EXPONENT_MAX));
-    separable_prior(model, at, 1, log(is_size ? USUAL_ALPHA : USUAL_BETA), EXPONENT_SD);
+    separable_prior(model, at, 1, log(is_size ? USUAL_ALPHA : USUAL_BETA), LAW_EXPONENT_SD);
 }
 
 double separable_start_exponent(gsl_rng *rng)

@@ -112,6 +112,7 @@ static enum mix_status walk(struct mix_proposing *p, struct path *path, struct m
         path->now.regret = mix_next_estimate(p->n_draws, path->regret);
         out->way[b][path->how] = path->now;
     }
+    out->few_draws = out->few_draws || mix_belief_few_draws(p->belief);
     return MIX_OK;
 }
 

@@ -7,6 +7,8 @@
 
 #include "optimum/search.h"
 
+static const double OFF_EDGE = 1e-9; /* share */
+
 struct asking {
     struct mix_search *search;
     const struct mix_draws *draws;
@@ -21,7 +23,6 @@ static enum mix_status find_own(const struct asking *asking, double *record, str
                                 struct mix_error *err)
 {
     const size_t n = asking->search->n_domains;
-    record[MIX_ANSWER_OWN] = INFINITY;
     for (size_t w = 0; w < asking->n_warm; w++) {
         struct mix_minimum minimum;
         if (mix_poll(poll))
@@ -38,6 +39,29 @@ static enum mix_status find_own(const struct asking *asking, double *record, str
         }
     }
     return MIX_OK;
+}
+
+/* Where shares of 0 are allowed a law may be infinitely steep there, and descents with terms come
+ * to no end, or to a poor one; a hair off the edge they do better. */
+static enum mix_status find_off_edge(const struct asking *asking, double *record,
+                                     struct mix_poll *poll, struct mix_error *err)
+{
+    struct mix_search *s = asking->search;
+    const struct mix_question before = s->asked;
+    double *lower = malloc(s->n_domains * sizeof *lower);
+    if (lower == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", s->n_domains);
+    bool on_edge = false;
+    for (size_t j = 0; j < s->n_domains; j++) {
+        lower[j] = fmin(fmax(before.lower[j], OFF_EDGE), before.upper[j]);
+        on_edge = on_edge || lower[j] > before.lower[j];
+    }
+    s->asked.lower = lower;
+    const enum mix_status status =
+        on_edge && s->has_terms ? find_own(asking, record, poll, err) : MIX_OK;
+    s->asked = before;
+    free(lower);
+    return status;
 }
 
 /* A start that keeps the constraints is an answer too, where there is hardly another: the baseline
@@ -90,9 +114,12 @@ static enum mix_status ask(void *context, size_t task, void *record, struct mix_
     double *answer = record;
     enum mix_status status =
         mix_search_aim(asking->search, draws->params + asking->draw[task] * draws->n_params, err);
+    answer[MIX_ANSWER_OWN] = INFINITY;
     if (status == MIX_OK)
         status = find_own(asking, answer, poll, err);
     if (status == MIX_OK)
+        status = find_off_edge(asking, answer, poll, err);
+    if (status == MIX_OK && !isfinite(answer[MIX_ANSWER_OWN]))
         status = find_among_starts(asking, answer, err);
     if (status == MIX_OK)
         status = compare(asking, answer, err);

@@ -29,6 +29,8 @@ struct mix_belief {
     double *unit;   /* (C) of a decision's difference: the root of its variance before */
     double all;     /* sum of the variances in these units, before */
     double freedom; /* n - 1 less what measurements have used up */
+    double scale;   /* part of the regret that is expected */
+    double left;    /* part of the regret that measurements have left */
     gsl_matrix *s, *chol, *eigenvectors; /* (M,M) */
     gsl_vector *eigenvalues;             /* (M) */
     gsl_eigen_symmv_workspace *eigen;
@@ -93,6 +95,7 @@ void mix_belief_reset(struct mix_belief *b)
             a[d] -= mean;
     }
     b->freedom = (double)(b->n_draws - 1);
+    b->left = 1;
 }
 
 /* What the decision with the least mean objective loses in each draw's world. */
@@ -114,7 +117,7 @@ static void find_regrets(struct mix_belief *b)
         double best = goal[chosen];
         for (size_t c = 0; c < b->n_decisions; c++)
             best = fmin(best, goal[c]);
-        b->regret[d] = goal[chosen] - best;
+        b->regret[d] = b->scale * (goal[chosen] - best);
     }
 }
 
@@ -140,7 +143,7 @@ static bool allocate(struct mix_belief *b)
 
 enum mix_status mix_belief_create(size_t n_draws, size_t n_candidates, size_t n_targets,
                                   size_t n_decisions, const double *loss, const double *goal,
-                                  const double *noise, struct mix_belief **out,
+                                  const double *noise, double scale, struct mix_belief **out,
                                   struct mix_error *err)
 {
     struct mix_belief *b = calloc(1, sizeof *b);
@@ -150,6 +153,7 @@ enum mix_status mix_belief_create(size_t n_draws, size_t n_candidates, size_t n_
         b->n_targets = n_targets;
         b->n_decisions = n_decisions;
         b->n_losses = n_candidates * n_targets;
+        b->scale = scale;
         b->loss = loss;
         b->goal = goal;
     }
@@ -298,14 +302,20 @@ enum mix_status mix_belief_measure(struct mix_belief *b, size_t candidate, size_
     }
     for (size_t k = 0; k < b->n_directions; k++)
         b->freedom -= b->part[k];
+    const double all = (double)(b->n_draws - 1);
+    const double chance = all / fmax(b->freedom, LEAST_FREEDOM * all);
+    if (b->all > 0)
+        b->left = fmin(b->left, chance * sum_variances(b) / b->all);
     return MIX_OK;
 }
 
 void mix_belief_regret(const struct mix_belief *b, double *regret)
 {
-    const double all = (double)(b->n_draws - 1);
-    const double chance = all / fmax(b->freedom, LEAST_FREEDOM * all);
-    const double left = b->all > 0 ? fmin(chance * sum_variances(b) / b->all, 1) : 1;
     for (size_t d = 0; d < b->n_draws; d++)
-        regret[d] = left * b->regret[d];
+        regret[d] = b->left * b->regret[d];
+}
+
+bool mix_belief_few_draws(const struct mix_belief *b)
+{
+    return b->freedom < 0.5 * (double)(b->n_draws - 1);
 }

@@ -12,6 +12,7 @@
 #ifndef MIXSWEEP_OPTIMUM_BELIEF_H
 #define MIXSWEEP_OPTIMUM_BELIEF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,10 +33,11 @@ struct mix_prospect {
  * @param loss   (n_draws, n_candidates * M)
  * @param goal   (n_draws, n_decisions) objective of each decision at the target scale
  * @param noise  (M) standard deviation of a measured loss; 0 where it is not measured
+ * @param scale  part of the regret in the draws' worlds that is expected
  */
 enum mix_status mix_belief_create(size_t n_draws, size_t n_candidates, size_t n_targets,
                                   size_t n_decisions, const double *loss, const double *goal,
-                                  const double *noise, struct mix_belief **out,
+                                  const double *noise, double scale, struct mix_belief **out,
                                   struct mix_error *err);
 void mix_belief_destroy(struct mix_belief *belief);
 
@@ -51,8 +53,11 @@ enum mix_status mix_belief_measure(struct mix_belief *belief, size_t candidate, 
                                    struct mix_error *err);
 
 /** Expected regret of the decision with the least mean objective, in each draw's world by now:
- * (n_draws). What falls by chance, because the draws are few for what was measured, is taken off.
- */
+ * (n_draws). What falls by chance, because the draws are few for what was measured, is taken off;
+ * it never rises by a measurement. */
 void mix_belief_regret(const struct mix_belief *belief, double *regret);
+
+/** Whether the draws are few for what was measured: half of their freedom, or more, is used up. */
+bool mix_belief_few_draws(const struct mix_belief *belief);
 
 #endif

@@ -122,6 +122,51 @@ static enum mix_status check_pairs(const struct bounds *b, struct mix_error *err
                     floor(1e6 * upper[worst]) / 1e6, remedy[kind_of(b, worst)]);
 }
 
+/* Passes over the supplies with which the limits leave a mixture; infinite where none does. */
+static double epochs_needed(const struct bounds *b)
+{
+    double most = 1.0;
+    for (size_t j = 0; j < b->n; j++)
+        if (b->supply[j] > 0.0)
+            most = fmax(most, 2.0 * b->question->n_tokens / b->supply[j]);
+    double left = b->options->max_epochs, right = INFINITY;
+    for (int i = 0; i < BISECTIONS; i++) {
+        const double epochs = i == 0 ? most : 0.5 * (left + right);
+        double sum = 0.0;
+        for (size_t j = 0; j < b->n; j++) {
+            double limit = cap_of(b->options, j);
+            if (b->options->within_support)
+                limit = fmin(limit, b->fit->seen_max[j]);
+            if (!isnan(b->supply[j]))
+                limit = fmin(limit, b->supply[j] * epochs / b->question->n_tokens);
+            sum += limit;
+        }
+        if (sum >= 1.0)
+            right = epochs;
+        else if (i == 0)
+            return INFINITY;
+        else
+            left = epochs;
+    }
+    return right;
+}
+
+/* Too few tokens: how many there are, and passes that suffice. */
+static enum mix_status fail_supplies(const struct bounds *b, double sum, const char *what,
+                                     struct mix_error *err)
+{
+    const double needed = b->question->n_tokens, epochs = b->options->max_epochs;
+    const double enough = epochs_needed(b), step = pow(10.0, floor(log10(enough)) - 2.0);
+    char remedy[128] = "Raise caps, or do without --within-support: no number of epochs suffices";
+    if (isfinite(enough))
+        snprintf(remedy, sizeof remedy, "Allow --max-epochs %.3g or more",
+                 ceil(enough / step) * step);
+    return mix_fail(err, MIX_EINVAL,
+                    "no mixture satisfies the constraints: the %s of the %zu domains allow %.3g "
+                    "tokens in %g epoch%s, and the target is trained on %.3g.\n  %s.",
+                    what, b->n, sum * needed, epochs, epochs == 1.0 ? "" : "s", needed, remedy);
+}
+
 static enum mix_status fail_limits(const struct bounds *b, double sum, struct mix_error *err)
 {
     bool caps = false, supplies = false, support = false;
@@ -136,13 +181,12 @@ static enum mix_status fail_limits(const struct bounds *b, double sum, struct mi
                        : support
                            ? caps ? "caps and largest observed shares" : "largest observed shares"
                            : "caps";
-    char more[64] = "";
     if (supplies)
-        snprintf(more, sizeof more, ", for example by more than %g epochs", b->options->max_epochs);
+        return fail_supplies(b, sum, what, err);
     return mix_fail(err, MIX_EINVAL,
                     "no mixture satisfies the constraints: the %s of the %zu domains sum to %.4g, "
-                    "less than 1.\n  Raise %s by %.4g in all%s.",
-                    what, b->n, sum, supplies || support ? "them" : "caps", 1.0 - sum, more);
+                    "less than 1.\n  Raise %s by %.4g in all.",
+                    what, b->n, sum, support ? "them" : "caps", 1.0 - sum);
 }
 
 static enum mix_status check_sums(const struct bounds *b, struct mix_error *err)

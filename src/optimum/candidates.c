@@ -18,6 +18,8 @@ static const double SPARSE = 0.3;         /* most of a mixture is two domains or
 static const double LEAST_FREEDOM = 0.2;
 static const double LEAST_NOISE = 1e-6; /* relative to the loss */
 
+enum { BASELINE, BEST_OBSERVED = 2 }; /* of mix_gain_names */
+
 double mix_next_cost(const struct mix_next_scale *scale)
 {
     return scale->flops > 0 ? scale->flops : FLOPS_PER_TOKEN * scale->n_params * scale->n_tokens;
@@ -141,13 +143,26 @@ static enum mix_status list_candidates(struct mix_proposing *p, const struct mix
     return status;
 }
 
+/* Whether floors, caps and distance allow the optimum's other mixture; of guards that is not known.
+ */
+static bool is_allowed(const struct mix_optimum *o, size_t other)
+{
+    char text[MIX_NAME_MAX];
+    bool has_guards = false;
+    for (size_t m = 0; m < o->n_targets; m++)
+        has_guards = has_guards || o->guard[m] != 0;
+    return mix_optimum_broken_text(o, other, text)[0] == '\0' && (other == BASELINE || !has_guards);
+}
+
 static void list_decisions(struct mix_proposing *p, const struct mix_optimum *optimum)
 {
     struct list list = {
         .most = NEXT_DECISIONS_MAX, .n_domains = p->n_domains, .mixture = p->decision};
     list_add(&list, optimum->mixture);
-    list_add(&list, optimum->baseline);
-    list_add(&list, optimum->best_observed);
+    if (is_allowed(optimum, BASELINE))
+        list_add(&list, optimum->baseline);
+    if (is_allowed(optimum, BEST_OBSERVED))
+        list_add(&list, optimum->best_observed);
     list_add(&list, optimum->tied);
     list_spread(&list, NEXT_DECISIONS_MAX, optimum->n_draws, optimum->draw_mixture);
     p->ask.n_decisions = list.n;
@@ -301,9 +316,14 @@ enum mix_status mix_proposing_list(struct mix_proposing *p, const struct mix_tab
     for (size_t m = 0; m < p->n_targets; m++)
         sum += optimum->weight[m];
     const double freedom = freedom_of(p->fit);
+    const bool relative =
+        optimum->goal == MIX_GOAL_MEAN_GAIN || optimum->goal == MIX_GOAL_WORST_GAIN;
+    p->ask.goal = optimum->goal;
+    memcpy(p->baseline, optimum->baseline, p->n_domains * sizeof *p->baseline);
     for (size_t m = 0; m < p->n_targets; m++) {
         const double mse = p->fit->train_by_target[m].mse / freedom;
         p->weight[m] = optimum->weight[m] / sum;
+        p->unit[m] = relative ? 1 / optimum->baseline_loss[m] : 1;
         p->noise[m] = sqrt(mse > 0 ? mse : p->fit->objective / freedom) +
                       LEAST_NOISE * optimum->loss[m].value;
     }

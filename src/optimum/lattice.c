@@ -110,6 +110,15 @@ static void mend(struct mix_search *s, size_t lattice, size_t *counts, double *h
     }
 }
 
+/* The first domain that no share of the lattice fits, or n. */
+static size_t find_narrow(size_t n, size_t lattice, const double *lower, const double *upper)
+{
+    size_t j = 0;
+    while (j < n && ceil(lower[j] * (double)lattice - 1e-9) <= upper[j] * (double)lattice + 1e-9)
+        j++;
+    return j;
+}
+
 enum mix_status mix_lattice_find(struct mix_search *search, struct mix_optimum *o,
                                  struct mix_error *err)
 {
@@ -128,6 +137,13 @@ enum mix_status mix_lattice_find(struct mix_search *search, struct mix_optimum *
         what = "losses no worse than the baseline's and the distance to it";
     }
     free(counts);
+    const size_t narrow = find_narrow(n, o->lattice, search->asked.lower, search->asked.upper);
+    if (!keeps && narrow < n)
+        return mix_fail(err, MIX_EINVAL,
+                        "the lattice 1/%zu is too coarse: it has no share between the floor %g and "
+                        "the limit %.4g of %s",
+                        o->lattice, search->asked.lower[narrow], search->asked.upper[narrow],
+                        o->domains[narrow]);
     if (!keeps)
         return mix_fail(err, MIX_EINVAL,
                         "the lattice 1/%zu is too coarse: no mixture on it near the optimum keeps "

@@ -149,10 +149,14 @@ static enum mix_status choose(struct mix_proposing *p, struct batch *out, struct
 }
 /* ---- what comes out */
 
+/* Runs like it in the table and earlier in the batch, whose candidates are given. */
 static size_t count_seen(const struct mix_proposing *p, const struct mix_data *data,
-                         const struct mix_next_run *run, const double *mixture)
+                         const struct mix_next_run *run, const double *mixture, size_t n_batch,
+                         const size_t *batch)
 {
     size_t n = 0;
+    for (size_t i = 0; i < n_batch; i++)
+        n += batch[i] == batch[n_batch];
     for (size_t r = 0; r < data->n_rows; r++)
         n += fabs(1e6 * data->n_params[r] / run->n_params - 1) <= SAME_SCALE &&
              fabs(1e9 * data->n_tokens[r] / run->n_tokens - 1) <= SAME_SCALE &&
@@ -190,30 +194,39 @@ void mix_next_destroy(struct mix_next *next)
     free(next);
 }
 
-/* "0.0026, a tenth of what a measured mean loss scatters" */
+/* "0.0026 (a tenth of what a measurement scatters)" */
 static void say_worth(const struct mix_next *next, bool is_default, char text[MIX_NAME_MAX + 24])
 {
     snprintf(text, MIX_NAME_MAX + 24, "%.2g%s", next->worth,
-             is_default ? ", a tenth of what a measured mean loss scatters" : "");
+             is_default ? " (a tenth of what a measurement scatters)" : "");
 }
 
-/* Why the runs do not pay. */
-static void say_why_not(struct mix_next *next, const char *limit)
+/* One sentence on what the runs bring, and one on how many draws agree. */
+static void advise(struct mix_next *next, const char *limit)
 {
     const struct mix_estimate *less = &next->reduction, *now = &next->before;
     char *text = next->advice;
-    if (next->n_runs == 0)
-        snprintf(text, MIX_TEXT_MAX,
-                 "by what %zu draws say no run is expected to lower the regret of %.2g ± %.1g",
-                 next->n_draws, now->value, now->se);
-    else if (now->value <= next->worth)
-        snprintf(text, MIX_TEXT_MAX, "the regret, %.2g ± %.1g, is less than %s, already",
+    if (next->n_runs == 0) {
+        snprintf(text, MIX_TEXT_MAX, "no run is expected to lower the regret of %.2g ± %.1g.",
+                 now->value, now->se);
+        return;
+    }
+    if (!next->pays && now->value <= next->worth)
+        snprintf(text, MIX_TEXT_MAX, "the regret that is left, %.2g ± %.1g, is less than %s.",
                  now->value, now->se, limit);
     else
         snprintf(text, MIX_TEXT_MAX,
-                 "%zu runs for %.3g FLOP would lower the regret of %.2g by %.2g ± %.1g, less than "
-                 "%s",
-                 next->n_runs, next->flops, now->value, less->value, less->se, limit);
+                 "%zu run%s for %.3g FLOP would lower the regret of %.2g by %.2g ± %.1g, %s than "
+                 "%s.",
+                 next->n_runs, next->n_runs == 1 ? "" : "s", next->flops, now->value, less->value,
+                 less->se, next->pays ? "more" : "less", limit);
+    const size_t used = strlen(text);
+    const double agree = next->pays ? next->chance : 1 - next->chance;
+    if (next->is_sure)
+        snprintf(text + used, MIX_TEXT_MAX - used, " %.0f%% of the draws agree.", 100 * agree);
+    else
+        snprintf(text + used, MIX_TEXT_MAX - used,
+                 " That is not sure: %.0f%% of the draws say the contrary.", 100 * (1 - agree));
 }
 
 void mix_next_weigh(struct mix_next *next, double worth)
@@ -229,17 +242,7 @@ void mix_next_weigh(struct mix_next *next, double worth)
     next->is_sure = next->pays ? next->chance >= 1 - MIX_NEXT_DOUBT && less->value > 2 * less->se
                                : next->chance <= MIX_NEXT_DOUBT;
     say_worth(next, isnan(worth), limit);
-    if (next->pays)
-        snprintf(next->advice, MIX_TEXT_MAX, "%.2g ± %.1g less regret is expected for %.3g FLOP",
-                 less->value, less->se, next->flops);
-    else
-        say_why_not(next, limit);
-    const size_t used = strlen(next->advice);
-    if (!next->is_sure)
-        snprintf(next->advice + used, MIX_TEXT_MAX - used,
-                 "; %sit is lower by more than %.2g in %.0f%% of the draws",
-                 next->pays == (next->chance >= 0.5) ? "not sure: " : "", next->worth,
-                 100 * next->chance);
+    advise(next, limit);
 }
 
 /* Rank 0. */
@@ -271,13 +274,14 @@ static enum mix_status conclude(struct mix_proposing *p, const struct mix_data *
         run->n_params = scale->n_params;
         run->n_tokens = scale->n_tokens;
         run->flops = mix_next_cost(scale);
-        run->n_seen = count_seen(p, data, run, next->mixture + i * k);
+        run->n_seen = count_seen(p, data, run, next->mixture + i * k, i, batch->candidate);
         mix_belief_regret(p->belief, regret);
         run->regret = next->after = mix_next_estimate(p->n_draws, regret);
         next->flops += run->flops;
     }
     for (size_t d = 0; d < p->n_draws; d++)
         next->lower[d] = batch->n > 0 ? before[d] - regret[d] : 0;
+    next->few_draws = mix_belief_few_draws(p->belief);
     next->reduction = mix_next_estimate(p->n_draws, next->lower);
     mix_next_weigh(next, p->options->worth);
     *out = next;

@@ -14,6 +14,7 @@ enum { NEXT_DECISIONS_MAX = 128, NEXT_SCALES_MAX = MIX_NEXT_SCALES_MAX };
 struct mix_next_question {
     size_t n_mixtures, n_scales, n_decisions, n_candidates;
     double n_params, n_tokens; /* of the target */
+    enum mix_goal goal;
     struct mix_next_scale scale[NEXT_SCALES_MAX];
 };
 
@@ -27,16 +28,19 @@ struct mix_proposing {
     void *progress_context;
     size_t n_domains, n_targets;
     struct mix_next_question ask;
-    double *mixture;               /* (n_mixtures,K) */
-    double *decision;              /* (n_decisions,K), the recommended one first */
-    size_t *of_mixture, *of_scale; /* (n_candidates), all of a scale together */
-    double *weight;                /* (M) sums to 1 */
-    double *noise;                 /* (M) */
-    size_t *draw;                  /* (n_known) rows of draws that are fitted */
+    double *mixture;                  /* (n_mixtures,K) */
+    double *decision;                 /* (n_decisions,K), the recommended one first */
+    size_t *of_mixture, *of_scale;    /* (n_candidates), all of a scale together */
+    double baseline[MIX_DOMAINS_MAX]; /* (K) */
+    double *weight;                   /* (M) sums to 1 */
+    double *unit;  /* (M) 1 / loss of the baseline where the goal is relative to it */
+    double *noise; /* (M) */
+    size_t *draw;  /* (n_known) rows of draws that are fitted */
     size_t n_known, width;
     double *records; /* (n_known,width) on rank 0: 1 = answered, losses, objectives */
     struct mix_model *model;
-    double *rows, *row_params, *row_tokens, *row_loss; /* what a draw is asked, laid out */
+    double *rows, *row_params, *row_tokens, *row_loss; /* what a draw is asked, laid out:
+                                                          candidates, decisions, the baseline */
     double supply[MIX_DOMAINS_MAX];     /* (K) tokens there are at the target; NaN = no end */
     double run_supply[MIX_DOMAINS_MAX]; /* (K) the same of runs: a what-if of the target is none of
                                            theirs */
@@ -53,7 +57,7 @@ struct mix_proposing {
 /** FLOPs of a run. */
 double mix_next_cost(const struct mix_next_scale *scale);
 
-/** Standard deviation of a measured mean loss. */
+/** Standard deviation of a measured mean loss; of the worst loss that of the noisiest. */
 double mix_proposing_noise(const struct mix_proposing *p);
 
 /** The largest difference of a share. */

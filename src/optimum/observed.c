@@ -8,6 +8,21 @@
 
 static const double SAME_SIZE = 0.99; /* of the largest: runs that differ by a last batch count */
 
+/* Scores count as losses of the other sign, in units of their mean, which does not matter where
+ * all that count have one unit. */
+static void set_score_sizes(struct mix_data *data)
+{
+    for (size_t m = data->n_targets - data->n_scores; m < data->n_targets; m++) {
+        double sum = 0.0, n = 0.0;
+        for (size_t r = 0; r < data->n_rows; r++)
+            if (isfinite(data->loss[r * data->n_targets + m])) {
+                sum += fabs(data->loss[r * data->n_targets + m]);
+                n += 1.0;
+            }
+        data->size[m] = sum > 0.0 ? -sum / n : -1.0;
+    }
+}
+
 /* Weighted mean loss of a row; NaN where a target that counts was not measured. */
 static double mean_loss(const struct mix_data *data, size_t row, const double *weight)
 {
@@ -15,7 +30,7 @@ static double mean_loss(const struct mix_data *data, size_t row, const double *w
     for (size_t m = 0; m < data->n_targets; m++) {
         if (weight[m] == 0.0)
             continue;
-        sum += weight[m] * data->loss[row * data->n_targets + m];
+        sum += weight[m] * data->loss[row * data->n_targets + m] / data->size[m];
         weights += weight[m];
     }
     return sum / weights;
@@ -67,23 +82,30 @@ static enum mix_status check_targets(const struct mix_table *table, const struct
                         "%zu: the table has changed, fit again",
                         data->n_domains, data->n_targets, fit->name, fit->spec.n_domains,
                         fit->spec.n_targets);
+    if (data->n_scores != fit->spec.n_scores)
+        return mix_fail(err, MIX_EINVAL,
+                        "%zu of the selected targets are better when higher, and %zu were for the "
+                        "fit %s: the table has changed, fit again",
+                        data->n_scores, fit->spec.n_scores, fit->name);
     for (size_t m = 0; m < data->n_targets; m++) {
         const struct mix_target *target = &table->targets[data->target[m]];
-        if (target->direction > 0 && weight[m] > 0.0)
-            return mix_fail(err, MIX_EINVAL,
-                            "target %s is better when higher, and the optimum is the least "
-                            "weighted loss: give it weight 0 (--weight %s=0)",
-                            target->name, target->name);
         if (!(weight[m] > 0.0))
             continue;
         if (first == NULL)
             first = target;
+        if (!relative && first->direction != target->direction)
+            return mix_fail(err, MIX_EINVAL,
+                            "of targets %s and %s one is better when lower and one when higher: "
+                            "ask for --objective mean-gain or worst-gain, relative to the "
+                            "baseline, or give one weight 0 (--weight %s=0)",
+                            first->name, target->name, target->name);
         if (!relative && strcmp(first->unit, target->unit) != 0)
             return mix_fail(err, MIX_EINVAL,
                             "targets %s (%s) and %s (%s) have different units, which cannot be "
                             "weighed against each other: ask for --objective mean-gain or "
-                            "worst-gain, relative to the baseline, or give one weight 0",
-                            first->name, first->unit, target->name, target->unit);
+                            "worst-gain, relative to the baseline, or give one weight 0 "
+                            "(--weight %s=0)",
+                            first->name, first->unit, target->name, target->unit, target->name);
     }
     return MIX_OK;
 }
@@ -130,8 +152,10 @@ enum mix_status mix_observed_read(const struct mix_table *table, const struct mi
     enum mix_status status = mix_table_select(table, &fit->selection, &data, err);
     if (status == MIX_OK)
         status = check_targets(table, data, fit, weight, goal, err);
-    if (status == MIX_OK)
+    if (status == MIX_OK) {
+        set_score_sizes(data);
         status = read_data(data, weight, out, err);
+    }
     mix_data_destroy(data);
     return status;
 }

@@ -36,7 +36,7 @@ struct inquiry {
     struct mix_search *search;
     struct mix_valleys valleys;
     struct mix_observed observed;
-    struct mix_answers answers;
+    struct mix_answers answers, left; /* of the draws and of the jackknife's refits */
 };
 
 static enum mix_status check_options(const struct inquiry *q, struct mix_error *err)
@@ -151,7 +151,7 @@ static enum mix_status prepare(struct inquiry *q, struct mix_error *err)
     if (status == MIX_OK)
         status = mix_bounds_check(o, q->fit, q->supply, &q->question, err);
     if (status == MIX_OK)
-        status = mix_question_guards(o, q->fit, q->table, q->guard, err);
+        status = mix_question_guards(o, q->fit, q->guard, err);
     if (status == MIX_OK)
         status = mix_search_create(q->fit, &q->question, &q->search, err);
     return status;
@@ -163,6 +163,13 @@ static enum mix_status fail_narrow(const struct inquiry *q, struct mix_error *er
 {
     const double *multiplier = q->search->multiplier + q->n_targets;
     size_t largest = 0;
+    if (q->question.guard == NULL)
+        return mix_fail(err, MIX_EINVAL,
+                        "the search comes to no end among the mixtures that the constraints "
+                        "leave%s.\n  Loosen floors and caps%s.",
+                        q->options->distance != MIX_DISTANCE_NONE ? ", hardly any but the baseline"
+                                                                  : "",
+                        q->options->distance != MIX_DISTANCE_NONE ? ", or widen --near" : "");
     for (size_t m = 1; m < q->n_targets; m++)
         if (multiplier[m] > multiplier[largest])
             largest = m;
@@ -248,8 +255,17 @@ static enum mix_status ask_draws(struct mix_ranks *ranks, struct inquiry *q, str
     mix_ranks_broadcast(ranks, q->references, MIX_REFERENCES * n * sizeof *q->references);
     mix_ranks_broadcast(ranks, q->search->start,
                         q->search->n_multipliers * sizeof *q->search->start);
-    return mix_answers_collect(ranks, q->search, q->draws, q->references, q->valleys.n,
-                               q->valleys.bottom, &q->answers, err);
+    const struct mix_draws left = {.n_draws = q->draws->n_left,
+                                   .n_params = q->draws->n_params,
+                                   .params = q->draws->left,
+                                   .done = q->draws->left_done};
+    const enum mix_status status =
+        mix_answers_collect(ranks, q->search, q->draws, q->references, q->valleys.n,
+                            q->valleys.bottom, &q->answers, err);
+    return status == MIX_OK && left.n_draws > 0
+               ? mix_answers_collect(ranks, q->search, &left, q->references, q->valleys.n,
+                                     q->valleys.bottom, &q->left, err)
+               : status;
 }
 
 /* Where the floor gave way to the limit, the share is on the limit. */
@@ -309,17 +325,34 @@ static void describe(const struct inquiry *q, struct mix_optimum *out)
     out->extrapolation_d = o->n_tokens / fit->max_n_tokens;
 }
 
-/* Interval of column `column` of the answers, losses, less column `minus` where that is not 0. */
-static struct mix_interval interval_of(const struct mix_answers *answers, double value,
-                                       size_t column, size_t minus, double level, double *scratch)
+/* Column `column` of the answers, less column `minus` where that is not 0. */
+static void read_column(const struct mix_answers *answers, size_t column, size_t minus, double *out)
 {
     for (size_t b = 0; b < answers->n; b++) {
         const double *answer = answers->answer + b * answers->width;
-        scratch[b] = answer[MIX_ANSWER_OK] == 0.0 ? NAN : answer[column];
+        out[b] = answer[MIX_ANSWER_OK] == 0.0 ? NAN : answer[column];
         if (minus != 0)
-            scratch[b] -= answer[minus];
+            out[b] -= answer[minus];
     }
-    return mix_interval_about(value, answers->n, scratch, level);
+}
+
+/* Both intervals of a column; `scratch` holds the draws' figures behind that. */
+static struct mix_intervals intervals_of(const struct inquiry *q, double value, size_t column,
+                                         size_t minus, double *scratch)
+{
+    const size_t n = q->answers.n;
+    const double level = q->options->level;
+    read_column(&q->answers, column, minus, scratch);
+    read_column(&q->left, column, minus, scratch + n);
+    return mix_intervals_over_draws(value, n, scratch, q->left.n, scratch + n, level);
+}
+
+/* The same of losses and their differences. */
+static struct mix_interval interval_of(const struct inquiry *q, double value, size_t column,
+                                       size_t minus, struct mix_interval *bca, double *scratch)
+{
+    *bca = intervals_of(q, value, column, minus, scratch).bca;
+    return mix_interval_about(value, q->answers.n, scratch, q->options->level);
 }
 
 static void set_mixture_intervals(const struct inquiry *q, struct mix_optimum *out, double *scratch)
@@ -327,45 +360,40 @@ static void set_mixture_intervals(const struct inquiry *q, struct mix_optimum *o
     const struct mix_answers *answers = &q->answers;
     const size_t n = q->n_domains;
     for (size_t j = 0; j < n; j++) {
-        for (size_t b = 0; b < answers->n; b++) {
-            const double *answer = answers->answer + b * answers->width;
-            out->draw_mixture[b * n + j] = scratch[b] =
-                answer[MIX_ANSWER_OK] != 0.0 ? answer[MIX_ANSWER_MIXTURE + j] : NAN;
-        }
-        const struct mix_interval share =
-            mix_interval_over_draws(out->mixture[j], answers->n, scratch, out->level);
-        out->mixture_lo[j] = share.lo;
-        out->mixture_hi[j] = share.hi;
+        read_column(answers, MIX_ANSWER_MIXTURE + j, 0, scratch);
+        for (size_t b = 0; b < answers->n; b++)
+            out->draw_mixture[b * n + j] = scratch[b];
+        const struct mix_intervals share =
+            intervals_of(q, out->mixture[j], MIX_ANSWER_MIXTURE + j, 0, scratch);
+        out->mixture_lo[j] = share.percentile.lo;
+        out->mixture_hi[j] = share.percentile.hi;
+        out->mixture_bca_lo[j] = share.bca.lo;
+        out->mixture_bca_hi[j] = share.bca.hi;
     }
+}
+
+/* Share of the draws that put the mixture of a gain no higher than the optimum. */
+static double share_not_worse(const struct mix_answers *answers, size_t gain)
+{
+    double n = 0.0, n_not_worse = 0.0;
+    for (size_t b = 0; b < answers->n; b++) {
+        const double *answer = answers->answer + b * answers->width;
+        if (answer[MIX_ANSWER_OK] == 0.0 || isnan(answer[MIX_ANSWER_AT + 1 + gain]))
+            continue;
+        n += 1.0;
+        n_not_worse += answer[MIX_ANSWER_AT + 1 + gain] <= answer[MIX_ANSWER_AT + MIX_AT_OPTIMUM];
+    }
+    return n > 0.0 ? n_not_worse / n : NAN;
 }
 
 static void set_gain(const struct inquiry *q, size_t gain, double value, struct mix_optimum *out,
                      double *scratch)
 {
-    const struct mix_answers *answers = &q->answers;
     const size_t other = MIX_ANSWER_AT + 1 + gain;
     out->gain[gain] =
-        interval_of(answers, value, other, MIX_ANSWER_AT + MIX_AT_OPTIMUM, out->level, scratch);
-    out->p_better[gain] = mix_share_above(0.0, value, answers->n, scratch);
-}
-
-/* The objective with all sources of error that are known; they are known of mean losses. */
-static enum mix_status set_wide(const struct inquiry *q, struct mix_optimum *out,
-                                struct mix_error *err)
-{
-    const struct mix_optimum_options *o = q->options;
-    struct mix_error_budget budget;
-    out->objective_wide = (struct mix_interval){out->objective.value, NAN, NAN};
-    if (out->goal != MIX_GOAL_MEAN)
-        return MIX_OK;
-    const enum mix_status status =
-        mix_error_budget_compute(q->table, q->fit, q->draws, o->n_others, o->others, q->weight,
-                                 out->mixture, o->n_params, o->n_tokens, &budget, err);
-    if (status == MIX_EINVAL) /* the law predicts nothing for some of its own rows */
-        return MIX_OK;
-    if (status == MIX_OK)
-        out->objective_wide = mix_error_budget_widen(&budget, out->objective, out->level);
-    return status;
+        interval_of(q, value, other, MIX_ANSWER_AT + MIX_AT_OPTIMUM, &out->gain_bca[gain], scratch);
+    out->p_better[gain] = mix_share_above(0.0, value, q->answers.n, scratch);
+    out->not_worse[gain] = share_not_worse(&q->answers, gain);
 }
 
 /* Losses, gains and their intervals. */
@@ -374,18 +402,15 @@ static enum mix_status set_figures(const struct inquiry *q, struct mix_optimum *
 {
     const size_t n = q->n_domains;
     double value = 0.0;
-    double *loss = scratch + q->answers.n; /* (M) */
+    double *loss = scratch + q->answers.n + q->left.n; /* (M) */
     enum mix_status status = mix_search_value(q->search, out->mixture, &value, loss, err);
     if (status != MIX_OK)
         return status;
     for (size_t m = 0; m < q->n_targets; m++)
         out->loss[m] =
-            interval_of(&q->answers, loss[m], MIX_ANSWER_MIXTURE + n + m, 0, out->level, scratch);
+            interval_of(q, loss[m], MIX_ANSWER_MIXTURE + n + m, 0, &out->loss_bca[m], scratch);
     out->objective =
-        interval_of(&q->answers, value, MIX_ANSWER_AT + MIX_AT_OPTIMUM, 0, out->level, scratch);
-    status = set_wide(q, out, err);
-    if (status != MIX_OK)
-        return status;
+        interval_of(q, value, MIX_ANSWER_AT + MIX_AT_OPTIMUM, 0, &out->objective_bca, scratch);
     status = mix_search_value(q->search, out->baseline, &value, out->baseline_loss, err);
     set_mixture_intervals(q, out, scratch);
     for (size_t gain = 0; gain < MIX_GAINS && status == MIX_OK; gain++) {
@@ -395,7 +420,13 @@ static enum mix_status set_figures(const struct inquiry *q, struct mix_optimum *
             status = mix_search_value(q->search, other, &there, NULL, err);
         set_gain(q, gain, there - out->objective.value, out, scratch);
     }
-    return status;
+    const struct mix_wide wide = {.table = q->table,
+                                  .fit = q->fit,
+                                  .draws = q->draws,
+                                  .options = q->options,
+                                  .question = &q->question,
+                                  .references = q->references};
+    return status == MIX_OK ? mix_wide_set(&wide, out, err) : status;
 }
 
 /* Winner's curse: the optimum is chosen for what the fit says of it, errors of the fit included.
@@ -444,12 +475,26 @@ static enum mix_status add_extras(struct inquiry *q, struct mix_optimum *out, do
     return status;
 }
 
+/* How far shares go among tied mixtures; the one nearest the baseline is one. */
+static enum mix_status set_tied_range(struct inquiry *q, struct mix_optimum *out,
+                                      struct mix_error *err)
+{
+    const enum mix_status status =
+        mix_search_tied_range(q->search, q->draws, &q->answers, out->mixture, out->level,
+                              out->tied_lo, out->tied_hi, err);
+    for (size_t j = 0; j < q->n_domains && status == MIX_OK; j++) {
+        out->tied_lo[j] = fmin(out->tied_lo[j], out->tied[j]);
+        out->tied_hi[j] = fmax(out->tied_hi[j], out->tied[j]);
+    }
+    return status;
+}
+
 /* Rank 0: everything that is printed and stored. */
 static enum mix_status conclude(struct inquiry *q, struct mix_optimum **result,
                                 struct mix_error *err)
 {
     struct mix_optimum *out = mix_optimum_create(q->n_domains, q->n_targets, q->answers.n);
-    double *scratch = malloc((q->answers.n + q->n_targets) * sizeof *scratch);
+    double *scratch = malloc((q->answers.n + q->left.n + q->n_targets) * sizeof *scratch);
     enum mix_status status = MIX_OK;
     if (out == NULL || scratch == NULL) {
         status = mix_fail(err, MIX_ENOMEM, "out of memory for the optimum");
@@ -463,10 +508,14 @@ static enum mix_status conclude(struct inquiry *q, struct mix_optimum **result,
     if (status == MIX_OK && isfinite(out->objective.lo))
         status = mix_search_tied(q->search, q->draws, &q->answers, out->mixture, out->baseline,
                                  out->level, out->tied, &out->tied_loss, err);
+    if (status == MIX_OK && isfinite(out->objective.lo))
+        status = set_tied_range(q, out, err);
     if (status == MIX_OK)
         status = add_extras(q, out, scratch, err);
     if (status == MIX_OK) {
         mix_optimum_warn(q->table, q->fit, q->options, &q->answers, out);
+        mix_question_scores(q->table, q->fit, out->goal, q->weight, sizeof out->warnings,
+                            out->warnings);
         *result = out;
         out = NULL;
     }
@@ -505,5 +554,6 @@ enum mix_status mix_optimum_run(struct mix_ranks *ranks, const struct mix_table 
     mix_search_destroy(q.search);
     mix_observed_clear(&q.observed);
     mix_answers_clear(&q.answers);
+    mix_answers_clear(&q.left);
     return status;
 }

@@ -18,7 +18,7 @@ static void *zeros(size_t n, size_t size)
 struct member {
     size_t at, size;
     enum { PER_DOMAIN, PER_TARGET, PER_DRAW_AND_DOMAIN } count;
-    bool unknown; /* NaN until it is set */
+    bool unknown; /* doubles, NaN until they are set */
 };
 
 #define MEMBER(name, count, unknown)                                                               \
@@ -40,7 +40,11 @@ static const struct member members[] = {
     MEMBER(price, PER_DOMAIN, true),           MEMBER(guard, PER_TARGET, false),
     MEMBER(guard_price, PER_TARGET, true),     MEMBER(baseline_loss, PER_TARGET, true),
     MEMBER(lattice_mixture, PER_DOMAIN, true), MEMBER(supply_price, PER_DOMAIN, true),
-    MEMBER(fresh_mixture, PER_DOMAIN, true),
+    MEMBER(fresh_mixture, PER_DOMAIN, true),   MEMBER(mixture_wide_lo, PER_DOMAIN, true),
+    MEMBER(mixture_wide_hi, PER_DOMAIN, true), MEMBER(mixture_bca_lo, PER_DOMAIN, true),
+    MEMBER(mixture_bca_hi, PER_DOMAIN, true),  MEMBER(tied_lo, PER_DOMAIN, true),
+    MEMBER(tied_hi, PER_DOMAIN, true),         MEMBER(loss_wide, PER_TARGET, true),
+    MEMBER(loss_bca, PER_TARGET, true),
 };
 enum { MEMBERS = sizeof members / sizeof members[0] };
 
@@ -57,7 +61,8 @@ static bool make(struct mix_optimum *o, const struct member *member)
     void *array = member->count == PER_DRAW_AND_DOMAIN ? zeros(o->n_draws, n * member->size)
                                                        : zeros(n, member->size);
     memcpy((char *)o + member->at, &array, sizeof array);
-    for (size_t i = 0; member->unknown && array != NULL && i < n; i++)
+    const size_t n_doubles = n * member->size / sizeof(double);
+    for (size_t i = 0; member->unknown && array != NULL && i < n_doubles; i++)
         ((double *)array)[i] = NAN;
     return array != NULL;
 }
@@ -71,6 +76,12 @@ struct mix_optimum *mix_optimum_create(size_t n_domains, size_t n_targets, size_
     o->n_targets = n_targets;
     o->n_draws = n_draws;
     o->near_radius = o->near_price = o->gain_bias = o->lattice_value = NAN;
+    o->seed_error = o->law_error = o->scale_error = NAN;
+    o->objective_bca = (struct mix_interval){NAN, NAN, NAN};
+    for (size_t g = 0; g < MIX_GAINS; g++) {
+        o->gain_wide[g] = o->gain_bca[g] = o->objective_bca;
+        o->not_worse[g] = NAN;
+    }
     o->r1 = o->fresh_expected = o->fresh_value = NAN;
     for (size_t i = 0; i < MEMBERS; i++) {
         if (members[i].count == PER_DRAW_AND_DOMAIN && n_draws == 0)

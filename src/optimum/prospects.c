@@ -12,12 +12,18 @@ static const double SILENT = 0.1; /* of the draws */
 static const double WILD =
     5; /* interquartile ranges, and scatters of a loss, beyond the quartiles */
 
+/* Draws by counts leave each run, be it the only one of its kind, out of e^-1 of them, which know
+ * less than the fit then: in 112 rounds of simulated worlds the fall of regret that they expect is
+ * 1.86 times the true one, that of draws by Dirichlet weights 1.00 times. (On linear models that
+ * have many parameters see El Karoui & Purdom, J. Mach. Learn. Res. 19 (2018) 5.) */
+static const double COUNTS_EXPECT = 0.5;
+
 /* ---- every draw's answer */
 
 static enum mix_status lay_out(struct mix_proposing *p, struct mix_error *err)
 {
     const struct mix_next_question *ask = &p->ask;
-    const size_t n = ask->n_candidates + ask->n_decisions, k = p->n_domains;
+    const size_t n = ask->n_candidates + ask->n_decisions + 1, k = p->n_domains;
     p->width = 1 + ask->n_candidates * p->n_targets + ask->n_decisions;
     p->rows = calloc(n * k, sizeof *p->rows);
     p->row_params = calloc(n, sizeof *p->row_params);
@@ -35,8 +41,9 @@ static enum mix_status lay_out(struct mix_proposing *p, struct mix_error *err)
                         ask->n_candidates, p->n_known);
     for (size_t i = 0; i < n; i++) {
         const bool is_decision = i >= ask->n_candidates;
-        const double *mixture = is_decision ? p->decision + (i - ask->n_candidates) * k
-                                            : p->mixture + p->of_mixture[i] * k;
+        const double *mixture = i + 1 == n    ? p->baseline
+                                : is_decision ? p->decision + (i - ask->n_candidates) * k
+                                              : p->mixture + p->of_mixture[i] * k;
         memcpy(p->rows + i * k, mixture, k * sizeof *mixture);
         p->row_params[i] =
             1e-6 * (is_decision ? ask->n_params : ask->scale[p->of_scale[i]].n_params);
@@ -65,6 +72,24 @@ static enum mix_status predict(struct mix_proposing *p, const double *params, si
                                                     : mix_fail(err, status, "%s", reason.text);
 }
 
+/* What an optimum minimises, by the losses (M) of a mixture and of the baseline. */
+static double goal_of(const struct mix_proposing *p, const double *loss, const double *baseline)
+{
+    const enum mix_goal goal = p->ask.goal;
+    const bool relative = goal == MIX_GOAL_MEAN_GAIN || goal == MIX_GOAL_WORST_GAIN;
+    double sum = 0, worst = -INFINITY;
+    for (size_t m = 0; m < p->n_targets; m++) {
+        const double plain = relative ? loss[m] / baseline[m] : loss[m];
+        const bool is_score = p->fit->link[m] != 0;
+        const double value = is_score ? (relative ? 2 : 0) - plain : plain;
+        if (!isfinite(value))
+            return NAN;
+        sum += p->weight[m] * value;
+        worst = p->weight[m] > 0 ? fmax(worst, value) : worst;
+    }
+    return goal == MIX_GOAL_WORST || goal == MIX_GOAL_WORST_GAIN ? worst : sum;
+}
+
 /* A draw that says nothing of the target is left out. */
 static enum mix_status ask_draw(void *context, size_t task, void *record, struct mix_poll *poll,
                                 struct mix_error *err)
@@ -80,15 +105,15 @@ static enum mix_status ask_draw(void *context, size_t task, void *record, struct
         status = predict(p, params, first, last, err);
     }
     if (status == MIX_OK)
-        status = predict(p, params, n_candidates, n_candidates + p->ask.n_decisions, err);
+        status = predict(p, params, n_candidates, n_candidates + p->ask.n_decisions + 1, err);
     if (status != MIX_OK)
         return status;
     answer[0] = 1;
     memcpy(answer + 1, p->row_loss, n_candidates * m * sizeof *answer);
+    const double *decided = p->row_loss + n_candidates * m;
     for (size_t c = 0; c < p->ask.n_decisions; c++) {
         double *goal = &answer[1 + n_candidates * m + c];
-        for (size_t i = 0; i < m; i++)
-            *goal += p->weight[i] * p->row_loss[(n_candidates + c) * m + i];
+        *goal = goal_of(p, decided + c * m, decided + p->ask.n_decisions * m);
         if (!isfinite(*goal))
             answer[0] = 0;
     }
@@ -97,10 +122,14 @@ static enum mix_status ask_draw(void *context, size_t task, void *record, struct
 
 double mix_proposing_noise(const struct mix_proposing *p)
 {
-    double square = 0;
-    for (size_t m = 0; m < p->n_targets; m++)
-        square += p->weight[m] * p->weight[m] * p->noise[m] * p->noise[m];
-    return sqrt(square);
+    const bool is_worst = p->ask.goal == MIX_GOAL_WORST || p->ask.goal == MIX_GOAL_WORST_GAIN;
+    double square = 0, most = 0;
+    for (size_t m = 0; m < p->n_targets; m++) {
+        const double noise = p->unit[m] * p->noise[m];
+        square += p->weight[m] * p->weight[m] * noise * noise;
+        most = p->weight[m] > 0 ? fmax(most, noise) : most;
+    }
+    return is_worst ? most : sqrt(square);
 }
 
 static int compare(const void *a, const void *b)
@@ -203,8 +232,9 @@ static enum mix_status share_answers(struct mix_proposing *p, struct mix_error *
     mix_ranks_broadcast(p->ranks, p->barred, p->ask.n_candidates);
     mix_ranks_broadcast(p->ranks, p->loss, p->n_draws * n_losses * sizeof *p->loss);
     mix_ranks_broadcast(p->ranks, p->goal, p->n_draws * n_goals * sizeof *p->goal);
-    status = mix_belief_create(p->n_draws, p->ask.n_candidates, p->n_targets, n_goals, p->loss,
-                               p->goal, p->noise, &p->belief, err);
+    status =
+        mix_belief_create(p->n_draws, p->ask.n_candidates, p->n_targets, n_goals, p->loss, p->goal,
+                          p->noise, p->draws->bayesian ? 1 : COUNTS_EXPECT, &p->belief, err);
     return mix_ranks_agree(p->ranks, status, err);
 }
 /* ---- scores */
@@ -298,10 +328,11 @@ static enum mix_status allocate(struct mix_proposing *p, struct mix_error *err)
     p->of_mixture = calloc(n * NEXT_SCALES_MAX, sizeof *p->of_mixture);
     p->of_scale = calloc(n * NEXT_SCALES_MAX, sizeof *p->of_scale);
     p->weight = calloc(p->n_targets, sizeof *p->weight);
+    p->unit = calloc(p->n_targets, sizeof *p->unit);
     p->noise = calloc(p->n_targets, sizeof *p->noise);
     p->draw = calloc(p->draws->n_draws + 1, sizeof *p->draw);
-    if (!p->mixture || !p->decision || !p->of_mixture || !p->of_scale || !p->weight || !p->noise ||
-        !p->draw)
+    if (!p->mixture || !p->decision || !p->of_mixture || !p->of_scale || !p->weight || !p->unit ||
+        !p->noise || !p->draw)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu mixtures", n);
     for (size_t b = 0; b < p->draws->n_draws; b++)
         if (p->draws->done[b] && isfinite(p->draws->objective[b]))
@@ -316,6 +347,7 @@ void mix_proposing_close(struct mix_proposing *p)
     free(p->of_mixture);
     free(p->of_scale);
     free(p->weight);
+    free(p->unit);
     free(p->noise);
     free(p->draw);
     free(p->records);
@@ -345,7 +377,9 @@ static void share_lists(struct mix_proposing *p)
     mix_ranks_broadcast(p->ranks, p->of_mixture, p->ask.n_candidates * sizeof *p->of_mixture);
     mix_ranks_broadcast(p->ranks, p->of_scale, p->ask.n_candidates * sizeof *p->of_scale);
     mix_ranks_broadcast(p->ranks, p->weight, p->n_targets * sizeof *p->weight);
+    mix_ranks_broadcast(p->ranks, p->unit, p->n_targets * sizeof *p->unit);
     mix_ranks_broadcast(p->ranks, p->noise, p->n_targets * sizeof *p->noise);
+    mix_ranks_broadcast(p->ranks, p->baseline, k * sizeof *p->baseline);
 }
 
 enum mix_status mix_proposing_open(struct mix_proposing *p, const struct mix_table *table,

@@ -68,6 +68,23 @@ void mix_question_text(const struct mix_optimum_options *o, size_t size, char *t
                 (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? "; " : "", part[i]);
 }
 
+void mix_question_scores(const struct mix_table *table, const struct mix_fit *fit,
+                         enum mix_goal goal, const double *weight, size_t size, char *text)
+{
+    const bool relative = goal == MIX_GOAL_MEAN_GAIN || goal == MIX_GOAL_WORST_GAIN;
+    for (size_t m = 0, used = strlen(text); m < fit->spec.n_targets && used < size; m++) {
+        const int target = mix_table_target(table, fit->targets[m]);
+        if (fit->link[m] == 0 || target < 0)
+            continue;
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s is a score (%s), better when higher%s",
+                             used > 0 ? "\n" : "", fit->targets[m], table->targets[target].unit,
+                             !(weight[m] > 0.0) ? ""
+                             : relative ? ", and counts as 2 - score / score of the baseline"
+                                        : "; the objective is minus the score");
+    }
+}
+
 static size_t find_target(const struct mix_fit *fit, const char *name, size_t length)
 {
     size_t m = 0;
@@ -77,23 +94,10 @@ static size_t find_target(const struct mix_fit *fit, const char *name, size_t le
     return m;
 }
 
-static enum mix_status check_guard(const struct mix_fit *fit, const struct mix_table *table,
-                                   size_t m, struct mix_error *err)
-{
-    const int target = mix_table_target(table, fit->targets[m]);
-    if (target < 0 || table->targets[target].direction <= 0)
-        return MIX_OK;
-    return mix_fail(err, MIX_EINVAL,
-                    "no worse than the baseline: target %s is better when higher; only losses can "
-                    "be guarded",
-                    fit->targets[m]);
-}
-
 enum mix_status mix_question_guards(const struct mix_optimum_options *options,
-                                    const struct mix_fit *fit, const struct mix_table *table,
-                                    uint8_t *guard, struct mix_error *err)
+                                    const struct mix_fit *fit, uint8_t *guard,
+                                    struct mix_error *err)
 {
-    enum mix_status status = MIX_OK;
     const bool all = options->no_worse != NULL && strcmp(options->no_worse, "all") == 0;
     memset(guard, all, fit->spec.n_targets * sizeof *guard);
     if (options->no_worse != NULL && strlen(options->no_worse) >= MIX_TEXT_MAX)
@@ -111,10 +115,7 @@ enum mix_status mix_question_guards(const struct mix_optimum_options *options,
         guard[m] = 1;
         name = name[length] == ',' ? name + length + 1 : NULL;
     }
-    for (size_t m = 0; m < fit->spec.n_targets && status == MIX_OK; m++)
-        if (guard[m])
-            status = check_guard(fit, table, m, err);
-    return status;
+    return MIX_OK;
 }
 
 static bool same(size_t n, const double *a, const double *b)

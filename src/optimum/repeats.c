@@ -61,9 +61,10 @@ static double pull_of(const struct mix_search *s, size_t m, double *relative)
     const bool by_gain =
         s->asked.goal == MIX_GOAL_MEAN_GAIN || s->asked.goal == MIX_GOAL_WORST_GAIN;
     const double goal = (is_worst ? s->multiplier[m] : s->weight[m]) * s->unit[m];
-    const double guard = s->asked.guard != NULL && s->asked.guard[m]
-                             ? s->multiplier[s->n_targets + m] / s->baseline_loss[m]
-                             : 0.0;
+    const double guard =
+        s->asked.guard != NULL && s->asked.guard[m]
+            ? (s->is_score[m] ? -1.0 : 1.0) * s->multiplier[s->n_targets + m] / s->baseline_loss[m]
+            : 0.0;
     *relative = guard + (by_gain ? goal : 0.0);
     return by_gain ? 0.0 : goal;
 }

@@ -36,13 +36,15 @@ static enum mix_status make_memory(struct mix_search *s, struct mix_error *err)
     s->slope = malloc((n_targets + 1) * n_domains * sizeof *s->slope);
     s->baseline_loss = malloc(n_targets * sizeof *s->baseline_loss);
     s->unit = malloc(n_targets * sizeof *s->unit);
+    s->offset = calloc(n_targets, sizeof *s->offset);
+    s->is_score = calloc(n_targets, sizeof *s->is_score);
     s->start = calloc(s->n_multipliers, sizeof *s->start);
     s->multiplier = calloc(s->n_multipliers, sizeof *s->multiplier);
     s->next = calloc(s->n_multipliers, sizeof *s->next);
     s->part = calloc(2 * n_targets + n_domains, sizeof *s->part);
     if (s->minimiser == NULL || s->weight == NULL || s->loss == NULL || s->slope == NULL ||
         s->baseline_loss == NULL || s->unit == NULL || s->start == NULL || s->multiplier == NULL ||
-        s->next == NULL || s->part == NULL)
+        s->next == NULL || s->part == NULL || s->offset == NULL || s->is_score == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for the search of the optimum");
     return MIX_OK;
 }
@@ -74,8 +76,10 @@ enum mix_status mix_search_create(const struct mix_fit *fit, const struct mix_qu
         set_supply(search, question->supply);
     for (size_t m = 0; m < search->n_targets && status == MIX_OK; m++)
         sum += question->weight[m];
-    for (size_t m = 0; m < search->n_targets && status == MIX_OK; m++)
+    for (size_t m = 0; m < search->n_targets && status == MIX_OK; m++) {
         search->weight[m] = question->weight[m] / sum;
+        search->is_score[m] = fit->link[m] != 0;
+    }
     for (size_t m = 0; question->guard != NULL && m < search->n_targets; m++)
         search->has_terms = search->has_terms || question->guard[m] != 0;
     if (!search->has_terms)
@@ -102,6 +106,8 @@ void mix_search_destroy(struct mix_search *search)
     free(search->slope);
     free(search->baseline_loss);
     free(search->unit);
+    free(search->offset);
+    free(search->is_score);
     free(search->start);
     free(search->multiplier);
     free(search->next);
@@ -129,7 +135,8 @@ enum mix_status mix_search_aim(struct mix_search *s, const double *params, struc
     s->params = params;
     s->size = 1.0;
     for (size_t m = 0; m < s->n_targets; m++) {
-        s->unit[m] = 1.0;
+        s->unit[m] = s->is_score[m] ? -1.0 : 1.0;
+        s->offset[m] = 0.0;
         s->baseline_loss[m] = NAN;
     }
     if (!s->has_terms && !is_relative(s))
@@ -140,8 +147,10 @@ enum mix_status mix_search_aim(struct mix_search *s, const double *params, struc
         status = check_baseline_loss(s, err);
     if (status != MIX_OK)
         return status;
-    for (size_t m = 0; m < s->n_targets && is_relative(s); m++)
-        s->unit[m] = s->weight[m] > 0.0 ? 1.0 / s->baseline_loss[m] : 1.0;
+    for (size_t m = 0; m < s->n_targets && is_relative(s); m++) {
+        s->unit[m] *= s->weight[m] > 0.0 ? 1.0 / s->baseline_loss[m] : 1.0;
+        s->offset[m] = s->is_score[m] ? 2.0 : 0.0;
+    }
     s->size = fabs(mix_terms_goal(s, s->baseline_loss));
     if (!(s->size > 0.0 && isfinite(s->size)))
         s->size = 1.0;
@@ -175,7 +184,7 @@ double mix_search_excess(struct mix_search *search, const double *h)
         return INFINITY;
     for (size_t m = 0; m < search->n_targets; m++)
         if (search->asked.guard[m])
-            excess = fmax(excess, search->loss[m] / search->baseline_loss[m] - MIX_NO_WORSE);
+            excess = fmax(excess, mix_terms_ratio(search, m, search->loss) - MIX_NO_WORSE);
     return isnan(excess) ? INFINITY : excess;
 }
 

@@ -50,10 +50,13 @@ struct mix_search {
     const double *anchor;      /* (K) borrowed, or NULL */
     double rho;
     struct mix_minimiser *minimiser;
-    double *loss;          /* (M) */
+    double *loss;          /* (M) losses and scores */
     double *slope;         /* (M,K), and room for a gradient (K) */
     double *baseline_loss; /* (M) by these parameters; NaN where no term asks for it */
-    double *unit;          /* (M) by which a loss counts: 1, or 1 / loss of the baseline */
+    double *unit;          /* (M) by which a loss counts: 1, or 1 / loss of the baseline; negative
+                              of a score */
+    double *offset;        /* (M) what is added then: 2 of a score relative to the baseline's */
+    uint8_t *is_score;     /* (M) better when higher */
     double size;           /* F(baseline), the scale of losses; 1 where nothing asks for it */
     bool has_terms;
     size_t n_multipliers; /* 2 M + K: of the goal (M), the guards (M), the distance (K) */
@@ -87,6 +90,9 @@ void mix_terms_add(struct mix_search *search, const double *h, double *value, do
 double mix_terms_residual(const struct mix_search *search);
 /** Distance of h to the baseline, less the largest allowed. */
 double mix_terms_distance(const struct mix_question *asked, size_t n_domains, const double *h);
+/** How target m does by losses (M), relative to the baseline: loss / baseline's loss, 2 - score /
+ * baseline's score. */
+double mix_terms_ratio(const struct mix_search *search, size_t m, const double *loss);
 /** F of losses (M). */
 double mix_terms_goal(const struct mix_search *search, const double *loss);
 
@@ -164,15 +170,43 @@ enum mix_status mix_search_tied(struct mix_search *search, const struct mix_draw
                                 const double *baseline, double level, double *tied,
                                 double *tied_loss, struct mix_error *err);
 
+/**
+ * Least and largest share (K) of each domain among tied mixtures: of those with a share the one
+ * that the fit likes best is looked at, from the optimum outwards, by every n-th draw where there
+ * are many.
+ */
+enum mix_status mix_search_tied_range(struct mix_search *search, const struct mix_draws *draws,
+                                      const struct mix_answers *answers, const double *optimum,
+                                      double level, double *least, double *most,
+                                      struct mix_error *err);
+
+/** What intervals with all known errors are made of. */
+struct mix_wide {
+    const struct mix_table *table;
+    const struct mix_fit *fit;
+    const struct mix_draws *draws; /* or NULL */
+    const struct mix_optimum_options *options;
+    const struct mix_question *question;
+    const double *references; /* (MIX_REFERENCES,K) */
+};
+
+/** Behind all other figures: objective_wide and what it adds, loss_wide, gain_wide,
+ * mixture_wide_*. */
+enum mix_status mix_wide_set(const struct mix_wide *w, struct mix_optimum *out,
+                             struct mix_error *err);
+
 /** Tokens of each domain (K) that count as a constraint; NaN = unlimited, or none is asked for. */
 void mix_question_supply(const struct mix_optimum_options *options, const struct mix_table *table,
                          const struct mix_fit *fit, double *supply);
 /** What is asked beyond weights, floors, caps and baseline, as a text. */
 void mix_question_text(const struct mix_optimum_options *options, size_t size, char *text);
+/** Which targets are scores, and how they count, one a line. */
+void mix_question_scores(const struct mix_table *table, const struct mix_fit *fit,
+                         enum mix_goal goal, const double *weight, size_t size, char *text);
 /** Targets (M) that are to be no worse than with the baseline; MIX_EINVAL an unknown one. */
 enum mix_status mix_question_guards(const struct mix_optimum_options *options,
-                                    const struct mix_fit *fit, const struct mix_table *table,
-                                    uint8_t *guard, struct mix_error *err);
+                                    const struct mix_fit *fit, uint8_t *guard,
+                                    struct mix_error *err);
 
 /**
  * Largest shares by caps (NULL = 1), supply and support, and the floors (NULL = 1e-4) that fit

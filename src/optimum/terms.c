@@ -12,8 +12,9 @@
  * the proximal point algorithm", Math. Oper. Res. 1 (1976) 97): they settle on those of the KKT
  * conditions, at any r above a threshold.
  *
- *     largest part   z_m = unit_m L_m              next = projection of y + r z onto the simplex
- *     guard          z_m = L_m / baseline's - 1 (and a millionth: targets may be flat there)
+ *     largest part   z_m = offset_m + unit_m L_m   next = projection of y + r z onto the simplex
+ *     guard          z_m = L_m / baseline's - 1 (and a millionth: targets may be flat there);
+ *                    of a score 1 - L_m / baseline's
  *                                                  next = max(0, y + r z)
  *     kl             z = KL(h, b) - radius         next = max(0, y + r z)
  *     tv             z_j = h_j - b_j, sum of the positive parts at most the radius: the positive
@@ -56,14 +57,25 @@ static bool is_worst(enum mix_goal goal)
     return goal == MIX_GOAL_WORST || goal == MIX_GOAL_WORST_GAIN;
 }
 
+double mix_terms_ratio(const struct mix_search *s, size_t m, const double *loss)
+{
+    const double ratio = loss[m] / s->baseline_loss[m];
+    return s->is_score[m] ? 2.0 - ratio : ratio;
+}
+
+static double part_of(const struct mix_search *s, size_t m, const double *loss)
+{
+    return s->offset[m] + s->unit[m] * loss[m];
+}
+
 double mix_terms_goal(const struct mix_search *s, const double *loss)
 {
     double sum = 0.0, largest = -INFINITY;
     for (size_t m = 0; m < s->n_targets; m++) {
         if (s->weight[m] == 0.0)
             continue;
-        sum += s->weight[m] * s->unit[m] * loss[m];
-        largest = fmax(largest, s->unit[m] * loss[m]);
+        sum += s->weight[m] * s->unit[m] * loss[m] + s->weight[m] * s->offset[m];
+        largest = fmax(largest, part_of(s, m, loss));
     }
     return is_worst(s->asked.goal) ? largest : sum;
 }
@@ -96,11 +108,11 @@ static double add_goal(struct mix_search *s)
         pull[m] = s->weight[m] * s->unit[m];
     if (!is_worst(s->asked.goal)) {
         for (size_t m = 0; m < s->n_targets; m++)
-            value += pull[m] * s->loss[m];
+            value += pull[m] * s->loss[m] + s->weight[m] * s->offset[m];
         return value;
     }
     for (size_t m = 0; m < s->n_targets; m++) {
-        next[m] = s->multiplier[m] + rate * s->unit[m] * s->loss[m];
+        next[m] = s->multiplier[m] + (rate * s->unit[m] * s->loss[m] + rate * s->offset[m]);
         if (s->weight[m] > 0.0)
             sorted[n++] = next[m];
     }
@@ -108,7 +120,8 @@ static double add_goal(struct mix_search *s)
     for (size_t m = 0; m < s->n_targets; m++) {
         next[m] = s->weight[m] > 0.0 ? fmax(0.0, next[m] - cut) : 0.0;
         const double change = next[m] - s->multiplier[m];
-        value += next[m] * s->unit[m] * s->loss[m] - 0.5 * change * change / rate;
+        value += next[m] * s->unit[m] * s->loss[m] + next[m] * s->offset[m] -
+                 0.5 * change * change / rate;
         pull[m] = next[m] * s->unit[m];
     }
     return value;
@@ -123,9 +136,9 @@ static double add_guards(struct mix_search *s)
         double *next = &s->next[s->n_targets + m];
         if (!s->asked.guard[m])
             continue;
-        *next = fmax(0.0, before + rate * (s->loss[m] / s->baseline_loss[m] - MIX_NO_WORSE));
+        *next = fmax(0.0, before + rate * (mix_terms_ratio(s, m, s->loss) - MIX_NO_WORSE));
         value += 0.5 * (*next * *next - before * before) / rate;
-        s->part[m] += *next / s->baseline_loss[m];
+        s->part[m] += (s->is_score[m] ? -*next : *next) / s->baseline_loss[m];
     }
     return value;
 }

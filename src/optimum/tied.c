@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* tied.c - the mixture nearest the baseline that the draws cannot tell from the optimum. */
+/* tied.c - the mixtures that the draws cannot tell from the optimum: the one nearest the baseline,
+ * and how far the share of each domain goes among them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "optimum/search.h"
 
-enum { BISECTIONS = 30 };
+enum { BISECTIONS = 30, RANGE_BISECTIONS = 9, RANGE_DRAWS = 256 };
 static const double RHO_RANGE = 1e6; /* about the rho at which anchor and loss pull alike */
 
-/* Share of the draws that put h no higher than the optimum. */
+/* Share of the draws, or of every step-th, that put h no higher than the optimum. */
 static double share_not_worse(struct mix_search *search, const struct mix_draws *draws,
-                              const struct mix_answers *answers, const double *h)
+                              const struct mix_answers *answers, size_t step, const double *h)
 {
     const double *params = search->params;
     size_t n = 0, n_not_worse = 0;
-    for (size_t b = 0; b < answers->n; b++) {
+    for (size_t b = 0; b < answers->n; b += step) {
         const double *answer = answers->answer + b * answers->width;
         double value = 0.0;
         if (answer[MIX_ANSWER_OK] == 0.0)
@@ -55,7 +56,7 @@ static enum mix_status bisect(struct mix_search *search, const struct mix_draws 
         const enum mix_status status = mix_search_descend(search, trial, &minimum, err);
         if (status != MIX_OK && status != MIX_ENUMERIC)
             return status;
-        if (status == MIX_OK && share_not_worse(search, draws, answers, trial) >= enough) {
+        if (status == MIX_OK && share_not_worse(search, draws, answers, 1, trial) >= enough) {
             memcpy(tied, trial, n * sizeof *tied);
             passes = ln_rho;
         } else {
@@ -82,7 +83,7 @@ enum mix_status mix_search_tied(struct mix_search *search, const struct mix_draw
     if (status == MIX_OK)
         status = mix_search_value(search, optimum, &here, NULL, err);
     if (status == MIX_OK && mix_search_keeps(search, nearest) &&
-        share_not_worse(search, draws, answers, nearest) >= enough) {
+        share_not_worse(search, draws, answers, 1, nearest) >= enough) {
         memcpy(tied, nearest, n * sizeof *tied);
     } else if (status == MIX_OK) {
         memcpy(tied, optimum, n * sizeof *tied);
@@ -94,5 +95,97 @@ enum mix_status mix_search_tied(struct mix_search *search, const struct mix_draw
     if (status == MIX_OK)
         status = mix_search_value(search, tied, tied_loss, NULL, err);
     free(nearest);
+    return status;
+}
+
+/* All that the search for a share's end looks at. */
+struct range {
+    struct mix_search *search;
+    const struct mix_draws *draws;
+    const struct mix_answers *answers;
+    const double *optimum;
+    double enough;
+    size_t step;
+    double *lower, *upper; /* (K) bounds of the search, one domain held */
+    double *h, *tied;      /* (K) tried; the last that is tied */
+};
+
+/* Whether the mixture that the fit likes best among those with this share of domain j is tied. */
+static enum mix_status try_share(struct range *r, size_t j, double share, bool *is_tied,
+                                 struct mix_error *err)
+{
+    const size_t n = r->search->n_domains;
+    const double lower = r->lower[j], upper = r->upper[j];
+    const double others = (1.0 - share) / fmax(1.0 - r->tied[j], 1e-12);
+    struct mix_minimum minimum;
+    for (size_t i = 0; i < n; i++)
+        r->h[i] = i == j ? share : r->tied[i] * others;
+    r->lower[j] = r->upper[j] = share;
+    enum mix_status status = mix_search_descend(r->search, r->h, &minimum, err);
+    r->lower[j] = lower;
+    r->upper[j] = upper;
+    *is_tied = status == MIX_OK &&
+               share_not_worse(r->search, r->draws, r->answers, r->step, r->h) >= r->enough;
+    if (*is_tied)
+        memcpy(r->tied, r->h, n * sizeof *r->tied);
+    return status == MIX_ENUMERIC ? mix_fail(err, MIX_OK, "%s", "") : status;
+}
+
+/* The last tied share of domain j on the way from the optimum to `end`. */
+static enum mix_status find_end(struct range *r, size_t j, double end, double *share,
+                                struct mix_error *err)
+{
+    double passes = r->optimum[j], fails = end;
+    bool is_tied = false;
+    memcpy(r->tied, r->optimum, r->search->n_domains * sizeof *r->tied);
+    enum mix_status status = passes != end ? try_share(r, j, end, &is_tied, err) : MIX_OK;
+    for (int i = 0; i < RANGE_BISECTIONS && !is_tied && passes != end && status == MIX_OK; i++) {
+        const double middle = 0.5 * (passes + fails);
+        bool here = false;
+        status = try_share(r, j, middle, &here, err);
+        *(here ? &passes : &fails) = middle;
+    }
+    *share = is_tied ? end : passes;
+    return status;
+}
+
+enum mix_status mix_search_tied_range(struct mix_search *search, const struct mix_draws *draws,
+                                      const struct mix_answers *answers, const double *optimum,
+                                      double level, double *least, double *most,
+                                      struct mix_error *err)
+{
+    const size_t n = search->n_domains;
+    const struct mix_question before = search->asked;
+    double *block = malloc(4 * n * sizeof *block), floors = 0.0, limits = 0.0;
+    if (block == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n);
+    struct range r = {.search = search,
+                      .draws = draws,
+                      .answers = answers,
+                      .optimum = optimum,
+                      .enough = 0.5 * (1.0 - level),
+                      .step = 1 + (answers->n - 1) / RANGE_DRAWS,
+                      .lower = block,
+                      .upper = block + n,
+                      .h = block + 2 * n,
+                      .tied = block + 3 * n};
+    memcpy(r.lower, before.lower, n * sizeof *r.lower);
+    memcpy(r.upper, before.upper, n * sizeof *r.upper);
+    search->asked.lower = r.lower;
+    search->asked.upper = r.upper;
+    for (size_t j = 0; j < n; j++) {
+        floors += before.lower[j];
+        limits += before.upper[j];
+    }
+    enum mix_status status = MIX_OK;
+    for (size_t j = 0; j < n && status == MIX_OK; j++) {
+        const double bottom = fmax(before.lower[j], 1.0 - (limits - before.upper[j]));
+        const double top = fmin(before.upper[j], 1.0 - (floors - before.lower[j]));
+        status = find_end(&r, j, fmin(bottom, optimum[j]), &least[j], err);
+        if (status == MIX_OK)
+            status = find_end(&r, j, fmax(top, optimum[j]), &most[j], err);
+    }
+    search->asked = before;
+    free(block);
     return status;
 }

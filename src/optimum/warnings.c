@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/interval.h"
 #include "optimum/search.h"
 
 static const double OUTSIDE_HULL = 0.02; /* largest share difference that is no matter */
 static const double FAR_BEYOND = 2.0;    /* times the largest share seen */
 static const double BEYOND_TEST = 3.0;   /* times the factor that the held-out size tested */
 static const double WIDE = 0.1;          /* median total variation of the draws' optima */
-enum { FEW_DRAWS = 100 };
+enum { FEW_DRAWS = 100, LISTED = 6 };
 static const double PASSES_BEYOND = 1.5; /* of the most that any run makes */
 
 static void add_line(size_t n_text, char *text, const char *format, ...)
@@ -100,7 +101,8 @@ void mix_fit_caveats(const struct mix_table *table, const struct mix_fit *fit, s
     }
 }
 
-/* "a, b and c": the domains whose binding is `kind`, with what `show` holds of each. */
+/* "a (0.1), b (0.2) and c (0.3)": the chosen domains, with what `show` holds of each; of many
+ * those of the largest `show`, "... and 5 more". */
 static size_t list_domains(const struct mix_optimum *o, const uint8_t *chosen, const double *show,
                            char text[MIX_TEXT_MAX / 2])
 {
@@ -108,28 +110,40 @@ static size_t list_domains(const struct mix_optimum *o, const uint8_t *chosen, c
     for (size_t j = 0; j < o->n_domains; j++)
         total += chosen[j] != 0;
     text[0] = '\0';
-    for (size_t j = 0; j < o->n_domains && used < MIX_TEXT_MAX / 2; j++) {
-        if (chosen[j] == 0)
+    for (size_t j = 0; j < o->n_domains && n < LISTED; j++) {
+        size_t n_before = 0;
+        for (size_t i = 0; i < o->n_domains; i++)
+            n_before += chosen[i] != 0 && (show[i] > show[j] || (show[i] == show[j] && i < j));
+        if (chosen[j] == 0 || n_before >= LISTED)
             continue;
         const char *before = n == 0 ? "" : n + 1 == total ? " and " : ", ";
         used += (size_t)snprintf(text + used, MIX_TEXT_MAX / 2 - used, "%s%s (%.3g)", before,
                                  o->domains[j], show[j]);
         n++;
     }
+    if (n < total && used < MIX_TEXT_MAX / 2)
+        snprintf(text + used, MIX_TEXT_MAX / 2 - used, " and %zu more", total - n);
     return total;
 }
 
 static void warn_observed(struct mix_optimum *o)
 {
     char names[MIX_TEXT_MAX / 2];
-    uint8_t above[MIX_DOMAINS_MAX] = {0}, far[MIX_DOMAINS_MAX] = {0};
+    uint8_t above[MIX_DOMAINS_MAX] = {0}, far[MIX_DOMAINS_MAX] = {0}, never[MIX_DOMAINS_MAX] = {0};
     double times[MIX_DOMAINS_MAX] = {0};
     for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++) {
         const double beyond = o->mixture[j] - o->seen_max[j];
         times[j] = o->mixture[j] / o->seen_max[j];
-        far[j] = times[j] > FAR_BEYOND && beyond > OUTSIDE_HULL;
-        above[j] = beyond > 1e-6 && !far[j];
+        never[j] = !(o->seen_max[j] > 0.0) && beyond > 1e-3;
+        far[j] = times[j] > FAR_BEYOND && beyond > OUTSIDE_HULL && !never[j];
+        above[j] = beyond > 1e-6 && !far[j] && !never[j];
     }
+    if (list_domains(o, never, o->mixture, names) > 0)
+        warn(o,
+             "caution: do not trust this optimum, no run had any (in brackets: the share) of %s: "
+             "what "
+             "that does is a guess; --within-support leaves it out",
+             names);
     if (list_domains(o, far, times, names) > 0)
         warn(o,
              "caution: do not trust this optimum, its shares lie far beyond all runs (in brackets: "
@@ -151,9 +165,30 @@ static const char *factor_text(double factor, char text[32])
     return text;
 }
 
+/* A law that does not look at size or tokens answers as if the target had those of its runs. */
+static void warn_blind(const struct mix_fit *fit, struct mix_optimum *o)
+{
+    static const char *const what[] = {"", "size", "tokens", "size or tokens"};
+    const unsigned blind = mix_fit_blind(fit, o->mixture, o->n_params, o->n_tokens);
+    char size[64] = "", tokens[64] = "";
+    if (blind == 0)
+        return;
+    if ((blind & MIX_BLIND_TO_SIZE) != 0)
+        snprintf(size, sizeof size, "%.4g parameters", fit->max_n_params);
+    if ((blind & MIX_BLIND_TO_TOKENS) != 0)
+        snprintf(tokens, sizeof tokens, "%s%.4g tokens", size[0] != '\0' ? " and " : "",
+                 fit->max_n_tokens);
+    warn(
+        o,
+        "caution: law %s does not depend on %s: these are its losses for the fitted %s%s, whatever "
+        "the target; the mixture holds there as far as it is the same at every scale",
+        fit->spec.law, what[blind], size, tokens);
+}
+
 static void warn_extrapolation(const struct mix_fit *fit, struct mix_optimum *o)
 {
     char size[32], tokens[32];
+    warn_blind(fit, o);
     factor_text(o->extrapolation_n, size);
     if (o->extrapolation_n > 1.0 + 1e-9) {
         if (!(fit->scale_factor > 1.0))
@@ -232,7 +267,7 @@ static void warn_draws(const struct mix_answers *answers, struct mix_optimum *o)
     for (size_t b = 0; b < answers->n; b++)
         n_failed += answers->answer[b * answers->width + MIX_ANSWER_OK] == 0.0;
     if (answers->n == 0) {
-        warn(o, "no bootstrap, so no intervals: run mixsweep bootstrap --fit %s first", o->fit);
+        warn(o, "no bootstrap of %s, so no intervals", o->fit);
         return;
     }
     if (answers->n < FEW_DRAWS)
@@ -252,8 +287,8 @@ static int decimals(double passes)
 /* Domains that the large run would see more than once. */
 static void warn_supply(const struct mix_table *table, struct mix_optimum *o)
 {
-    for (size_t j = 0; j < o->n_domains && o->max_epochs == 0.0 && isnan(o->r1); j++) {
-        const int domain = mix_table_domain(table, o->domains[j]);
+    for (size_t j = 0; j < o->n_domains && isnan(o->r1); j++) {
+        const int domain = isnan(o->supply[j]) ? mix_table_domain(table, o->domains[j]) : -1;
         const double supply = domain >= 0 ? table->domains[domain].supply_tokens : NAN;
         const double epochs = o->mixture[j] * o->n_tokens / supply;
         if (epochs > 1.0)

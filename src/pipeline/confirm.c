@@ -147,19 +147,15 @@ static bool same_key(struct mix_key a, struct mix_key b)
     return a.hi == b.hi && a.lo == b.lo;
 }
 
-/* Weighted mean loss of a row over the fit's targets; NaN where one is not measured. */
-static double objective_of(const struct mix_fit *fit, const struct mix_table *table, size_t row)
+/* Weighted mean loss of a row over the fit's targets; NaN where one is not measured. losses (M). */
+static double objective_of(const struct mix_fit *fit, const struct mix_table *table, size_t row,
+                           double *losses)
 {
-    double sum = 0, weights = 0;
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
         const int t = mix_table_target(table, fit->targets[m]);
-        if (fit->target_weight[m] <= 0)
-            continue;
-        sum +=
-            fit->target_weight[m] * (t < 0 ? NAN : table->loss[row * table->n_targets + (size_t)t]);
-        weights += fit->target_weight[m];
+        losses[m] = t < 0 ? NAN : table->loss[row * table->n_targets + (size_t)t];
     }
-    return sum / weights;
+    return mix_fit_mean(fit, fit->target_weight, losses);
 }
 
 /* Mean and standard error of the finite ones. */
@@ -191,10 +187,11 @@ static enum mix_status gather(const struct mix_pipeline *pipeline, const struct 
     if (status != MIX_OK)
         return status;
     size_t *n_seen = calloc(out->n_scales * out->n_contenders, sizeof *n_seen);
-    if (!n_seen)
+    double *losses = calloc(pipeline->fit->spec.n_targets, sizeof *losses);
+    if (!n_seen || !losses)
         status = mix_fail(err, MIX_ENOMEM, "out of memory for the confirmation.");
     out->n_planned = mix_plan_n_runs(plan);
-    for (size_t i = 0; n_seen && i < out->n_planned; i++) {
+    for (size_t i = 0; status == MIX_OK && i < out->n_planned; i++) {
         struct mix_planned planned;
         mix_plan_run(plan, i, &planned);
         size_t c = 0, row = 0; /* the plan has rounded the mixtures a little */
@@ -211,9 +208,10 @@ static enum mix_status gather(const struct mix_pipeline *pipeline, const struct 
         double *seed = &objective[at * out->n_seeds + n_seen[at]++];
         *seed = NAN;
         if (row < table->n_rows && table->runs[row].status == MIX_RUN_DONE)
-            *seed = objective_of(pipeline->fit, table, row);
+            *seed = objective_of(pipeline->fit, table, row, losses);
         out->n_failed += !isfinite(*seed);
     }
+    free(losses);
     free(n_seen);
     mix_plan_destroy(plan);
     return status;
@@ -224,14 +222,9 @@ static double predict(struct mix_model *model, const struct mix_fit *fit, const 
                       const double *mixture, const struct mix_job_scale *scale, double *losses)
 {
     const double size = scale->n_params / 1e6, tokens = scale->n_tokens / 1e9;
-    double sum = 0, weights = 0;
     if (mix_model_predict(model, params, 1, mixture, &size, &tokens, losses, NULL) != MIX_OK)
         return NAN;
-    for (size_t m = 0; m < fit->spec.n_targets; m++) {
-        sum += fit->target_weight[m] * losses[m];
-        weights += fit->target_weight[m];
-    }
-    return sum / weights;
+    return mix_fit_mean(fit, fit->target_weight, losses);
 }
 
 /* What a law with repetition sees: the part of the text that runs of the scale are given. */

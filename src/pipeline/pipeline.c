@@ -209,6 +209,17 @@ static enum mix_status release_runs(struct mix_pipeline *pipeline, struct mix_er
     return status;
 }
 
+/* Rank 0: other text does not harm the runs that are there. */
+static enum mix_status note_content(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    struct mix_error reason = {.text = ""};
+    const enum mix_status status = mix_sweep_check_content(pipeline->job, pipeline->table, &reason);
+    if (status == MIX_EINVAL)
+        note(pipeline, "%s", reason.text);
+    return status == MIX_OK || status == MIX_EINVAL ? MIX_OK
+                                                    : mix_fail(err, status, "%s", reason.text);
+}
+
 enum mix_status mix_pipeline_sweep(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     struct mix_ranks *ranks = pipeline->ranks;
@@ -223,6 +234,8 @@ enum mix_status mix_pipeline_sweep(struct mix_pipeline *pipeline, struct mix_err
     if (!pipeline->skipped)
         status = mix_sweep_run(ranks, pipeline->job, pipeline->store, &pipeline->options,
                                &pipeline->runs, err);
+    else if (is_root(pipeline))
+        status = note_content(pipeline, err);
     if (is_root(pipeline) && mix_store_warning(pipeline->store)[0])
         note(pipeline, "%s", mix_store_warning(pipeline->store));
     return mix_ranks_agree(ranks, status, err);
@@ -268,7 +281,8 @@ static enum mix_status recall_fit(struct mix_pipeline *pipeline, struct mix_erro
         return MIX_OK;
     if (status != MIX_OK)
         return mix_fail(err, status, "%s", reason.text);
-    const char *difference = mix_fit_difference(fit, pipeline->table, &job->fit);
+    char text[MIX_TEXT_MAX];
+    const char *difference = mix_fit_difference(fit, pipeline->table, &job->fit, text);
     if (!difference) {
         pipeline->fit = fit;
         return MIX_OK;
@@ -279,13 +293,27 @@ static enum mix_status recall_fit(struct mix_pipeline *pipeline, struct mix_erro
     return MIX_OK;
 }
 
+/* Name what goes with a fit or its draws, where the job will not make all of it again. */
+static void note_dropped(struct mix_pipeline *pipeline, const char *dropped)
+{
+    char own[3 * MIX_NAME_MAX];
+    const char *name = pipeline->job->fit.name, *optimum = strstr(dropped, "optimum ");
+    snprintf(own, sizeof own, "optimum %s", name);
+    if (optimum == NULL || strcmp(optimum, own) == 0)
+        return;
+    const size_t used = strlen(pipeline->notice);
+    snprintf(pipeline->notice + used, sizeof pipeline->notice - used, "%s%s",
+             used > 0 ? ": " : "made from the former draws and dropped: ", dropped);
+}
+
 /* Rank 0. */
 static enum mix_status keep_fit(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     enum mix_status status = mix_store_put_fit(pipeline->store, pipeline->fit, err);
-    char dropped[MIX_TEXT_MAX];
+    char dropped[MIX_TEXT_MAX] = "";
     if (status == MIX_OK)
         status = mix_store_drop_dependents(pipeline->store, pipeline->job->fit.name, dropped, err);
+    note_dropped(pipeline, dropped);
     return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
 }
 
@@ -330,6 +358,7 @@ static enum mix_status keep_draws(struct mix_pipeline *pipeline, struct mix_erro
     enum mix_status status = mix_store_put_draws(pipeline->store, pipeline->draws, err);
     if (status == MIX_OK)
         status = mix_store_drop_optima(pipeline->store, pipeline->fit->name, dropped, err);
+    note_dropped(pipeline, dropped);
     return status == MIX_OK ? mix_store_commit(pipeline->store, err) : status;
 }
 

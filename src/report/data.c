@@ -122,6 +122,23 @@ READ_ALL(read_campaigns, "agent", struct mix_agent_campaign, campaigns, n_campai
          mix_store_read_agent)
 READ_ALL(read_onlines, "online", struct mix_online, onlines, n_onlines, mix_store_read_online)
 
+/* The question of the job comes first; others were asked beside it. */
+static void put_job_optimum_first(struct report_data *data)
+{
+    const struct mix_job *job = data->job;
+    const char *name = job == NULL                 ? NULL
+                       : job->optimum.name != NULL ? job->optimum.name
+                                                   : job->fit.name;
+    for (size_t i = 0; name != NULL && i < data->n_optima; i++) {
+        struct mix_optimum *own = data->optima[i];
+        if (strcmp(own->name, name) != 0)
+            continue;
+        memmove(data->optima + 1, data->optima, i * sizeof(*data->optima));
+        data->optima[0] = own;
+        return;
+    }
+}
+
 enum mix_status report_read(const char *path, struct report_data *data, struct mix_error *err)
 {
     struct mix_store *store = NULL;
@@ -141,6 +158,7 @@ enum mix_status report_read(const char *path, struct report_data *data, struct m
         status = read_draws(store, data, err);
     if (status == MIX_OK)
         status = read_optima(store, data, err);
+    put_job_optimum_first(data);
     if (status == MIX_OK)
         status = read_compares(store, data, err);
     if (status == MIX_OK)

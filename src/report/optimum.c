@@ -71,18 +71,19 @@ static void put_mixture(struct page *page, const struct mix_optimum *o)
     const bool lattice = o->lattice > 0;
     char heading[32], text[32], range[64];
     snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
-    const char *const heads[] = {"domain", "prior",        "uniform",       "optimum",
-                                 heading,  "seen up to",   "nearest tie",   "allowed",
-                                 "bound",  "shadow price", "on the lattice"};
-    page_table(page, "The mixture", false, lattice ? 11 : 10, heads);
+    const char *const heads[] = {"domain",          "prior",      "optimum",      heading,
+                                 "with other laws", "seen up to", "tied",         "nearest tie",
+                                 "allowed",         "bound",      "shadow price", "on the lattice"};
+    page_table(page, "The mixture", false, lattice ? 12 : 11, heads);
     for (size_t k = 0; k < o->n_domains; k++) {
         page_row(page);
         page_cell(page, "%s", o->domains[k]);
         page_cell(page, "%s", report_share(o->prior[k], text));
-        page_cell(page, "%s", report_share(1.0 / (double)o->n_domains, text));
         page_cell(page, "%s", report_share(o->mixture[k], text));
         page_cell(page, "%s", report_range(o->mixture_lo[k], o->mixture_hi[k], 3, range));
+        page_cell(page, "%s", report_range(o->mixture_wide_lo[k], o->mixture_wide_hi[k], 3, range));
         page_cell(page, "%s", report_share(o->seen_max[k], text));
+        page_cell(page, "%s", report_range(o->tied_lo[k], o->tied_hi[k], 3, range));
         page_cell(page, "%s", report_share(o->tied[k], text));
         page_cell(page, "%g … %g", o->lower[k], isfinite(o->limit[k]) ? o->limit[k] : o->upper[k]);
         page_cell(page, "%s", bound_name(o->binding[k]));
@@ -141,9 +142,10 @@ static void plot_gain(struct page *page, const struct mix_optimum *o)
     size_t n = 0;
     snprintf(name, sizeof name, "gain-%s", o->name);
     page_figure(page, name, PLOT_WIDTH, 220,
-                "Optimum %s: predicted gain in mean loss over other mixtures%s; right of 0 the "
-                "optimum is better.",
-                o->name, o->n_draws > 0 ? ", with its interval over the draws" : "");
+                "Optimum %s: predicted gain in %s over other mixtures%s; right of 0 the optimum "
+                "is better.",
+                o->name, mix_optimum_objective_text(o),
+                o->n_draws > 0 ? ", with its interval over the draws" : "");
     fputs("set ytics scale 0 (", gp);
     for (size_t i = 0; i < MIX_GAINS; i++) {
         if (!shows_gain(o, i))
@@ -168,7 +170,7 @@ static void plot_gain(struct page *page, const struct mix_optimum *o)
             "EOD\nset yrange [%g:-0.6]\nset xlabel 'loss of the other mixture less loss of the "
             "optimum'\nset border 1\nset grid noy\n"
             "set arrow from 0,graph 0 to 0,graph 1 nohead lc rgb '" PLOT_MUTED "'\n"
-            "set lmargin 15\n",
+            "set lmargin 15\nset xrange [*<0:0<*]\n",
             (double)n - 0.4);
     plot_ticks(gp, "x", least, largest);
     fputs("plot $gain using 2:1:3:4 with xerrorbars pt 7 ps 0.9 lw 2 lc rgb '" PLOT_BLUE "'\n", gp);
@@ -176,34 +178,42 @@ static void plot_gain(struct page *page, const struct mix_optimum *o)
 
 static void put_gain(struct page *page, const struct mix_optimum *o)
 {
-    char heading[40], text[32], range[64], name[MIX_NAME_MAX + 16];
+    char heading[40], text[32], range[64], name[MIX_NAME_MAX + 16], bounds[MIX_NAME_MAX];
     snprintf(heading, sizeof heading, "%g%%, resampling only", 100.0 * o->level);
-    const char *const heads[] = {"gain over", "mean loss", heading, "P(better)"};
-    page_table(page, "Predicted gain", false, 4, heads);
+    const char *const heads[] = {"gain over", mix_optimum_objective_text(o), heading,
+                                 "all known errors", "P(better)"};
+    page_table(page, "Predicted gain", false, 5, heads);
     for (size_t i = 0; i < MIX_GAINS; i++) {
         if (!shows_gain(o, i))
             continue;
         page_row(page);
-        page_cell(page, "%s", gain_name(o, i, name));
+        const bool breaks = mix_optimum_broken_text(o, i, bounds)[0] != '\0';
+        page_cell(page, "%s%s%s%s", gain_name(o, i, name), breaks ? " (not allowed by the " : "",
+                  bounds, breaks ? ")" : "");
         page_cell(page, "%s", report_number(o->gain[i].value, 4, text));
         page_cell(page, "%s", report_range(o->gain[i].lo, o->gain[i].hi, 4, range));
+        page_cell(page, "%s", report_range(o->gain_wide[i].lo, o->gain_wide[i].hi, 4, range));
         page_cell(page, "%s", report_number(o->p_better[i], 2, text));
     }
     page_table_end(page, false);
+    if (isfinite(o->gain_bias))
+        page_element(page, "p", "The gain over %s, corrected for the winner's curse: %s.",
+                     o->baseline_name, report_number(o->gain[0].value - o->gain_bias, 4, text));
 }
 
 static void put_losses(struct page *page, const struct mix_optimum *o)
 {
     char heading[40], text[32], range[64];
     snprintf(heading, sizeof heading, "%g%%, resampling only", 100.0 * o->level);
-    const char *const heads[] = {"target", "weight", "predicted loss", heading};
-    page_table(page, "Predicted loss of each target", true, 4, heads);
+    const char *const heads[] = {"target", "weight", "predicted loss", heading, "all known errors"};
+    page_table(page, "Predicted loss of each target", true, 5, heads);
     for (size_t m = 0; m < o->n_targets; m++) {
         page_row(page);
         page_cell(page, "%s", o->targets[m]);
         page_cell(page, "%g", o->weight[m]);
         page_cell(page, "%s", report_number(o->loss[m].value, 4, text));
         page_cell(page, "%s", report_range(o->loss[m].lo, o->loss[m].hi, 4, range));
+        page_cell(page, "%s", report_range(o->loss_wide[m].lo, o->loss_wide[m].hi, 4, range));
     }
     page_table_end(page, true);
 }
@@ -304,9 +314,9 @@ static void put_claim(struct page *page, const struct mix_optimum *o)
 {
     char size[16], tokens[16], text[32], range[64];
     page_raw(page, "<p>");
-    page_text(page, "At %s parameters and %s tokens, by the fit %s (law %s): mean loss %s",
+    page_text(page, "At %s parameters and %s tokens, by the fit %s (law %s): %s %s",
               report_size(o->n_params, size), report_size(o->n_tokens, tokens), o->fit, o->law,
-              report_number(o->objective.value, 4, text));
+              mix_optimum_objective_text(o), report_number(o->objective.value, 4, text));
     if (isfinite(o->objective.lo))
         page_text(page, ", %s over %zu draws",
                   report_range(o->objective.lo, o->objective.hi, 4, range), o->n_draws);

@@ -177,11 +177,13 @@ static void put_fit_card(struct page *page, const struct mix_fit *fit)
 static void put_optimum_card(struct page *page, const struct mix_optimum *o)
 {
     const size_t gain = strcmp(o->baseline_name, "uniform") == 0 ? 1 : 0;
-    char figure[64], text[32], range[64], size[16], tokens[16];
+    char figure[64], text[32], range[64], size[16], tokens[16], bounds[MIX_NAME_MAX];
+    const bool breaks = mix_optimum_broken_text(o, gain, bounds)[0] != '\0';
     snprintf(figure, sizeof figure, "gain %s", report_number(o->gain[gain].value, 4, text));
-    card(page, figure, "in mean loss over %s at %s parameters, %s tokens%s%s", o->baseline_name,
-         report_size(o->n_params, size), report_size(o->n_tokens, tokens),
-         o->n_draws > 0 ? ", interval " : "",
+    card(page, figure, "in %s over %s%s%s%s at %s parameters, %s tokens%s%s",
+         mix_optimum_objective_text(o), o->baseline_name, breaks ? " (not allowed by the " : "",
+         bounds, breaks ? ")" : "", report_size(o->n_params, size),
+         report_size(o->n_tokens, tokens), o->n_draws > 0 ? ", interval " : "",
          o->n_draws > 0 ? report_range(o->gain[gain].lo, o->gain[gain].hi, 4, range) : "");
 }
 

@@ -64,8 +64,11 @@ enum mix_status store_file_open(const char *path, struct h5_group *root, struct 
     if (access(path, R_OK) != 0)
         return mix_fail(err, MIX_EIO, "%s: cannot be read: %s", path, strerror(errno));
     if (H5Fis_hdf5(path) <= 0)
-        return mix_fail(err, MIX_EFORMAT, "%s is not an HDF5 file (%lld bytes)", path,
-                        (long long)info.st_size);
+        return mix_fail(
+            err, MIX_EFORMAT,
+            "%s is not an HDF5 file (%lld bytes); a sweep file is wanted, which mixsweep "
+            "run makes of a job and mixsweep import of a table",
+            path, (long long)info.st_size);
     const hid_t list = store_file_access();
     root->id = H5Fopen(path, H5F_ACC_RDONLY, list);
     root->file = path;

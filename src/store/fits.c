@@ -58,6 +58,17 @@ static const struct h5_field fit_fields[] = {
 static const struct h5_field supply_field =
     ARRAY(supply, "supply", "token", H5_DOUBLE, FIT_DOMAIN, NO_DIM);
 
+/* Of fits of targets in several units, and of fits with scores, only. */
+static const struct h5_field size_field =
+    ARRAY(target_size, "target_size", NULL, H5_DOUBLE, FIT_TARGET, NO_DIM);
+static const struct h5_field link_field = ARRAY(link, "link", NULL, H5_UINT8, FIT_TARGET, NO_DIM);
+static const struct h5_note size_note = {"target_size", "description",
+                                         "what losses count relative to in means over targets"};
+static const struct h5_note link_note = {
+    "link", "meaning",
+    "0 a loss, by the law; a score is lo + (hi - lo) / (1 + exp(-(u - sum_i s_i loss_i))): 1, + 2 "
+    "where lo is the chance level, + 4 where one slope holds for the mean loss"};
+
 /* These need the scales of counted dimensions, which no member of the struct holds. */
 static const struct h5_field counted_fields[] = {
     ARRAY(start_objective, "start_objective", "loss^2", H5_DOUBLE, FIT_START, NO_DIM),
@@ -302,6 +313,48 @@ static enum mix_status read_holdouts(const struct h5_group *group, struct mix_fi
     return status == MIX_OK ? read_held(group, fit, err) : status;
 }
 
+static enum mix_status write_links(const struct h5_group *group, const struct mix_fit *fit,
+                                   const struct h5_dim *dims, struct mix_error *err)
+{
+    bool sized = false;
+    enum mix_status status = MIX_OK;
+    for (size_t m = 0; m < fit->spec.n_targets; m++)
+        sized = sized || fit->target_size[m] != 1.0;
+    if (sized)
+        status = h5_write(group, fit, &size_field, 1, dims, err);
+    if (sized && status == MIX_OK)
+        status = h5_annotate(group, &size_note, 1, err);
+    if (fit->spec.n_scores > 0 && status == MIX_OK)
+        status = h5_write(group, fit, &link_field, 1, dims, err);
+    if (fit->spec.n_scores > 0 && status == MIX_OK)
+        status = h5_annotate(group, &link_note, 1, err);
+    return status;
+}
+
+/* What is not there is 1, and a loss. Scores are behind the losses. */
+static enum mix_status read_links(const struct h5_group *group, struct mix_fit *fit,
+                                  const struct h5_dim *dims, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    if (h5_has_any(group, &size_field, 1))
+        status = h5_read(group, fit, &size_field, 1, dims, err);
+    if (status == MIX_OK && h5_has_any(group, &link_field, 1))
+        status = h5_read(group, fit, &link_field, 1, dims, err);
+    for (size_t m = 0; m < fit->spec.n_targets && status == MIX_OK; m++) {
+        fit->spec.n_scores += fit->link[m] != 0;
+        if (!(fit->target_size[m] > 0.0))
+            status = mix_fail(err, MIX_EFORMAT, "%s: %s/target_size, entry %zu: %g is not positive",
+                              group->file, group->path, m, fit->target_size[m]);
+        else if (fit->link[m] > 7 || (fit->link[m] == 0 && fit->spec.n_scores > 0) ||
+                 (m == 0 && fit->link[m] != 0))
+            status = mix_fail(err, MIX_EFORMAT,
+                              "%s: %s/link, entry %zu: %d is not that of losses in front and "
+                              "scores behind them",
+                              group->file, group->path, m, fit->link[m]);
+    }
+    return status;
+}
+
 enum mix_status store_write_fit(const struct h5_group *group, const struct mix_fit *fit,
                                 struct mix_error *err)
 {
@@ -319,6 +372,8 @@ enum mix_status store_write_fit(const struct h5_group *group, const struct mix_f
         status = h5_write(group, fit, counted_fields, COUNT(counted_fields), dims, err);
     if (status == MIX_OK && mix_law_repeats(fit->spec.law))
         status = h5_write(group, fit, &supply_field, 1, dims, err);
+    if (status == MIX_OK)
+        status = write_links(group, fit, dims, err);
     if (status == MIX_OK)
         status =
             h5_write_text(group, "checkpoints", checkpoints_names[fit->selection.checkpoints], err);
@@ -398,6 +453,8 @@ enum mix_status store_read_fit(const struct h5_group *group, const char *name, s
         status = h5_read(group, fit, counted_fields, COUNT(counted_fields), dims, err);
     if (status == MIX_OK && mix_law_repeats(fit->spec.law))
         status = h5_read(group, fit, &supply_field, 1, dims, err);
+    if (status == MIX_OK)
+        status = read_links(group, fit, dims, err);
     if (status == MIX_OK)
         status = read_checkpoints(group, fit, err);
     if (status == MIX_OK)

@@ -21,6 +21,9 @@ enum { PATH_MAX_POINTS = MIX_PATH_STEPS * MIX_PATH_STEPS };
 #define LOSS(part, name)                                                                           \
     H5_COLUMN(struct mix_optimum, loss, struct mix_interval, part, name, "loss", H5_DOUBLE,        \
               DIM_TARGET)
+#define LOSSES(member, part, name)                                                                 \
+    H5_COLUMN(struct mix_optimum, member, struct mix_interval, part, name, "loss", H5_DOUBLE,      \
+              DIM_TARGET)
 #define GAIN(member, part, unit, name)                                                             \
     {                                                                                              \
         name, unit, H5_DOUBLE, H5_ARRAY_AT, sizeof(double), offsetof(struct mix_optimum, member),  \
@@ -98,6 +101,41 @@ static const struct h5_field later_fields[] = {
     SHARES(lattice_mixture),
 };
 
+/* Intervals of other kinds, and which mixtures are tied; not in files of earlier versions either.
+ */
+static const struct h5_field interval_fields[] = {
+    INTERVAL(objective_bca),
+    SCALAR(seed_error, "seed_error", H5_DOUBLE),
+    SCALAR(law_error, "law_error", H5_DOUBLE),
+    SCALAR(scale_error, "scale_error", H5_DOUBLE),
+    SHARES(mixture_wide_lo),
+    SHARES(mixture_wide_hi),
+    SHARES(mixture_bca_lo),
+    SHARES(mixture_bca_hi),
+    SHARES(tied_lo),
+    SHARES(tied_hi),
+    LOSSES(loss_wide, lo, "loss_wide_lo"),
+    LOSSES(loss_wide, hi, "loss_wide_hi"),
+    LOSSES(loss_bca, lo, "loss_bca_lo"),
+    LOSSES(loss_bca, hi, "loss_bca_hi"),
+    GAIN(gain_wide, offsetof(struct mix_interval, lo), "loss", "gain_wide_lo"),
+    GAIN(gain_wide, offsetof(struct mix_interval, hi), "loss", "gain_wide_hi"),
+    GAIN(gain_bca, offsetof(struct mix_interval, lo), "loss", "gain_bca_lo"),
+    GAIN(gain_bca, offsetof(struct mix_interval, hi), "loss", "gain_bca_hi"),
+    GAIN(not_worse, 0, "1", "not_worse"),
+};
+
+static const struct h5_note interval_notes[] = {
+    {"mixture_wide_lo", "description", "widened by how far the optima of other laws are"},
+    {"mixture_bca_lo", "description", "BCa interval over draws and jackknife"},
+    {"loss_wide_lo", "description", "with all known errors"},
+    {"gain_wide_lo", "description", "with all known errors, of expected losses"},
+    {"tied_lo", "description", "least share of a mixture that the draws cannot tell from mixture"},
+    {"tied_hi", "description", "largest share of such a mixture"},
+    {"not_worse", "description", "share of draws that put the other mixture no higher"},
+    {".", "scale_error_meaning", "standard deviation by extrapolation, of objective_wide"},
+};
+
 /* Of optima to which supply is something. */
 static const struct h5_field supply_fields[] = {
     SCALAR(r1, "r1", H5_DOUBLE),
@@ -161,6 +199,10 @@ enum mix_status store_write_optimum(const struct h5_group *group, const struct m
         status = h5_write(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
     if (status == MIX_OK)
         status = h5_write(group, optimum, later_fields, COUNT(later_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_write(group, optimum, interval_fields, COUNT(interval_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_annotate(group, interval_notes, COUNT(interval_notes), err);
     if (status == MIX_OK && (optimum->max_epochs > 0.0 || isfinite(optimum->r1))) {
         status = h5_write(group, optimum, supply_fields, COUNT(supply_fields), dims, err);
         if (status == MIX_OK)
@@ -228,6 +270,8 @@ enum mix_status store_read_optimum(const struct h5_group *group, const char *nam
         status = h5_read(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
     if (status == MIX_OK && h5_has_any(group, later_fields, COUNT(later_fields)))
         status = h5_read(group, optimum, later_fields, COUNT(later_fields), dims, err);
+    if (status == MIX_OK && h5_has_any(group, interval_fields, COUNT(interval_fields)))
+        status = h5_read(group, optimum, interval_fields, COUNT(interval_fields), dims, err);
     if (status == MIX_OK && h5_has_any(group, supply_fields, COUNT(supply_fields)))
         status = h5_read(group, optimum, supply_fields, COUNT(supply_fields), dims, err);
     if (status == MIX_OK)

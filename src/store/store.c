@@ -540,6 +540,61 @@ enum mix_status mix_store_read_fit(struct mix_store *store, const char *name, st
     return status;
 }
 
+/* The hold-out whose stack weights count: of unseen mixtures at an unseen size, else of a size. */
+static size_t hardest_test(const struct mix_compare *compare)
+{
+    size_t best = 0, most = 0;
+    for (size_t h = 0; h < compare->n_tests; h++) {
+        const char *kind = compare->tests[h].kind;
+        const size_t rank =
+            strncmp(kind, "scale", 5) == 0 ? strstr(kind, "mixture") != NULL ? 3 : 2 : 1;
+        if (rank > most) {
+            most = rank;
+            best = h;
+        }
+    }
+    return best;
+}
+
+static void set_stacked(const struct mix_compare *compare, struct mix_fit *fit)
+{
+    char label[MIX_NAME_MAX];
+    const struct mix_compare_row *rows =
+        compare->rows + hardest_test(compare) * compare->n_predictors;
+    const int used = snprintf(label, sizeof label, "%s", fit->spec.law);
+    if (fit->spec.form != 0)
+        snprintf(label + used, sizeof label - (size_t)used, ":eq%d", fit->spec.form);
+    for (size_t q = 0; q < compare->n_predictors; q++)
+        if (compare->predictors[q].kind == MIX_PREDICTOR_LAW &&
+            strcmp(compare->predictors[q].name, label) == 0)
+            fit->stacked = rows[q].weight;
+}
+
+/* Weights of the laws in stacks; of several comparisons that of the same runs, else the last. */
+static enum mix_status read_stacked(struct mix_store *store, size_t n, struct mix_fit **fits,
+                                    struct mix_error *err)
+{
+    struct mix_names names = {0};
+    const enum mix_status status = mix_store_list(store, "compare", &names, err);
+    for (int exact = 0; exact < 2 && status == MIX_OK; exact++)
+        for (size_t c = 0; c < names.n; c++) {
+            struct mix_compare *compare = NULL;
+            if (mix_store_read_compare(store, names.name[c], &compare, NULL) != MIX_OK ||
+                compare == NULL)
+                continue; /* a damaged comparison is not the business of the fits */
+            for (size_t i = 0; i < n; i++)
+                if ((compare->table_key.hi == fits[i]->table_key.hi &&
+                     compare->table_key.lo == fits[i]->table_key.lo) ||
+                    (exact == 0 &&
+                     strcmp(compare->selection.targets, fits[i]->selection.targets) == 0 &&
+                     compare->selection.mask_below == fits[i]->selection.mask_below))
+                    set_stacked(compare, fits[i]);
+            mix_compare_destroy(compare);
+        }
+    mix_names_destroy(&names);
+    return status;
+}
+
 enum mix_status mix_store_read_fits(struct mix_store *store, size_t *n, struct mix_fit ***out,
                                     struct mix_error *err)
 {
@@ -562,7 +617,7 @@ enum mix_status mix_store_read_fits(struct mix_store *store, size_t *n, struct m
     }
     *out = fits;
     mix_names_destroy(&names);
-    return status;
+    return status == MIX_OK && *n > 1 ? read_stacked(store, *n, fits, err) : status;
 }
 
 enum mix_status mix_store_read_optimum(struct mix_store *store, const char *name,

@@ -31,6 +31,9 @@ static const struct h5_field target_fields[] = {
     TARGET(domain, NULL, H5_INT32),
 };
 
+/* What files without a score lack. */
+static const struct h5_field score_fields[] = {TARGET(chance, NULL, H5_DOUBLE)};
+
 static const char SINCE[] = "seconds since 1970-01-01 00:00:00";
 
 static const struct h5_field run_fields[] = {
@@ -75,6 +78,9 @@ static const struct h5_note target_notes[] = {
     {"direction", "meaning", "-1 lower is better, +1 higher is better"},
     {"domain", "meaning", "index into /domains, -1 = no training domain"},
 };
+static const struct h5_note score_notes[] = {
+    {"chance", "description", "what guessing reaches, of a score; NaN = unknown"},
+};
 
 static const struct h5_note run_notes[] = {
     {"status", "meaning", "0 done, 1 failed, 2 interrupted"},
@@ -89,6 +95,14 @@ static const struct h5_note run_notes[] = {
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static bool has_score(const struct mix_table *table)
+{
+    for (size_t m = 0; m < table->n_targets; m++)
+        if (table->targets[m].direction > 0)
+            return true;
+    return false;
+}
 
 /* /domains and /targets */
 static enum mix_status write_names(const struct h5_group *root, const struct mix_table *table,
@@ -107,6 +121,10 @@ static enum mix_status write_names(const struct h5_group *root, const struct mix
         status = h5_write(&group, table, target_fields, COUNT(target_fields), &targets, err);
     if (status == MIX_OK)
         status = h5_annotate(&group, target_notes, COUNT(target_notes), err);
+    if (status == MIX_OK && has_score(table))
+        status = h5_write(&group, table, score_fields, COUNT(score_fields), &targets, err);
+    if (status == MIX_OK && has_score(table))
+        status = h5_annotate(&group, score_notes, COUNT(score_notes), err);
     h5_group_close(&group);
     return status;
 }
@@ -247,6 +265,8 @@ static enum mix_status read_names(const struct h5_group *root, struct mix_table 
         status = h5_read(&domains, table, domain_fields, COUNT(domain_fields), &domain, err);
     if (status == MIX_OK)
         status = h5_read(&targets, table, target_fields, COUNT(target_fields), &target, err);
+    if (status == MIX_OK && h5_has_any(&targets, score_fields, COUNT(score_fields)))
+        status = h5_read(&targets, table, score_fields, COUNT(score_fields), &target, err);
     h5_group_close(&domains);
     h5_group_close(&targets);
     if (status == MIX_OK)

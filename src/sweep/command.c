@@ -655,7 +655,7 @@ static enum mix_status await_folder(const struct attempt *attempt, double now_s,
     return MIX_OK;
 }
 
-/* The last line of stdout that is not empty. */
+/* The line of stdout that is the result. */
 static enum mix_status read_stdout(const struct attempt *attempt, char **text, size_t *n_bytes,
                                    struct mix_error *err)
 {
@@ -666,18 +666,15 @@ static enum mix_status read_stdout(const struct attempt *attempt, char **text, s
                                                         RESULT_BYTES_MAX, &all, &n, &cut, err);
     if (status != MIX_OK)
         return status;
-    while (n > 0 && strchr("\n\r\t ", all[n - 1]))
-        n--;
-    size_t begin = n;
-    while (begin > 0 && all[begin - 1] != '\n')
-        begin--;
-    if (n == 0 || (begin == 0 && cut)) {
+    const char *line = mix_result_find(attempt->request, all, n, cut, n_bytes);
+    if (line == NULL || *n_bytes == 0) {
         free(all);
-        return mix_fail(err, MIX_EFORMAT, n == 0 ? "it is empty" : "its last line is too long");
+        return line == NULL
+                   ? mix_fail(err, MIX_ENOMEM, "out of memory for the result of a run.")
+                   : mix_fail(err, MIX_EFORMAT, cut ? "its last line is too long" : "it is empty");
     }
-    memmove(all, all + begin, n - begin);
+    memmove(all, line, *n_bytes);
     *text = all;
-    *n_bytes = n - begin;
     return MIX_OK;
 }
 

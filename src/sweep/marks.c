@@ -45,10 +45,31 @@ static size_t find_row(const struct keyed *keys, size_t n, struct mix_key key)
     return found ? found->row : SIZE_MAX;
 }
 
+/* Add "targets news, forum only in the job; " for the names that `others` lacks; names lie `stride`
+ * bytes apart. */
+static void tell_missing(const char *kind, const char *where, const char *names, size_t stride,
+                         size_t n, const char *others, size_t n_others, char text[MIX_TEXT_MAX])
+{
+    size_t used = strlen(text), n_told = 0;
+    for (size_t i = 0; i < n && used + 3 * MIX_NAME_MAX < MIX_TEXT_MAX; i++) {
+        size_t j = 0;
+        while (j < n_others && strcmp(names + i * stride, others + j * stride) != 0)
+            j++;
+        if (j == n_others)
+            used +=
+                (size_t)snprintf(text + used, MIX_TEXT_MAX - used, "%s%s%s", n_told > 0 ? "" : kind,
+                                 n_told > 0 ? ", " : " ", names + i * stride);
+        n_told += j == n_others;
+    }
+    if (n_told > 0)
+        snprintf(text + used, MIX_TEXT_MAX - used, " only in the %s; ", where);
+}
+
 /* The vectors of a table have the order of its names: both must be the job's. */
 static enum mix_status check_names(const struct mix_job *job, const struct mix_table *table,
                                    struct mix_error *err)
 {
+    char what[MIX_TEXT_MAX] = "";
     bool same = table->n_domains == job->n_domains && table->n_targets == job->n_targets;
     for (size_t k = 0; same && k < job->n_domains; k++)
         same = strcmp(table->domains[k].name, job->domains[k].name) == 0;
@@ -56,11 +77,21 @@ static enum mix_status check_names(const struct mix_job *job, const struct mix_t
         same = strcmp(table->targets[m].name, job->targets[m].name) == 0;
     if (same)
         return MIX_OK;
+    const char *const file[2] = {table->domains[0].name, table->targets[0].name};
+    const char *const own[2] = {job->domains[0].name, job->targets[0].name};
+    const size_t stride[2] = {sizeof *table->domains, sizeof *table->targets};
+    const size_t n_file[2] = {table->n_domains, table->n_targets};
+    const size_t n_own[2] = {job->n_domains, job->n_targets};
+    static const char *const kinds[2] = {"domains", "targets"};
+    for (size_t i = 0; i < 2; i++) {
+        tell_missing(kinds[i], "file", file[i], stride[i], n_file[i], own[i], n_own[i], what);
+        tell_missing(kinds[i], "job", own[i], stride[i], n_own[i], file[i], n_file[i], what);
+    }
     return mix_fail(err, MIX_EINVAL,
-                    "%s holds runs of other domains or targets than the job %s (%zu domains and "
-                    "%zu targets against %zu and %zu, or other names); give the job another file.",
-                    job->file, job->name, table->n_domains, table->n_targets, job->n_domains,
-                    job->n_targets);
+                    "%s holds runs of other domains or targets than the job %s (%s%zu domains and "
+                    "%zu targets against %zu and %zu%s); give the job another file.",
+                    job->file, job->name, what, table->n_domains, table->n_targets, job->n_domains,
+                    job->n_targets, what[0] == '\0' ? ", in another order" : "");
 }
 
 /* Simulated losses are those of one truth. A run that is there already is simulated again: where

@@ -468,6 +468,64 @@ static enum mix_status take_root(const struct reading *in, json_t *root)
     return status;
 }
 
+/* ---- lines of stdout */
+
+static bool is_blank(char c)
+{
+    return c == '\n' || c == '\r' || c == '\t' || c == ' ' || c == '\0';
+}
+
+/* What a line is to a reader of results. */
+enum line_kind { LINE_OTHER, LINE_OBJECT, LINE_RESULT, LINE_BROKEN };
+
+static enum mix_status judge_line(const struct reading *in, const char *line, size_t n,
+                                  enum line_kind *kind)
+{
+    json_t *root = NULL;
+    *kind = LINE_OTHER;
+    if (n == 0 || line[0] != '{')
+        return MIX_OK;
+    const enum mix_status status = load(line, n, &root, in->err);
+    *kind = status != MIX_OK ? LINE_BROKEN
+            : json_is_object(json_object_get(root, "loss")) ||
+                    json_is_array(json_object_get(root, "checkpoints")) || is_flat(in, root)
+                ? LINE_RESULT
+                : LINE_OBJECT;
+    json_decref(root);
+    return status == MIX_ENOMEM ? status : MIX_OK;
+}
+
+const char *mix_result_find(const struct mix_request *request, const char *text, size_t n_bytes,
+                            bool is_cut, size_t *length)
+{
+    struct mix_error ignored = {.text = ""};
+    const struct reading in = {.request = request, .err = &ignored};
+    const char *best = text;
+    enum line_kind best_kind = LINE_OTHER, kind = LINE_OTHER;
+    *length = 0;
+    for (size_t end = n_bytes; end > 0 && kind != LINE_RESULT && kind != LINE_BROKEN;) {
+        size_t begin = end;
+        while (begin > 0 && text[begin - 1] != '\n')
+            begin--;
+        size_t from = begin, to = end;
+        while (to > from && is_blank(text[to - 1]))
+            to--;
+        while (from < to && is_blank(text[from]))
+            from++;
+        end = begin > 0 ? begin - 1 : 0;
+        if (from == to || (begin == 0 && is_cut))
+            continue;
+        if (judge_line(&in, text + from, to - from, &kind) != MIX_OK)
+            return NULL;
+        if (*length > 0 && kind != LINE_RESULT && (kind == LINE_OTHER || best_kind != LINE_OTHER))
+            continue;
+        best = text + from;
+        best_kind = kind;
+        *length = to - from;
+    }
+    return best;
+}
+
 enum mix_status mix_result_parse(const struct mix_request *request, const char *text,
                                  size_t n_bytes, struct mix_table *rows, struct mix_error *err)
 {

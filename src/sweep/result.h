@@ -30,6 +30,19 @@ enum { RESULT_BYTES_MAX = 1 << 20 };
 enum mix_status mix_result_parse(const struct mix_request *request, const char *text,
                                  size_t n_bytes, struct mix_table *rows, struct mix_error *err);
 
+/**
+ * Find the result among the lines of stdout: the last line that is a JSON object with losses, else
+ * the last object, else the last line that is not empty. A line that begins as an object and is
+ * none ends the search: the result may have been cut off.
+ *
+ * @param text    (n_bytes) at most RESULT_BYTES_MAX
+ * @param is_cut  the first line lacks its beginning, and is not looked at
+ * @param length  out: bytes of the line without white space around it; 0 = all lines are empty
+ * @return its first byte, or NULL when memory is out
+ */
+const char *mix_result_find(const struct mix_request *request, const char *text, size_t n_bytes,
+                            bool is_cut, size_t *length);
+
 /** Drop the rows from `first` on. */
 void mix_result_drop(struct mix_table *rows, size_t first);
 

@@ -207,7 +207,48 @@ static bool has_runs(const struct mix_table *table, const char *recipe)
     return false;
 }
 
-/* Rank 0: a domain that the job gives no label of is known by its text. */
+/* A domain that the job gives no label of is known by its text: refuse that which is not the text
+ * of the runs in the table. */
+static enum mix_status compare_content(const struct mix_job *job, const struct mix_table *table,
+                                       const char (*content)[MIX_NAME_MAX], struct mix_error *err)
+{
+    const bool has_any = has_runs(table, job->recipe);
+    for (size_t k = 0; has_any && k < job->n_domains; k++) {
+        const char *kept = table->domains[k].content;
+        if (!job->domains[k].content[0] && strncmp(kept, "text:", 5) == 0 &&
+            strcmp(kept, content[k]) != 0)
+            return mix_fail(err, MIX_EINVAL,
+                            "the text of %s is not that of the runs in %s: put it back, "
+                            "or give the job %s another file or another recipe; mixsweep "
+                            "domains revise %s %s -o NEW.h5 keeps what is still valid.",
+                            job->domains[k].name, job->file, job->name, job->file,
+                            job->domains[k].name);
+    }
+    return MIX_OK;
+}
+
+enum mix_status mix_sweep_check_content(const struct mix_job *job, const struct mix_table *table,
+                                        struct mix_error *err)
+{
+    const struct mix_evaluator *evaluator = mix_evaluator_find(job->evaluator);
+    void *state = NULL;
+    if (!evaluator || !evaluator->content)
+        return MIX_OK;
+    char(*content)[MIX_NAME_MAX] = calloc(job->n_domains, sizeof *content);
+    if (!content)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains.", job->n_domains);
+    enum mix_status status = MIX_OK;
+    if (evaluator->create(job, &state, NULL) == MIX_OK) {
+        for (size_t k = 0; k < job->n_domains; k++)
+            evaluator->content(state, k, content[k]);
+        status = compare_content(job, table, (const char(*)[MIX_NAME_MAX])content, err);
+        evaluator->destroy(state);
+    }
+    free(content);
+    return status;
+}
+
+/* Rank 0: the file has the text of all domains that the job gives no label of. */
 static enum mix_status keep_content(const struct mix_sweep *sweep,
                                     const char (*content)[MIX_NAME_MAX], struct mix_error *err)
 {
@@ -216,17 +257,12 @@ static enum mix_status keep_content(const struct mix_sweep *sweep,
     struct mix_table *table = NULL;
     bool is_new = false;
     enum mix_status status = mix_store_read_table(store, &table, err);
+    if (status == MIX_OK)
+        status = compare_content(job, table, content, err);
     for (size_t k = 0; status == MIX_OK && k < job->n_domains; k++) {
         char *kept = table->domains[k].content;
         if (job->domains[k].content[0] || strcmp(kept, content[k]) == 0)
             continue;
-        if (strncmp(kept, "text:", 5) == 0 && has_runs(table, job->recipe))
-            status = mix_fail(err, MIX_EINVAL,
-                              "the text of %s is not that of the runs in %s: put it back, "
-                              "or give the job %s another file or another recipe; mixsweep "
-                              "domains revise %s %s -o NEW.h5 keeps what is still valid.",
-                              job->domains[k].name, job->file, job->name, job->file,
-                              job->domains[k].name);
         memcpy(kept, content[k], MIX_NAME_MAX);
         is_new = true;
     }

@@ -102,8 +102,8 @@ static enum mix_status count_seats(const struct mix_place *places, int n_places,
         const int64_t n = capacity(&room, &class_->need);
         if (n > CAPACITY_MAX)
             return mix_fail(err, MIX_EINVAL,
-                            "%s need nothing that place %d (%s) counts: any number would run there "
-                            "at once; give it slots",
+                            "%s ask for nothing that is known and counted of place %d (%s): any "
+                            "number would run there at once; give it slots",
                             name_of(&class_->is), p, places[p].host);
         n_shares += n;
         n_fit += n > 0;

@@ -95,6 +95,12 @@ static void names_of(size_t n, char (*text)[MIX_NAME_MAX], const char **name)
     }
 }
 
+/* An exponent of N or D within a factor of 2 of what Hoffmann et al. (arXiv 2203.15556) found. */
+static double draw_exponent(bool is_size, gsl_rng *rng)
+{
+    return (is_size ? 0.34 : 0.28) * pow(2.0, uniform(rng, -1.0, 1.0));
+}
+
 /* Exponents and shares in the first pass; factors in the second, so that terms are 0.2 to 1.5 of
  * the loss at the middle of the scales. */
 static void draw_competition(const struct cell *cell, const struct mix_model *model, gsl_rng *rng,
@@ -129,9 +135,10 @@ static void draw_competition(const struct cell *cell, const struct mix_model *mo
                 params[p] = uniform(rng, 0.1, 0.3) * SIZES[0];
             else if (letter == 'T')
                 params[p] = uniform(rng, 0.05, 0.4);
+            else if (letter == 'p' || letter == 'q')
+                params[p] = fmin(draw_exponent(letter == 'p', rng), 0.5); /* the law's bound */
             else
-                params[p] = letter == 'p' || letter == 'q' ? uniform(rng, 0.2, 0.45)
-                                                           : uniform(rng, 0.2, 0.8);
+                params[p] = uniform(rng, 0.2, 0.8);
             if (letter == 'b' || letter == 'a')
                 exponent[(letter == 'a' ? 32 : 0) + m] = params[p];
             if (letter == 'p' || letter == 'q')
@@ -159,9 +166,9 @@ static void draw_separable(const struct cell *cell, size_t m, gsl_rng *rng, doub
     }
     for (size_t j = 0; j < n; j++)
         params[1 + j] /= 0.8 * sum;
-    params[2 * n + 2] = 0.34 * pow(2.0, uniform(rng, -1.0, 1.0)); /* published ones: about so */
+    params[2 * n + 2] = draw_exponent(true, rng);
     params[2 * n + 1] = uniform(rng, 0.3, 0.6) * pow(80.0, params[2 * n + 2]);
-    params[2 * n + 4] = 0.28 * pow(2.0, uniform(rng, -1.0, 1.0));
+    params[2 * n + 4] = draw_exponent(false, rng);
     params[2 * n + 3] = uniform(rng, 0.2, 0.5) * pow(4.0, params[2 * n + 4]);
 }
 

@@ -106,9 +106,9 @@ int main(void)
         struct mix_law_spec spec;
         size_t n_rows;
     } cases[] = {
-        {{"capacity", 0, 7, 7, 0, 0, 122.0, 1e-4}, 60},
-        {{"transfer", 0, 7, 7, 1, 1, 122.0, 1e-4}, 1748},
-        {{"demand", 0, 5, 22, 1, 1, 70.0, 1e-4}, 1120},
+        {{"capacity", 0, 7, 7, 0, 0, 0, 122.0, 1e-4}, 60},
+        {{"transfer", 0, 7, 7, 0, 1, 1, 122.0, 1e-4}, 1748},
+        {{"demand", 0, 5, 22, 0, 1, 1, 70.0, 1e-4}, 1120},
     };
     gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
     if (rng == NULL)

@@ -50,6 +50,7 @@ static const struct law_case {
     {"loglinear", NULL, false, true, 17},     {"capacity", "demand", true, false, 4},
     {"additive", "capacity", true, false, 7},
 };
+static const double MOST = 11.5;                  /* ln 1e5 */
 static const double worths[WORTHS] = {NAN, 1e-4}; /* that of a user who says nothing; little */
 static const struct mix_next_scale scales[SCALES] = {
     {20e6, 1e9, 0}, {60e6, 2e9, 0}, {200e6, 4e9, 0}};
@@ -253,6 +254,33 @@ static struct mix_table *exact_runs(struct world *w)
     return table;
 }
 
+/* A loglinear law that is fitted where many domains are mixed can say of one alone that it leaves
+ * thousands, where a guess among 1e5 tokens leaves 11.5: none leaves more. */
+static void bound_losses(struct world *w)
+{
+    const size_t k_max = w->at->n_domains;
+    for (size_t m = 0; m < k_max; m++) {
+        double *c = w->truth + m * (k_max + 1), *t = c + 1;
+        for (size_t k = 0; k < k_max; k++)
+            t[k] = fmin(t[k], log(MOST - *c));
+    }
+}
+
+/* The parameters of a fit become the truth. */
+static bool take_truth(struct world *w, const struct mix_fit *fit, struct mix_error *err)
+{
+    mix_model_destroy(w->model);
+    free(w->truth);
+    w->model = NULL;
+    w->truth = malloc(fit->n_params * sizeof *w->truth);
+    if (!w->truth || mix_fit_model(fit, &w->model, err) != MIX_OK)
+        return false;
+    memcpy(w->truth, fit->params, fit->n_params * sizeof *w->truth);
+    if (w->at->is_blind)
+        bound_losses(w);
+    return true;
+}
+
 /* The least true objective: the optimum of a fit that has the true parameters. A law that cannot be
  * drawn takes those that are fitted to losses of one that can. */
 static bool find_truth(struct world *w)
@@ -262,7 +290,11 @@ static bool find_truth(struct world *w)
     struct mix_table *table = exact_runs(w);
     w->law = w->at->truth ? w->at->truth : w->at->law;
     bool good = table && analyse(w, table, false, &a);
-    if (good && w->at->is_drawn) {
+    if (good && !w->at->is_drawn)
+        good = take_truth(w, a.fit, &err);
+    if (good)
+        good = a.fit->n_params == mix_model_n_params(w->model);
+    if (good) {
         const struct mix_optimum_options question = {.n_params = w->target_n,
                                                      .n_tokens = w->target_d,
                                                      .level = 0.9,
@@ -270,24 +302,8 @@ static bool find_truth(struct world *w)
                                                      .n_starts = 64};
         mix_optimum_destroy(a.optimum);
         a.optimum = NULL;
-        good = a.fit->n_params == mix_model_n_params(w->model);
-        if (good)
-            memcpy(a.fit->params, w->truth, a.fit->n_params * sizeof *a.fit->params);
-        good = good &&
-               mix_optimum_run(NULL, table, a.fit, NULL, &question, &a.optimum, &err) == MIX_OK;
-    } else if (good) {
-        double *params = malloc(a.fit->n_params * sizeof *params);
-        struct mix_model *model = NULL;
-        good = params && mix_fit_model(a.fit, &model, &err) == MIX_OK;
-        if (good) {
-            memcpy(params, a.fit->params, a.fit->n_params * sizeof *params);
-            mix_model_destroy(w->model);
-            free(w->truth);
-            w->model = model;
-            w->truth = params;
-        } else {
-            free(params);
-        }
+        memcpy(a.fit->params, w->truth, a.fit->n_params * sizeof *a.fit->params);
+        good = mix_optimum_run(NULL, table, a.fit, NULL, &question, &a.optimum, &err) == MIX_OK;
     }
     if (good) {
         memcpy(w->best_mixture, a.optimum->mixture, w->at->n_domains * sizeof(double));

@@ -17,6 +17,7 @@ root, program, build = map(os.path.abspath, sys.argv[1:])
 ELSEWHERE = {  # what is not run here: the file of this tree that runs it, with what words
     "bash tests/run.sh": (".ci/run", "tests/run.sh"),
     "cpack -G DEB": ("tests/build/test_install.sh", "cpack -G DEB"),
+    "mixsweep fit scores.h5 --law additive --targets all": ("tests/cli/test_scores.sh", "--law additive --targets all"),
     "mixsweep domains expand new.h5": ("tests/cli/test_domains.sh", "domains expand"),
     "mixsweep domains bound new.h5 sweep.h5": ("tests/cli/test_domains.sh", "domains bound"),
 }

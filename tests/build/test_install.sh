@@ -75,7 +75,7 @@ try_prefix() {
 cmake --install "$MIXSWEEP_BUILD" --prefix "$PWD/static" >/dev/null
 try_prefix "$PWD/static"
 
-cmake -S "$root" -B shared-build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DBUILD_SHARED_LIBS=ON \
+cmake -S "$root" -B shared-build -G Ninja -DCMAKE_BUILD_TYPE=None -DBUILD_SHARED_LIBS=ON \
     -DBUILD_TESTING=OFF >/dev/null
 cmake --build shared-build >/dev/null
 cmake --install shared-build --prefix "$PWD/shared" >/dev/null

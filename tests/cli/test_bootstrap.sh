@@ -111,6 +111,12 @@ ln -s linked/real.h5 link.h5
 [ -L link.h5 ] && [ ! -e link.h5.lock ] && [ ! -e linked/real.h5.lock ] || die "the link was replaced"
 "$MIXSWEEP" status linked/real.h5 | grep -q '5/5 draws' || die "the file behind the link has no draws"
 
+# More are added with the seed that is there; another one is named.
+run bootstrap link.h5 --draws 6
+says '6/6 draws, 5 of them from before'
+refuses 1 'another bootstrap of fit capacity: --seed 77 there, 3 asked for; --replace' bootstrap \
+    link.h5 --seed 3 --draws 7
+
 # More draws make an optimum of fewer stale: it goes, and that is said.
 cp fitted.h5 more.h5
 run bootstrap more.h5 --draws 5

@@ -95,6 +95,16 @@ run exclude s.h5 m3-90 --reason test
 run compare s.h5 --show
 says 'the runs have changed since'
 
+# the choice of law in an error budget goes by the weights of the stack, where the runs are compared
+cp three.h5 stacked.h5
+run fit stacked.h5 --law additive --starts 2 --holdout none
+run fit stacked.h5 --law dml --starts 2 --holdout none
+run predict stacked.h5 --fit additive --mixture code=.5,web=.5 --params 1e9 --tokens 4e9 --format json
+holds 'j["error"]["law_weights"] == "stack" and j["error"]["laws"] == 2'
+"$python" -c 'import h5py; g = h5py.File("stacked.h5", "r+")["compare"]; del g["laws"]'
+run predict stacked.h5 --fit additive --mixture code=.5,web=.5 --params 1e9 --tokens 4e9 --format json
+holds 'j["error"]["law_weights"] == "mse" and j["error"]["laws"] == 2'
+
 # a damaged file
 for change in predictor_kind=7 best=200; do
     cp three.h5 damaged.h5

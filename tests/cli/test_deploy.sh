@@ -56,6 +56,7 @@ YAML
 "$MIXSWEEP" run job.yaml >out 2>err || die "the job failed"
 says 'no worse web; near tv=0.3; epochs at most 3; lattice 1/2048; path'
 says 'n of 2048'
+says '--name larger --baseline prior --max-epochs 3 --no-worse web --near baseline:tv=0.3 --lattice 1/2048'
 says 'on the lattice 1/2048'
 says "winner's curse"
 says 'price: a loss of web 0.01 above'
@@ -73,6 +74,8 @@ for bad in 's|near: .*|near: l2=1|;optimum.near: "l2=1" is not baseline:tv=X' \
     's|lattice: 1/2048|lattice: 1/1|;optimum.lattice' \
     's|max_epochs: 3|max_epochs: 0|;optimum.max_epochs' \
     's|, supply_tokens: 1e9||;optimum.max_epochs: no domain has supply_tokens' \
+    's|max_epochs: 3|max_epochs: 2\n  floor: 0.21|;0.21 is above what the supply of wiki allows' \
+    's|path: true|caps: {code: 0.3, web: 0.3}|;are 9e+09 tokens, and n_tokens is 1e+10; 4 epochs' \
     's|path: true|objective: best|;optimum.objective: "best" is not one of mean, worst, mean-gain'; do
     sed "${bad%%;*}" job.yaml >bad.yaml
     "$MIXSWEEP" run bad.yaml >out 2>err && die "a bad job passes: $bad"
@@ -90,8 +93,10 @@ cp out tight.json
 optimum $at --supply wiki=1.01e9,code=5e8 --max-epochs 2 --format json
 holds 'abs((json.load(open("tight.json"))["objective"]["value"] - o["objective"]["value"]) / 0.01 /
     o["prices"]["domains"]["wiki"]["per_1e9_tokens"] - 1) < 0.02'
+optimum $at --supply code=1e9 --format json # one epoch of code; that of the file limits nothing
+holds 'o["limit"]["code"] == 0.1 and o["limit"]["wiki"] == 1 and o["supply"]["wiki"] is None'
 optimum $at --supply wiki=1e9 # one epoch
-says 'price: 1B more tokens of wiki would lower the objective by'
+says 'price: 100M more tokens of wiki would lower the objective by'
 says 'all that the supply allows, the law asks for more: wiki (0.1)'
 optimum $at --format json
 holds 'o["binding"] == {} and o["question"] == "" and o["lattice"] is None and o["path"] == []'
@@ -118,6 +123,11 @@ optimum s.h5 --params 4e8 --tokens 1e10 --name hand --cap wiki=0.3333333 --suppl
     --max-epochs 3.5 --lattice 1/2048 --export nanotron -o mix.yaml
 says 'optimum    capacity at 400M parameters'
 no_optimum 1 'mix.yaml exists already' s.h5 --name hand --export nanotron -o mix.yaml
+# What cannot be written is said before anything is searched for, or kept.
+no_optimum 1 'mix.yaml exists already' s.h5 --params 4e8 --tokens 2e10 --name late --export json -o mix.yaml
+no_optimum 1 'cannot write none/mix.yaml' s.h5 --params 4e8 --tokens 2e10 --name late --export json -o none/mix.yaml
+[ ! -s out ] || die "an optimum that was not to be"
+no_optimum 1 'there is no "late" in /optimum' s.h5 --name late --export json
 no_optimum 1 's.h5' s.h5 --name hand --export nanotron -o s.h5 --force
 optimum s.h5 --name hand --export nanotron -o mix.yaml --force
 for form in megatron olmo-yaml nanotron json; do
@@ -181,12 +191,15 @@ no_optimum 2 '-o is for --export' $at -o x
 no_optimum 2 '--supply "wiki=1e9": wiki is given twice' $at --supply wiki=1e9,wiki=1e9
 no_optimum 2 '--supply "wik=1": the fit has no domain wik; did you mean wiki?' $at --supply wik=1
 no_optimum 1 'the fit capacity has no target "wbe"' $at --no-worse wbe
-no_optimum 1 'the supplies of the 3 domains sum to 0.3, less than 1.' $at --supply \
+no_optimum 1 'allow 3e+09 tokens in 1 epoch, and the target is trained on 1e+10.' $at --supply \
     wiki=1e9,web=1e9,code=1e9 --max-epochs 1
 no_optimum 1 'none is nearer to the baseline than tv=0.4, and --near asks for 0.1' $at \
     --cap web=0.2 --near baseline:tv=0.1
 no_optimum 1 'the loss of web is at best' $at --cap web=0.2 --no-worse web
 no_optimum 1 'the lattice 1/2 is too coarse' $at --cap web=0.4 --cap wiki=0.4 --cap code=0.4 --lattice 1/2
+
+no_optimum 1 'too coarse: it has no share between the floor 0.0001 and the limit 0.2 of wiki' $at \
+    --cap wiki=0.2 --lattice 1/4
 
 # Every loss falls steeply with a domain that no run has more than 2.5% of: a law that goes on so puts
 # all on it. That is said, and can be kept from.

@@ -54,7 +54,7 @@ grep -q '^included 2 runs' out
 "$MIXSWEEP" export before.h5 runs -o before.csv >/dev/null 2>&1
 cmp before.csv after.csv # nothing else has changed
 
-fails 1 'there is no run "m99"' "$MIXSWEEP" exclude s.h5 m99 --reason x
+fails 1 's.h5: there is no run "m99"' "$MIXSWEEP" exclude s.h5 m99 --reason x
 fails 1 'there is no run ""' "$MIXSWEEP" exclude s.h5 "" --reason x
 fails 1 'there is no run "00000000000000000000000000000000"' \
     "$MIXSWEEP" exclude s.h5 00000000000000000000000000000000 --reason x
@@ -112,4 +112,4 @@ fails 1 'is not done (interrupted)' "$MIXSWEEP" exclude tried.h5 "$(column tried
 "$MIXSWEEP" retry tried.h5 --failed >out
 grep -q '^forgot 0 runs of tried.h5 (0 rows)$' out
 fails 2 'Give --failed or --run' "$MIXSWEEP" retry tried.h5
-fails 1 'there is no run' "$MIXSWEEP" retry tried.h5 --run nobody
+fails 1 'tried.h5: there is no run' "$MIXSWEEP" retry tried.h5 --run nobody

@@ -85,6 +85,20 @@ PY
 "$MIXSWEEP" bootstrap world.h5 --fit few --draws 24 >out
 "$MIXSWEEP" optimum world.h5 --fit few --params 1e9 --tokens 2e10 >out
 asked 0 'over 24 draws' next world.h5 --optimum few --flops 2e18 --batch 2
+# The regret is that of the optimum's own objective, against mixtures that its caps allow: the baseline, which
+# is better than all of them, is not one.
+for case in "capped --cap wiki=0.2" "worst --objective worst"; do
+    "$MIXSWEEP" optimum world.h5 --fit few --params 1e9 --tokens 2e10 --name $case >out
+    asked 0 '"runs"' next world.h5 --optimum "${case%% *}" --flops 2e18 --batch 2 --format json
+    mv out "${case%% *}.json"
+done
+asked 0 '(worst loss, over 24 draws)' next world.h5 --optimum worst --flops 2e18 --batch 2
+"${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'PY'
+import json
+for name in "capped", "worst":
+    answer = json.load(open(f"{name}.json"))
+    assert answer["regret"]["value"] > answer["regret"]["se"] > 0 and answer["reduction"]["value"] > 0, name
+PY
 "$MIXSWEEP" fit world.h5 --law capacity --starts 4 --holdout none --name fewer >out 2>&1
 "$MIXSWEEP" bootstrap world.h5 --fit fewer --draws 10 >out
 "$MIXSWEEP" optimum world.h5 --fit fewer --params 1e9 --tokens 2e10 >out

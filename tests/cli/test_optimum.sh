@@ -55,11 +55,15 @@ optimum s.h5 --params 400e6 --tokens 10e9
 says 'optimum    capacity at 400M parameters, 10B tokens, 50 draws'
 says 'resampling only'
 prints '^  target  weight .* 90%, resampling only$'
+prints '^  domain  prior  optimum .* seen up to .* tied at least  nearest tie$'
+prints '^  uniform .* 1.00    no$'
 says 'certificate: KKT residual'
 says 'warning: only 50 draws'
 says 'warning: the size is 2.5 times the largest fitted one'
-no_optimum 1 'holds an optimum capacity already, for another question (400M parameters, 10B tokens)' \
+no_optimum 1 'for another question (400M parameters, 10B tokens there, 800M and 10B asked for)' \
     s.h5 --params 800e6 --tokens 10e9
+no_optimum 1 'for another question (the cap of wiki is 1 there, 0.2 asked for): give' \
+    s.h5 --params 400e6 --tokens 10e9 --cap wiki=0.2
 optimum s.h5 --params 800e6 --tokens 10e9 --no-save
 optimum s.h5 --params 800e6 --tokens 10e9 --name large
 optimum s.h5 --params 400e6 --tokens 10e9 --cap wiki=0.2 --replace
@@ -68,7 +72,8 @@ says 'on the cap, the law asks for more: wiki (0.2)'
 # Formats, weights, baselines: ours can be read back as a baseline.
 optimum s.h5 --params 4e8 --tokens 1e10 --no-save --format json --baseline prior
 for key in law n_params n_tokens mixture interval level objective loss gain p_better extrapolation \
-    tied warnings uniform best_observed baseline baseline_name weights lower upper; do
+    tied warnings uniform best_observed baseline baseline_name weights lower upper tied_range \
+    not_worse interval_wide interval_bca bca_lo wide_hi; do
     says "\"$key\":"
 done
 cp out first.json
@@ -147,7 +152,8 @@ no_optimum 1 'bad.json, line 1:' $at --baseline bad.json
 no_optimum 1 'has no fit yet' t.h5 --params 4e8 --tokens 1e10
 "$MIXSWEEP" fit t.h5 --law capacity --starts 8 --holdout none >out 2>err || die "fit failed"
 optimum t.h5 --params 4e8 --tokens 1e10 --no-save
-says 'warning: no bootstrap'
+says 'warning: no bootstrap of capacity, so no intervals'
+prints '^  mixsweep bootstrap [^ ]*\.h5 --fit capacity makes the draws for intervals$'
 no_optimum 1 'does not know the prior of code' t.h5 --params 4e8 --tokens 1e10 --baseline prior
 "$MIXSWEEP" fit t.h5 --law capacity --name again --starts 8 --holdout none >out 2>err ||
     die "fit failed"

@@ -113,3 +113,22 @@ sed -e '1s/$/,h_math/' -e '2,$s/$/,0/' runs.csv >more.csv
 no_prediction 1 'domain math of the table is unknown to fit capacity' s.h5 more.csv
 no_prediction 1 'none.csv' s.h5 none.csv
 no_prediction 1 'no/such/folder/p.csv' s.h5 runs.csv -o no/such/folder/p.csv
+
+# A law that does not look at size and tokens says so, and is not said to be tested.
+run fit s.h5 --law loglinear --where 'n_params<=10e6' --starts 4 --holdout none
+run predict s.h5 --fit loglinear --mixture web=1 $at
+says 'caution: no run had so much of web: 1, and at most 0.'
+run predict s.h5 --fit loglinear --mixture web=.4,code=.3,wiki=.3 $at
+grep -q 'no run had so much' out && die "a warning of what was seen"
+says 'extrapolation          not known: the law does not depend on size or tokens'
+says 'all that is known      nothing'
+run optimum s.h5 --fit loglinear $at --no-save
+grep -q 'known errors' out && die "an interval of nothing"
+says 'caution: law loglinear does not depend on size or tokens: these are its losses for the fitted 1e+07 parameters and 1e+09 tokens, whatever the target'
+
+# Nor is it another opinion on another scale to a law that does look at size.
+run fit s.h5 --law capacity --name one --where 'n_params<=10e6' --starts 4 --holdout none
+run predict s.h5 --fit one --mixture web=.4,code=.3,wiki=.3 $at --format json
+holds "$(number laws) == 1"
+run predict s.h5 --fit loglinear --mixture web=.4,code=.3,wiki=.3 $at --format json
+holds "$(number laws) == 2"

@@ -136,8 +136,12 @@ static void test_print_extrapolation_without_error_is_words(void **state)
     assert_budget_says(&b, "extrapolation          0.0100\n");
     b.scale = b.reach = 0.0; /* within what was fitted */
     assert_budget_says(&b, "extrapolation          0.0000\n");
-    b.scale = NAN;
-    assert_budget_says(&b, "extrapolation          not known: bootstrap measures it");
+    assert_budget_says(&b, "all that is known      0.0000\n");
+    b = (struct mix_error_budget){.law = NAN, .scale = NAN, .reach = NAN, .total = NAN};
+    assert_budget_says(&b, "extrapolation          not known: no held-out size was tested");
+    assert_budget_says(&b, "all that is known      nothing\n");
+    b.blind = MIX_BLIND_TO_SIZE;
+    assert_budget_says(&b, "extrapolation          not known: the law does not depend on size\n");
 }
 
 int main(void)

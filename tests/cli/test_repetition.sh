@@ -74,7 +74,7 @@ holds 'r["repetition"]["if_new"]["mixture"]["good"] > r["mixture"]["good"] + 0.3
 holds 'r["repetition"]["if_new"]["objective"] > r["objective"]["value"]'
 holds 'r["prices"]["domains"]["good"]["per_1e9_tokens"] > 0'
 run optimum s.h5 --fit transfer+repetition --params 2e8 --tokens 5e10 --name asked
-prints '  price: 1B more tokens of good would lower the objective by 0.0'
+prints '  price: 100M more tokens of good would lower the objective by 0.00'
 prints '  worth: in passes over new tokens (r1 = '
 grep -q 'would be seen' out && die "a warning of what the law knows"
 

@@ -103,7 +103,7 @@ matches '^bootstrap *40/40 draws'
 [ "$(grep -c 'in file' out)" = 2 ] || die "more draws touched something else"
 sed -i 's/starts: 6/starts: 7/' job.yaml
 run run job.yaml
-matches 'note: fit capacity is made anew: starts, seed or hold-out have changed'
+matches 'note: fit capacity is made anew: the starts have changed (from 6 to 7);'
 [ "$(grep -c 'in file' out)" = 1 ] || die "a changed fit touched the sweep or kept its draws"
 run run job.yaml
 keeps_quiet 'note:'

@@ -177,6 +177,7 @@ with h5py.File("half.h5", "r+") as f:
 END
 "$MIXSWEEP" status half.h5 >text
 grep -q '^  8 × exit code 2 (the last: [^ ]*, attempt ' text
+grep -q '^      runs [^,]*\(, [^,]*\)\{7\}$' text
 grep -q '^  [^ ]*: another (attempt ' text
 grep -q '^  .*all of them: mixsweep status half.h5 --format json$' text
 

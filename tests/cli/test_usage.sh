@@ -67,3 +67,8 @@ fi
 # A file of the other kind.
 printf '\211HDF\r\n\032\n' >s.h5
 expect 1 'mixsweep: s.h5 is a sweep file; a job file is wanted' "$MIXSWEEP" sweep s.h5
+expect 1 'mixsweep: s.h5 is an HDF5 file; a table in CSV is wanted' "$MIXSWEEP" import s.h5 -o new.h5
+echo "job: x" >job.yaml
+expect 1 'mixsweep: job.yaml is not an HDF5 file (7 bytes); a sweep file is wanted' "$MIXSWEEP" status job.yaml
+printf 'run,n_params,n_tokens,h_a,loss_a\nm,1e6,1e8,1,2\n' >runs.csv
+expect 1 'mixsweep: the folder none does not exist\.$' "$MIXSWEEP" import runs.csv -o none/s.h5

@@ -241,7 +241,7 @@ static void test_json_lines(void **state)
         {"{\"h\": {\"code\": 1}, \"h_code\": 1}", "runs.jsonl, line 2: \"h_code\" is given twice."},
         {"{\"run\": \"b\", \"lr\": 1}", "runs.jsonl, line 2, column lr: unknown column;"},
         {"{\"run\": \"b\", \"n_params\": 1e6, \"n_tokens\": 1, \"h_code\": 2}",
-         "runs.jsonl, line 2, column h_code: proportion 2 is not in [0, 1]."},
+         "runs.jsonl, line 2, column h_code: proportion 2 is not in [0, 1]; of percents"},
         {"{\"run\": \"b\", \"n_params\": 1e6, \"n_tokens\": 1}",
          "runs.jsonl, line 2, column h_code: the proportion is missing;"},
     };

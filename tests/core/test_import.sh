@@ -30,6 +30,20 @@ grep -q 'note: the proportions of 2 rows of 4 did not sum to 1 (off by up to 1.0
 grep -q 'note: 1 loss was not measured' err || fail "$(cat err)"
 grep -qx 'note: of 4 rows 3 were taken: the last checkpoint of each run.' err || fail "$(cat err)"
 
+# Likely slips of a whole table: millions and billions, percents, another separator, an empty column.
+awk -F, -v OFS=, 'NR > 1 { $2 /= 1e6; $3 /= 1e9; $7 = "" } 1' runs.csv >units.csv
+"$MIXSWEEP" import units.csv -o units.h5 --checkpoints all >out 2>err
+grep -q 'note: no run has more than 4 parameters: in millions or billions? `factor` of --map' err || fail "$(cat err)"
+grep -qx 'note: no run has a loss of target exam (1 of 2): laws are fitted without.' err || fail "$(cat err)"
+sed 's/loss_exam/loss_web/' units.csv >web.csv # a law of all domains cannot be fitted on one without a loss
+"$MIXSWEEP" import web.csv -o web.h5 --checkpoints all >out 2>err
+grep -qx 'next: mixsweep fit web.h5 --law demand --targets all' out || fail "$(cat out)"
+rm units.h5 web.h5
+tr , ';' <runs.csv >semicolon.csv
+refused 1 'are its columns separated by ;? They must be by commas' "$MIXSWEEP" import semicolon.csv -o no.h5
+awk -F, -v OFS=, 'NR > 1 { $4 *= 100; $5 *= 100 } 1' runs.csv >percent.csv
+refused 1 'proportion 25 is not in .*of percents `factor` of --map makes shares' "$MIXSWEEP" import percent.csv -o no.h5
+
 # Nothing is overwritten.
 cp s.h5 before.h5
 refused 1 's.h5 exists already; --append adds rows to it' "$MIXSWEEP" import runs.csv -o s.h5

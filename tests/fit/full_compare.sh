@@ -65,7 +65,7 @@ goal "demand, unseen mixtures, 310M to 680M: skill" "$(value 0 demand skill few.
 for table in mixlaws_5mix mixlaws_redpajama; do
     compare $table $table.csv --targets all --holdout scale --starts 4 --laws product,additive,joint
     for law in additive joint; do
-        goal "product, unseen 305M of $table: MRE" "$(value 0 product mre $table.json)" '<' \
+        aim "aim, product, unseen 305M of $table: MRE" "$(value 0 product mre $table.json)" '<' \
             "$(value 0 $law mre $table.json)"
     done
 done

@@ -127,9 +127,10 @@ static void test_fit_is_current_until_something_changes(void **state)
 {
     (void)state;
     struct world world = world_create(&capacity_plan);
+    char text[MIX_TEXT_MAX];
     const struct mix_fit_options options = quick_options("capacity", 2);
     struct mix_fit *fit = quick_fit(world.table, &options);
-    assert_null(mix_fit_difference(fit, world.table, &options));
+    assert_null(mix_fit_difference(fit, world.table, &options, text));
     struct mix_fit_options changed[9];
     for (size_t i = 0; i < 9; i++)
         changed[i] = options;
@@ -143,11 +144,17 @@ static void test_fit_is_current_until_something_changes(void **state)
     snprintf(changed[7].selection.where, MIX_TEXT_MAX, "n_params<=40e6");
     snprintf(changed[8].selection.targets, MIX_TEXT_MAX, "all");
     for (size_t i = 0; i < 9; i++)
-        if (mix_fit_difference(fit, world.table, &changed[i]) == NULL)
+        if (mix_fit_difference(fit, world.table, &changed[i], text) == NULL)
             fail_msg("change %zu of the options is not seen", i);
+    assert_string_equal(mix_fit_difference(fit, world.table, &changed[4], text),
+                        "the seed has changed (from 1 to 2)");
+    assert_string_equal(mix_fit_difference(fit, world.table, &changed[3], text),
+                        "the starts have changed (from 2 to 3)");
+    assert_string_equal(mix_fit_difference(fit, world.table, &changed[7], text),
+                        "the selection (where) has changed (from none to n_params<=40e6)");
     changed[0] = options;
     changed[0].name = "other"; /* a name is not what is fitted */
-    assert_null(mix_fit_difference(fit, world.table, &changed[0]));
+    assert_null(mix_fit_difference(fit, world.table, &changed[0], text));
 
     double *const numbers_of_a_run[] = {world.table->loss + 7, world.table->mixture + 5,
                                         &world.table->runs[2].n_params,
@@ -155,14 +162,14 @@ static void test_fit_is_current_until_something_changes(void **state)
     for (size_t i = 0; i < 4; i++) {
         const double before = *numbers_of_a_run[i];
         *numbers_of_a_run[i] = nextafter(before, 0.0);
-        assert_non_null(mix_fit_difference(fit, world.table, &options));
+        assert_non_null(mix_fit_difference(fit, world.table, &options, text));
         *numbers_of_a_run[i] = before;
     }
     world.table->runs[3].excluded = 1;
-    assert_non_null(mix_fit_difference(fit, world.table, &options));
+    assert_non_null(mix_fit_difference(fit, world.table, &options, text));
     world.table->runs[3].excluded = 0;
     snprintf(world.table->targets[1].name, MIX_NAME_MAX, "renamed");
-    assert_non_null(mix_fit_difference(fit, world.table, &options));
+    assert_non_null(mix_fit_difference(fit, world.table, &options, text));
     mix_fit_destroy(fit);
     world_destroy(&world);
 }

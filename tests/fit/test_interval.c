@@ -392,9 +392,18 @@ static void test_budget_adds_what_is_known(void **state)
                                        8e9, &b, &err),
               err);
     assert_true(b.resampling > 0.0 && b.n_draws == 40 && b.n_laws == 1);
-    assert_true(isnan(b.seed) && isnan(b.law) && isnan(b.scale) && isinf(b.reach));
+    assert_true(isnan(b.seed) && isnan(b.law) && isnan(b.scale) && isnan(b.reach));
     assert_near(b.total, b.resampling, 1e-15);
     assert_true(isnan(mix_error_budget_widen(&b, (struct mix_interval){2, 1, 3}, 0.9).lo));
+    const double usual = b.resampling;
+    for (size_t p = 0; p < 3; p++) /* one wild draw of forty is not the error */
+        s.draws->params[p] *= 1e6;
+    assert_ok(mix_error_budget_compute(s.world.table, s.fit, s.draws, 0, NULL, NULL, even, 640e6,
+                                       8e9, &b, &err),
+              err);
+    assert_true(fabs(b.resampling - usual) < 0.2 * usual);
+    for (size_t p = 0; p < 3; p++)
+        s.draws->params[p] /= 1e6;
     s.fit->scale_error = 0.02; /* at twice the size */
     s.fit->scale_factor = 2.0;
     assert_ok(mix_error_budget_compute(s.world.table, s.fit, s.draws, 0, NULL, NULL, even, 640e6,
@@ -440,10 +449,26 @@ static void test_budget_adds_what_is_known(void **state)
                                        4e9, &b, &err),
               err); /* within the runs nothing is extrapolated */
     assert_true(b.scale == 0.0 && b.reach == 0.0);
+
+    const struct mix_error_budget nothing = {.seed = NAN, .law = NAN, .scale = 0.0};
+    const struct mix_interval bare = {2, NAN, NAN}, drawn = {2, 1, 3};
+    assert_true(isnan(mix_error_budget_widen(&nothing, bare, 0.9).lo)); /* not 2 ... 2 */
+    assert_true(mix_error_budget_widen(&nothing, drawn, 0.9).hi == 3.0);
     setting_destroy(&s);
 }
 
-/* Two laws: half their difference times the root of two. A fit of other targets does not count. */
+static double law_error(const struct setting *s, const struct mix_fit *const *fits,
+                        const double *mixture, struct mix_error_budget *b)
+{
+    struct mix_error err = {{0}};
+    assert_ok(mix_error_budget_compute(s->world.table, s->fit, NULL, 3, fits, NULL, mixture, 640e6,
+                                       8e9, b, &err),
+              err);
+    return b->law;
+}
+
+/* Two laws: how far the other is, by the root of its weight. A fit of other targets does not
+ * count. */
 static void test_budget_of_several_laws(void **state)
 {
     (void)state;
@@ -467,8 +492,55 @@ static void test_budget_of_several_laws(void **state)
     assert_ok(mix_model_predict(model, other->params, 1, even, &size, &tokens, loss, &err), err);
     assert_int_equal(b.n_laws, 2);
     assert_true(isnan(b.resampling) && b.law > 0.0);
-    assert_near(b.law, fabs(mean_of(3, loss) - b.value) / sqrt(2.0), 1e-9);
+    const double off = fabs(mean_of(3, loss) - b.value), mine = 1.0 / s.fit->train.mse,
+                 its = 1.0 / other->train.mse;
+    assert_near(b.law, off * sqrt(its / (mine + its)), 1e-9);
     assert_near(b.total, b.law, 1e-15);
+    assert_false(b.stacked);
+
+    /* the weights of a stack take the place of 1 / mse: all on the fit, all on the other */
+    s.fit->stacked = 0.75;
+    other->stacked = alien->stacked = 0.25;
+    assert_near(law_error(&s, fits, even, &b), 0.5 * off, 1e-9);
+    assert_true(b.stacked);
+    s.fit->stacked = 0.0;
+    assert_near(law_error(&s, fits, even, &b), off, 1e-9);
+    const struct mix_fit *const twice[] = {other, other, s.fit}; /* a law counts once */
+    s.fit->stacked = 0.75;
+    assert_near(law_error(&s, twice, even, &b), 0.5 * off, 1e-9);
+    assert_int_equal(b.n_laws, 2);
+
+    /* the same of one target, and of a gain, of which the error that all mixtures share is none */
+    struct mix_error_budget one, gain;
+    double there[3];
+    const double corner[3] = {0.6, 0.2, 0.2};
+    assert_ok(mix_error_budget_target(s.world.table, s.fit, 3, fits, NULL, 1, even, 640e6, 8e9, &b,
+                                      &one, &err),
+              err);
+    assert_near(one.law, 0.5 * fabs(loss[1] - one.value), 1e-9);
+    assert_true(isnan(one.scale)); /* nothing is known of the mean, so nothing of it */
+    assert_ok(mix_error_budget_gain(s.fit, NULL, 3, fits, NULL, even, corner, 640e6, 8e9, &b, &gain,
+                                    &err),
+              err);
+    assert_ok(mix_model_predict(model, other->params, 1, corner, &size, &tokens, there, &err), err);
+    assert_near(gain.law, 0.5 * fabs(mean_of(3, there) - mean_of(3, loss) - gain.value), 1e-9);
+    assert_true(isnan(gain.seed) && isnan(gain.scale));
+    struct mix_draws *draws = draws_of(s.fit, 0);
+    assert_true(mix_draws_hold_origins(draws, 1));
+    draws->residual = 0.003;
+    draws->origins[0] =
+        (struct mix_origin){.from_n = 10e6,
+                            .from_d = 8e9,
+                            .to_n = 40e6,
+                            .to_d = 8e9,
+                            .n_runs = 12,
+                            .bias = 0.02,
+                            .rms = sqrt(0.02 * 0.02 + 0.003 * 0.003 + 0.004 * 0.004)};
+    assert_ok(mix_error_budget_gain(s.fit, draws, 3, fits, NULL, even, corner, 640e6, 8e9, &b,
+                                    &gain, &err),
+              err);
+    assert_near(gain.scale, sqrt(2.0) * 0.004 * b.value, 1e-9); /* 4 times the size, as tested */
+    mix_draws_destroy(draws);
     const double small[3] = {0.2, 0.3, 0.5};
     assert_refused(mix_error_budget_compute(s.world.table, s.fit, NULL, 0, NULL, NULL, small, 1.0,
                                             8e9, &b, &err),

@@ -476,6 +476,7 @@ static struct mix_data *repeat_rows(const struct mix_data *data, const double *t
     out->target_domain = zeros(n_m, sizeof *out->target_domain);
     memcpy(out->target_domain, data->target_domain, n_m * sizeof *out->target_domain);
     out->mixture = numbers(2 * data->n_rows * n_k);
+    out->size = NULL;
     out->unique = numbers(2 * data->n_rows * n_k);
     out->n_params = numbers(2 * data->n_rows);
     out->n_tokens = numbers(2 * data->n_rows);

@@ -86,6 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_rows(rows);
         check_store(rows);
     }
+    size_t length = 0;
+    const char *line = mix_result_find(&request, (const char *)data, size, false, &length);
+    if (line && (line < (const char *)data || line + length > (const char *)data + size))
+        abort();
     char *clean = mix_result_clean_text((const char *)data, size);
     free(clean);
     mix_table_destroy(rows);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The verb plan: cost, time, coverage and warnings, as text and as JSON.
 . "$MIXSWEEP_TESTS/lib.sh"
-keeps_quiet() { ! grep -q -- "$1" out || die "something says \"$1\""; }
+keeps_quiet() { ! grep -qE -- "$1" out || die "something says \"$1\""; }
 plan() { "$MIXSWEEP" plan "$@" >out 2>err || die "mixsweep plan $* failed"; }
 # figures EXPRESSION: true of the plan p as JSON
 figures() {
@@ -68,7 +68,7 @@ sed '/^  - {n_params/d; /^fit:/,$d; s/^scales:/&\n  - {n_params: 1e6, n_tokens: 
 plan wide.yaml --format json
 figures 'p["makespan_s"] == 9 * 3600 and p["nodes"] == 2 and p["slots"] == 0'
 plan wide.yaml --nodes 4
-prints '^1d00h of wall time as declared, 5h00m on 4 nodes$'
+prints '^wall time as declared: 1d00h one run after the other, 5h00m on 4 nodes$'
 sed -i 's/gpus: 8}/gpus: 4}/' wide.yaml
 plan wide.yaml --format json
 figures 'p["makespan_s"] is None and any("need 2 nodes with 0 CPUs, 8 GPUs" in w for w in p["warnings"])'
@@ -124,14 +124,35 @@ prints '^s.h5 has 26 of 50 runs done, 24 left$'
 prints '^  size *tokens *checkpoints *mixtures *runs *left *FLOP$'
 prints '^  40M *1B *2 *12 *20 *0 '
 prints '^the 24 runs left: 1.8e+20 FLOP$'
-prints '^4d00h of wall time as declared, 2d00h on 1 node, 2 runs at once$'
+prints '^wall time as declared: 4d00h one run after the other, 2d00h on 1 node, 2 runs at once$'
 plan job.yaml --format json
 figures 'p["left"]["n_done"] == 26 and p["left"]["n_runs"] == 24 and s[250e6]["n_left"] == 24'
 figures 'p["left"]["makespan_s"] == 48 * 3600 and p["makespan_s"] == 64 * 3600'
+# Runs of other designs in the file count too: mixtures, losses, sizes, seeds.
+sed '/40e6/d; /100e6/d; s/replicates: 2/replicates: 1/; s/mixtures: 12/mixtures: 4/
+    s/^design:/seed: 7\n&/' job.yaml >more.yaml
+sed 's/s.h5/none.h5/' more.yaml >alone.yaml
+plan alone.yaml
+prints '^warning: one model size'
+prints '^warning: every run has one seed'
+prints '^warning: 4 mixtures of 3 domains'
+prints '^warning: 12 losses for the 16 parameters'
+plan more.yaml
+prints '^s.h5 has 34 other valid runs, which fits see too'
+keeps_quiet '^warning: .*(model size|one seed|mixtures of|losses for|tell apart)'
+prints '^the runs tell apart 16 of the 16 parameters'
 sed 's/^  - {name: wiki, .*/  - {name: wikis, prior: 0.2}/' job.yaml >other.yaml
 plan other.yaml
-prints '^warning: s.h5 holds runs of other domains or targets than the job tiny'
+prints '^warning: s.h5 holds runs of other domains or targets than the job tiny (domains wiki only in the file; domains wikis only in the job; '
 rm s.h5
+
+# What every run would fail by: a placeholder, a program.
+prints '^warning: sweep.command.argv: there is no program ./train here$'
+sed 's|argv: ./train|argv: [sh, "{h:wikis}", "{n_prams}"]|' job.yaml >slips.yaml
+plan slips.yaml
+prints '^warning: .*{h:wikis} names no domain of the job'
+prints '^warning: .*there is no placeholder {n_prams}'
+keeps_quiet 'there is no program'
 
 # Refused: 1, and the sentence on stderr; wrong use: 2.
 sed 's/keep: all/kep: all/' job.yaml >bad.yaml

@@ -7,6 +7,9 @@ static int compare(const struct mix_optimum *a, const struct mix_optimum *b)
     return memcmp(a->draw_mixture, b->draw_mixture, a->n_draws * 3 * sizeof(double)) != 0 ||
            memcmp(a->mixture, b->mixture, 3 * sizeof(double)) != 0 ||
            memcmp(a->tied, b->tied, 3 * sizeof(double)) != 0 ||
+           memcmp(a->tied_lo, b->tied_lo, 3 * sizeof(double)) != 0 ||
+           memcmp(a->mixture_bca_hi, b->mixture_bca_hi, 3 * sizeof(double)) != 0 ||
+           memcmp(a->loss_bca, b->loss_bca, 3 * sizeof *a->loss_bca) != 0 ||
            memcmp(a->gain, b->gain, sizeof a->gain) != 0 ||
            memcmp(&a->objective, &b->objective, sizeof a->objective) != 0 ||
            memcmp(a->p_better, b->p_better, sizeof a->p_better) != 0 ||
@@ -22,6 +25,8 @@ int main(int argc, char **argv)
     struct mix_table *table = toy_table();
     struct mix_fit *fit = toy_fit(table);
     struct mix_draws *draws = toy_draws(fit, 300, 0.1);
+    if (!toy_jackknife(draws, 5))
+        return 1;
     struct mix_optimum_options options = toy_options();
     struct mix_optimum *together = NULL, *alone = NULL;
     int failed = 0;

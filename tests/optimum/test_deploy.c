@@ -499,10 +499,14 @@ static void test_conflicts_are_named(void **state)
                    "epochs, of 1e+11)",
                    "allow more epochs");
     options.lower = NULL;
-    ASSERT_REFUSED(toy, &options, "the supplies of the 3 domains sum to 0.12, less than 1.",
-                   "by more than 4 epochs");
+    ASSERT_REFUSED(toy, &options, "the supplies of the 3 domains allow 1.2e+10 tokens in 4 epochs",
+                   "trained on 1e+11.\n  Allow --max-epochs 33.4 or more");
     upper[0] = 0.03;
-    ASSERT_REFUSED(toy, &options, "the caps and supplies of the 3 domains sum to 0.11");
+    ASSERT_REFUSED(toy, &options, "the caps and supplies of the 3 domains allow 1.1e+10 tokens",
+                   "Allow --max-epochs 48.5 or more"); /* 3e9 tokens by the cap, 97e9 / 2e9 */
+    upper[1] = upper[2] = 0.4;
+    ASSERT_REFUSED(toy, &options, "Raise caps", "no number of epochs suffices");
+    upper[1] = upper[2] = 1.0;
     options = with_prior();
     options.upper = upper;
     upper[0] = 1.0;

@@ -45,7 +45,7 @@ static struct world make_world(size_t n_draws)
     gsl_rng_free(rng);
     free(x);
     assert_int_equal(mix_belief_create(n_draws, CANDIDATES, TARGETS, DECISIONS, w.loss, w.goal,
-                                       NOISE, &w.belief, NULL),
+                                       NOISE, 1, &w.belief, NULL),
                      MIX_OK);
     return w;
 }
@@ -142,12 +142,14 @@ static void test_advice_is_sure_where_nearly_all_draws_agree(void **state)
     assert_true(next.pays && next.is_sure && fabs(next.chance - 0.9) < 1e-12);
     next = weigh(8, 1, lower, 0.5);
     assert_true(next.pays && !next.is_sure);
-    assert_non_null(strstr(next.advice, "not sure: it is lower by more than 0.5 in 80%"));
+    assert_non_null(
+        strstr(next.advice, "more than 0.5. That is not sure: 20% of the draws say the contrary."));
     next = weigh(1, 4, lower, 0.5);
     assert_true(!next.pays && next.is_sure);
+    assert_non_null(strstr(next.advice, "less than 0.5. 90% of the draws agree."));
     next = weigh(1, 6, lower, 0.5); /* seldom, but then much */
     assert_true(next.pays && !next.is_sure);
-    assert_non_null(strstr(next.advice, "; it is lower by more than 0.5 in 10% of the draws"));
+    assert_non_null(strstr(next.advice, "That is not sure: 90% of the draws say the contrary."));
     next = weigh(3, 1, lower, 0.5);
     assert_true(!next.pays && !next.is_sure);
     next = weigh(0, 1, lower, NAN);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "mixsweep/interval.h"
 #include "optimum/near.h"
 #include "optimum/toy.h"
 
@@ -312,6 +313,139 @@ static void test_optimum_of_a_draw_is_its_own(void **state)
         assert_near(o->mixture[k], own[k], 1e-8);
 }
 
+/* Share of the draws of a toy that put h no higher than the optimum. */
+static double share_tied(const struct toy *toy, const struct mix_optimum_options *options,
+                         const double *h)
+{
+    struct mix_fit fit = *toy->fit;
+    double n = 0.0;
+    for (size_t b = 0; b < toy->draws->n_draws; b++) {
+        fit.params = toy->draws->params + b * fit.n_params;
+        n += mean_loss(&fit, options, ones, h[0], h[1]) <=
+             mean_loss(&fit, options, ones, toy->optimum->mixture[0], toy->optimum->mixture[1]);
+    }
+    return n / (double)toy->draws->n_draws;
+}
+
+/* The ends of the shares of tied mixtures: what the fit likes best a little within them is tied,
+ * and a little beyond it is not. */
+static void test_optimum_tied_shares_end_where_draws_can_tell(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    toy->draws = toy_draws(toy->fit, 100, 0.05);
+    const struct mix_optimum *o = solve(toy, &options);
+    for (size_t k = 0; k < 3; k++) {
+        assert_true(o->tied_lo[k] < o->mixture[k] && o->mixture[k] < o->tied_hi[k]);
+        assert_true(o->tied_lo[k] <= o->tied[k] && o->tied[k] <= o->tied_hi[k]);
+        for (int side = 0; side < 4; side++) { /* within and beyond the least, then the largest */
+            const double end = side < 2 ? o->tied_lo[k] : o->tied_hi[k];
+            const double to = o->mixture[k] + (end - o->mixture[k]) * (side % 2 == 0 ? 0.9 : 1.15);
+            double best[3] = {0}, least = INFINITY;
+            if (end == o->tied[k])
+                continue; /* the tie nearest the baseline, which need not be what the fit likes */
+            for (int i = 1; i < 2000; i++) {
+                double h[3];
+                h[k] = to;
+                h[(k + 1) % 3] = (1.0 - to) * i / 2000;
+                h[(k + 2) % 3] = 1.0 - to - h[(k + 1) % 3];
+                const double value = mean_loss(toy->fit, &options, ones, h[0], h[1]);
+                if (value < least)
+                    memcpy(best, h, sizeof best);
+                least = fmin(least, value);
+            }
+            if (share_tied(toy, &options, best) >= 0.05 ? side % 2 == 1 : side % 2 == 0)
+                fail_msg("share %zu, side %d: %g of %g … %g is tied in %g of the draws", k, side,
+                         to, o->tied_lo[k], o->tied_hi[k], share_tied(toy, &options, best));
+        }
+    }
+    for (size_t g = 0; g < MIX_GAINS; g++) {
+        const double even[3] = {1.0 / 3, 1.0 / 3, 1.0 / 3};
+        const double *h = g == 2 ? o->best_observed : even;
+        assert_near(o->not_worse[g], share_tied(toy, &options, h), 1e-12);
+    }
+}
+
+/* BCa intervals of losses and gains are those of the mixture by the intervals of predictions; the
+ * shares have one too, and none has without a jackknife. */
+static void test_optimum_bca_intervals(void **state)
+{
+    struct toy *toy = *state;
+    const struct mix_optimum_options options = toy_options();
+    struct mix_intervals both[4];
+    struct mix_error err = {{0}};
+    toy->draws = toy_draws(toy->fit, 60, 0.05);
+    assert_true(isnan(solve(toy, &options)->objective_bca.lo));
+    assert_true(toy_jackknife(toy->draws, 12));
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_int_equal(mix_intervals_predict(toy->fit, toy->draws, NULL, o->mixture, options.n_params,
+                                           options.n_tokens, 0.9, both, &err),
+                     MIX_OK);
+    for (size_t m = 0; m < 3; m++) {
+        assert_near(o->loss_bca[m].lo, both[m].bca.lo, 1e-12);
+        assert_near(o->loss_bca[m].hi, both[m].bca.hi, 1e-12);
+        assert_true(o->mixture_bca_lo[m] < o->mixture_bca_hi[m]);
+        assert_true(o->mixture_bca_lo[m] != o->mixture_lo[m]);
+    }
+    assert_near(o->objective_bca.hi, both[3].bca.hi, 1e-12);
+    assert_int_equal(mix_intervals_gain(toy->fit, toy->draws, NULL, o->mixture, o->baseline,
+                                        options.n_params, options.n_tokens, 0.9, both, &err),
+                     MIX_OK);
+    assert_near(o->gain_bca[0].lo, both[3].bca.lo, 1e-12);
+}
+
+/* The fit of a toy with more of one parameter, as another law: repetition that no run sees. */
+static struct mix_fit *other_law(const struct mix_fit *fit)
+{
+    const size_t n = fit->n_params;
+    struct mix_fit *other = mix_fit_create(3, 3, n + 1, 1, 1);
+    if (other == NULL)
+        abort();
+    other->spec = fit->spec;
+    snprintf(other->name, sizeof other->name, "other");
+    snprintf(other->spec.law, sizeof other->spec.law, "capacity+repetition");
+    memcpy(other->domains, fit->domains, 3 * sizeof *fit->domains);
+    memcpy(other->targets, fit->targets, 3 * sizeof *fit->targets);
+    for (size_t k = 0; k < 3; k++) {
+        other->target_domain[k] = (int32_t)k;
+        other->target_weight[k] = 1.0;
+        other->supply[k] = NAN;
+    }
+    for (size_t p = 0; p < n; p++)
+        other->params[p] = fit->params[p] * (strcmp(fit->param_names[p], "A[code]") == 0 ? 1.3 : 1);
+    other->params[n] = 15.4;
+    other->max_n_params = fit->max_n_params;
+    other->max_n_tokens = fit->max_n_tokens;
+    return other;
+}
+
+/* Another law's optimum widens the shares: with all weight on it, to at least its distance. */
+static void test_optimum_shares_know_of_other_laws(void **state)
+{
+    struct toy *toy = *state;
+    struct mix_optimum_options options = toy_options();
+    struct toy other = {.table = toy->table, .fit = other_law(toy->fit)};
+    const double z = 1.6448536269514722;
+    const struct mix_fit *const others[] = {toy->fit, other.fit};
+    const struct mix_optimum *o = solve(toy, &options);
+    assert_true(isnan(o->mixture_wide_lo[0]) && isnan(o->gain_wide[0].lo));
+    double own[3];
+    memcpy(own, solve(&other, &options)->mixture, sizeof own);
+    toy->fit->stacked = 0.0;
+    other.fit->stacked = 1.0;
+    options.n_others = 2;
+    options.others = others;
+    o = solve(toy, &options);
+    for (size_t k = 0; k < 3; k++) {
+        assert_near(o->mixture_wide_hi[k] - o->mixture[k], z * fabs(own[k] - o->mixture[k]), 1e-8);
+        assert_near(o->mixture[k] - o->mixture_wide_lo[k], z * fabs(own[k] - o->mixture[k]), 1e-8);
+    }
+    assert_true(o->gain_wide[0].lo < o->gain[0].value && isnan(o->gain[0].lo));
+    assert_true(o->loss_wide[0].hi - o->loss[0].value > 0.01);
+    mix_optimum_destroy(other.optimum);
+    mix_fit_destroy(other.fit);
+}
+
 static void test_optimum_draws_that_agree_leave_no_tie(void **state)
 {
     struct toy *toy = *state;
@@ -320,6 +454,8 @@ static void test_optimum_draws_that_agree_leave_no_tie(void **state)
     const struct mix_optimum *o = solve(toy, &options);
     for (size_t k = 0; k < 3; k++) {
         assert_near(o->tied[k], o->mixture[k], 1e-4);
+        assert_near(o->tied_lo[k], o->mixture[k], 2e-3);
+        assert_near(o->tied_hi[k], o->mixture[k], 2e-3);
         assert_near(o->mixture_lo[k], o->mixture[k], 1e-8);
         assert_near(o->mixture_hi[k], o->mixture[k], 1e-8);
     }
@@ -331,8 +467,11 @@ static void test_optimum_draws_that_know_nothing_tie_with_the_baseline(void **st
     const struct mix_optimum_options options = toy_options();
     toy->draws = toy_draws(toy->fit, 100, 1.0);
     const struct mix_optimum *o = solve(toy, &options);
-    for (size_t k = 0; k < 3; k++)
+    for (size_t k = 0; k < 3; k++) {
         assert_near(o->tied[k], 1.0 / 3, 1e-12);
+        assert_true(o->tied_lo[k] <= 1.0 / 3 && o->tied_hi[k] >= 1.0 / 3);
+    }
+    assert_true(o->not_worse[1] >= 0.05);
     assert_non_null(strstr(o->warnings, "a tie set, not a point"));
 }
 
@@ -400,7 +539,7 @@ static void test_optimum_refuses_other_wrong_input(void **state)
     assert_refused(toy, &options, "the baseline sum to 1.5");
     options = toy_options();
     toy->table->targets[1].direction = 1;
-    assert_refused(toy, &options, "target web is better when higher");
+    assert_refused(toy, &options, "1 of the selected targets are better when higher");
     toy->table->targets[1].direction = -1;
     toy->draws = toy_draws(toy->fit, 5, 0.1);
     toy->fit->params[0] *= 1.5;
@@ -448,6 +587,9 @@ int main(void)
         TOY_TEST(test_optimum_probability_agrees_with_its_interval),
         TOY_TEST(test_optimum_repeats_that_the_law_loses_to_a_floor),
         TOY_TEST(test_optimum_of_a_draw_is_its_own),
+        TOY_TEST(test_optimum_tied_shares_end_where_draws_can_tell),
+        TOY_TEST(test_optimum_bca_intervals),
+        TOY_TEST(test_optimum_shares_know_of_other_laws),
         TOY_TEST(test_optimum_draws_that_agree_leave_no_tie),
         TOY_TEST(test_optimum_draws_that_know_nothing_tie_with_the_baseline),
         TOY_TEST(test_optimum_leaves_out_draws_without_an_answer),

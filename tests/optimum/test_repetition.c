@@ -18,7 +18,7 @@ enum { SEEDS = 1, FEW = 2 };
 #else
 enum { SEEDS = 4, FEW = 8 };
 #endif
-enum { STARTS = 8 };
+enum { STARTS = 12, STARTS_OFF = 4 }; /* what is far off is so from any start */
 
 static struct mix_fit *fit_of(const struct scarce *s, const char *law, size_t n_starts)
 {
@@ -62,7 +62,7 @@ static double largest_difference(const double *a, const double *b)
 static double miss(bool matched, const char *law, uint64_t seed, const double *best, double *r1)
 {
     struct scarce s = scarce_create(matched, 0.002, seed);
-    struct mix_fit *fit = fit_of(&s, law, STARTS);
+    struct mix_fit *fit = fit_of(&s, law, matched ? STARTS : STARTS_OFF);
     const struct mix_optimum_options options = target();
     struct mix_optimum *optimum = optimum_of(&s, fit, &options);
     const double off = largest_difference(optimum->mixture, best);

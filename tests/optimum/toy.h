@@ -121,6 +121,16 @@ static inline struct mix_draws *toy_draws(const struct mix_fit *fit, size_t n, d
     return draws;
 }
 
+/* A jackknife of n refits, which are the first draws again. */
+static inline bool toy_jackknife(struct mix_draws *draws, size_t n)
+{
+    if (!mix_draws_hold_left(draws, n))
+        return false;
+    memcpy(draws->left, draws->params, n * draws->n_params * sizeof *draws->left);
+    memset(draws->left_done, 1, n);
+    return true;
+}
+
 static inline struct mix_optimum_options toy_options(void)
 {
     return (struct mix_optimum_options){

@@ -116,6 +116,9 @@ cp k3.h5 more.h5
     path-parameters-path path-tokens-path
 grep -q 'near tv=0.2' more/index.html
 grep -q '<th scope="col">on the lattice</th>' more/index.html
+grep -q '<td>uniform (not allowed by the caps' more/index.html
+# The question of the job comes before others, whatever their names.
+[ "$(grep -o '<h3>[a-z]*</h3>' more/index.html | head -n 1)" = '<h3>transfer</h3>' ]
 # The first figures are of the fit that predicts best what it has not seen, whatever its name.
 cp k3.h5 tiles.h5
 "$MIXSWEEP" fit tiles.h5 --law additive --name aaa --holdout mixture:0.3 --starts 1 >/dev/null 2>&1

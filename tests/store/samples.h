@@ -218,7 +218,8 @@ static inline struct mix_optimum *sample_optimum(const char *name, size_t n_draw
     sample_numbers(&o->loss[0].value, (size_t)3 * M, &state);
     sample_numbers(&o->gain[0].value, (size_t)3 * MIX_GAINS, &state);
     sample_numbers(o->p_better, MIX_GAINS, &state);
-    sample_numbers(&o->tied_loss, 2, &state); /* with kkt */
+    sample_numbers(&o->tied_loss, 1, &state);
+    sample_numbers(&o->kkt, 1, &state);
     o->n_starts = 32;
     o->n_at_best = 31;
     sample_numbers(&o->hull_distance, 3, &state); /* with the extrapolation factors */
@@ -228,8 +229,17 @@ static inline struct mix_optimum *sample_optimum(const char *name, size_t n_draw
     o->goal = MIX_GOAL_WORST;
     o->near = MIX_DISTANCE_KL;
     o->lattice = 2048;
-    double *const later[] = {o->supply,          o->limit,        o->price,
-                             o->lattice_mixture, o->supply_price, o->fresh_mixture};
+    double *const later[] = {o->supply,          o->limit,           o->price,
+                             o->lattice_mixture, o->supply_price,    o->fresh_mixture,
+                             o->mixture_wide_lo, o->mixture_wide_hi, o->mixture_bca_lo,
+                             o->mixture_bca_hi,  o->tied_lo,         o->tied_hi};
+    sample_numbers(&o->objective_bca.value, 3, &state);
+    sample_numbers(&o->seed_error, 3, &state); /* with those of law and scale */
+    sample_numbers(o->not_worse, MIX_GAINS, &state);
+    for (size_t m = 0; m < M; m++)
+        o->loss_wide[m].lo = o->loss_bca[m].hi = 0.1 * (double)m;
+    for (size_t g = 0; g < MIX_GAINS; g++)
+        o->gain_wide[g].hi = o->gain_bca[g].lo = 0.2 * (double)g;
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         sample_numbers(later[i], K, &state);
     sample_numbers(o->guard_price, M, &state);
@@ -291,6 +301,8 @@ static inline void assert_fit_equal(const struct mix_fit *a, const struct mix_fi
     SAMPLE_ARRAY(a, b, targets, n_targets);
     SAMPLE_ARRAY(a, b, target_domain, n_targets);
     SAMPLE_ARRAY(a, b, target_weight, n_targets);
+    SAMPLE_ARRAY(a, b, target_size, n_targets);
+    SAMPLE_ARRAY(a, b, link, n_targets);
     SAMPLE_ARRAY(a, b, param_names, p);
     SAMPLE_ARRAY(a, b, param_units, p);
     SAMPLE_ARRAY(a, b, params, p);
@@ -365,6 +377,14 @@ static inline void assert_optimum_equal(const struct mix_optimum *a, const struc
     SAMPLE_ARRAY(a, b, lattice_mixture, k);
     SAMPLE_ARRAY(a, b, supply_price, k);
     SAMPLE_ARRAY(a, b, fresh_mixture, k);
+    SAMPLE_ARRAY(a, b, mixture_wide_lo, k);
+    SAMPLE_ARRAY(a, b, mixture_wide_hi, k);
+    SAMPLE_ARRAY(a, b, mixture_bca_lo, k);
+    SAMPLE_ARRAY(a, b, mixture_bca_hi, k);
+    SAMPLE_ARRAY(a, b, tied_lo, k);
+    SAMPLE_ARRAY(a, b, tied_hi, k);
+    SAMPLE_ARRAY(a, b, loss_wide, m);
+    SAMPLE_ARRAY(a, b, loss_bca, m);
     SAMPLE_ARRAY(a, b, path_n_params, a->n_path);
     SAMPLE_ARRAY(a, b, path_n_tokens, a->n_path);
     SAMPLE_ARRAY(a, b, path_value, a->n_path);

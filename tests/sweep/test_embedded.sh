@@ -45,6 +45,15 @@ mv kept.txt a.txt
 grep -q '^mixsweep: the text of a is not that of the runs in s.h5: ' err ||
     die "changed text is not refused"
 (cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "the same text is refused"
+# A complete file stays good and says so; it needs no text.
+cp a.txt kept.txt
+echo "one line more" >>a.txt
+(cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a complete file is refused"
+says "note: the text of a is not that of the runs in s.h5: put it back"
+rm a.txt
+(cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a complete file needs its text"
+! grep note: out || die "text that is not there is no matter"
+mv kept.txt a.txt
 cp changed/job.yaml ranks3
 (cd ranks3 && rm s.h5 && "$MIXSWEEP" run job.yaml) >out 2>err || die "five mixtures failed"
 equal ranks3/s.h5 changed/s.h5

@@ -215,6 +215,40 @@ static void test_result_too_long(void **state)
     close_place(&at);
 }
 
+/* The last line that is an object with losses; what is said after it does not matter. */
+static void test_result_among_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line;
+        bool is_cut;
+    } cases[] = {
+        {"a\n{\"web\": 1}\n", "{\"web\": 1}", false},
+        {"{\"web\": 1}\n {\"loss\": {\"web\": 2}} \r\n\nwandb: done\n", "{\"loss\": {\"web\": 2}}",
+         false},
+        {"{\"checkpoints\": []}\n{\"event\": \"end\"}\nbye", "{\"checkpoints\": []}", false},
+        {"{\"web\": NaN}\n[1]", "{\"web\": NaN}", false},
+        {"{\"web\": 1}\n{\"loss\": {\"we\nbye", "{\"loss\": {\"we", false},
+        {"x\n{\"step\": 1}\n{\"event\": 2}\nbye\n", "{\"event\": 2}", false},
+        {"one\ntwo\n\n", "two", false},
+        {"{\"web\": 1}\nbye", "bye", true},
+        {"{\"web\": 1}", "", true},
+        {" \n\n", "", false},
+        {"", "", false},
+    };
+    struct place at;
+    open_place(&at);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t n = 99;
+        const char *line =
+            mix_result_find(&at.request, cases[i].text, strlen(cases[i].text), cases[i].is_cut, &n);
+        assert_non_null(line);
+        assert_int_equal(n, strlen(cases[i].line));
+        assert_memory_equal(line, cases[i].line, n);
+    }
+    close_place(&at);
+}
+
 static void test_clean_text_is_utf8(void **state)
 {
     (void)state;
@@ -241,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_result_takes_what_the_run_really_was),
         cmocka_unit_test(test_result_refused),
         cmocka_unit_test(test_result_too_long),
+        cmocka_unit_test(test_result_among_lines),
         cmocka_unit_test(test_clean_text_is_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
