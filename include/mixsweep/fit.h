@@ -125,6 +125,8 @@ void mix_fits_destroy(size_t n, struct mix_fit **fits);
 /** Weighted mean of losses (M), relative to their sizes where those that weigh have several units;
  * of scores where no loss has a weight. Targets of weight 0 may be NaN. */
 double mix_fit_mean(const struct mix_fit *fit, const double *weight, const double *loss);
+/** Whether that is a mean of scores, which are better when higher. */
+bool mix_fit_mean_is_score(const struct mix_fit *fit, const double *weight);
 
 /** The model of a stored fit, for predictions. */
 enum mix_status mix_fit_model(const struct mix_fit *fit, struct mix_model **out,

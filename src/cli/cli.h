@@ -200,11 +200,10 @@ enum mix_status cli_export_optimum(const struct mix_optimum *optimum, const char
                                    struct mix_error *err);
 /** "2.1755 … 2.2035"; "–" where there are no ends. */
 const char *cli_loss_range(struct mix_interval interval, char text[80]);
-/** The lines "mean loss" ("weighted mean loss" where the (n_targets) weights differ) with its
- * intervals, the wide one with the error of extrapolation (`whole`) or without, and one line for
- * each warning. */
-void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
-                    struct mix_interval resampling, struct mix_interval wide, bool whole);
+/** The lines of a figure ("mean loss") with its intervals, the wide one with the error of
+ * extrapolation (`whole`) or without. */
+void cli_print_figure(FILE *out, const char *name, struct mix_interval resampling,
+                      struct mix_interval wide, bool whole);
 /** The error budget of a mixture by a fit of the file, its other fits and its replicates, and of
  * the loss of each target (M) there; as lines and as JSON. */
 struct mix_error_budget;

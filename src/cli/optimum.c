@@ -68,8 +68,10 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
         {"cap", 0, "DOMAIN=SHARE", "largest share of a domain; likewise (default 1)", CLI_TEXT_LIST,
          &a->caps, 0, 0},
         {"supply", 0, "DOMAIN=TOKENS",
-         "tokens there are of a domain; likewise (default: what the file says)", CLI_TEXT_LIST,
-         &a->supplies, 0, 0},
+         "tokens there are of a domain; likewise (default: what the file says; with --supply and "
+         "no "
+         "--max-epochs the others are unlimited, but for a law with repetition)",
+         CLI_TEXT_LIST, &a->supplies, 0, 0},
         {"max-epochs", 0, "E",
          "passes over the supply of a domain, at most (default: 1 with --supply, else no limit; "
          "none of a law with repetition either)",
@@ -402,12 +404,16 @@ static size_t find_bound(const double *there, const double *asked, size_t n)
 static void tell_difference(const struct mix_optimum *old, const struct session *s,
                             const struct mix_optimum_options *o, char text[MIX_TEXT_MAX])
 {
-    const size_t n = s->fit->spec.n_domains, cap = find_bound(old->upper, o->upper, n),
+    const bool is_alike = old->n_domains == s->fit->spec.n_domains;
+    const size_t n = is_alike ? old->n_domains : 0, cap = find_bound(old->upper, o->upper, n),
                  floor = find_bound(old->lower, o->lower, n),
                  share = find_bound(old->baseline, o->baseline, n);
     char size[16], tokens[16], now_size[16], now_tokens[16];
     if (strcmp(old->fit, s->fit->name) != 0)
         snprintf(text, MIX_TEXT_MAX, "of the fit %s, not %s", old->fit, s->fit->name);
+    else if (!is_alike)
+        snprintf(text, MIX_TEXT_MAX, "%zu domains there, %zu asked for", old->n_domains,
+                 s->fit->spec.n_domains);
     else if (old->n_params != o->n_params || old->n_tokens != o->n_tokens)
         snprintf(text, MIX_TEXT_MAX, "%s parameters, %s tokens there, %s and %s asked for",
                  cli_size(old->n_params, size), cli_size(old->n_tokens, tokens),

@@ -145,8 +145,8 @@ static void print_losses(FILE *out, const struct mix_optimum *o)
     cli_table_destroy(table);
 }
 
-static void print_figure(FILE *out, const char *name, struct mix_interval resampling,
-                         struct mix_interval wide, bool whole)
+void cli_print_figure(FILE *out, const char *name, struct mix_interval resampling,
+                      struct mix_interval wide, bool whole)
 {
     char text[CELL];
     const int indent = (int)strlen(name) + 4;
@@ -160,23 +160,9 @@ static void print_figure(FILE *out, const char *name, struct mix_interval resamp
                 whole ? "" : "; that of extrapolation is not known");
 }
 
-void cli_print_loss(FILE *out, size_t n_targets, const double *weight,
-                    struct mix_interval resampling, struct mix_interval wide, bool whole)
-{
-    const char *name = "mean loss";
-    for (size_t m = 1; m < n_targets; m++)
-        if (weight[m] != weight[0])
-            name = "weighted mean loss";
-    print_figure(out, name, resampling, wide, whole);
-}
-
 static void print_objective(FILE *out, const struct mix_optimum *o)
 {
-    if (o->goal == MIX_GOAL_MEAN)
-        cli_print_loss(out, o->n_targets, o->weight, o->objective, o->objective_wide,
-                       isfinite(o->scale_error));
-    else
-        print_figure(out, mix_optimum_objective_text(o), o->objective, o->objective_wide,
+    cli_print_figure(out, mix_optimum_objective_text(o), o->objective, o->objective_wide,
                      isfinite(o->scale_error));
     if (o->lattice > 0)
         fprintf(out, "  on the lattice 1/%zu  %.4f\n", o->lattice, o->lattice_value);
@@ -215,7 +201,8 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     cli_table_cell(table, "gain over");
     cli_table_cell(table, o->goal == MIX_GOAL_MEAN_GAIN || o->goal == MIX_GOAL_WORST_GAIN
                               ? "relative"
-                              : "loss");
+                          : o->objective.value < 0.0 ? "score"
+                                                     : "loss");
     cli_table_cell(table, "%g%%, resampling only", 100.0 * o->level);
     if (wide)
         cli_table_cell(table, "all known errors");

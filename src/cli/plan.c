@@ -164,7 +164,7 @@ static void print_begun(const struct plan_summary *s)
     if (is->n_failed + is->n_again > 0)
         printf(", %zu failed", is->n_failed + is->n_again);
     if (is->n_again > 0)
-        printf(" (%zu to be tried again)", is->n_again);
+        printf(" (%zu of them to be tried again)", is->n_again);
     printf(", %zu left\n", is->n_waiting);
 }
 

@@ -47,15 +47,14 @@ static bool is_valid(const struct mix_run *run)
     return run->status == MIX_RUN_DONE && run->is_final && !run->excluded;
 }
 
-/* Whether a mixture is among those of the job or of the first `n` others. */
-static bool is_known(const struct plan_summary *s, size_t n, const double *mixture)
+/* Whether a mixture is among those of the job. */
+static bool is_planned(const struct plan_summary *s, const double *mixture)
 {
-    const size_t n_domains = s->job->n_domains, n_own = s->job->n_mixtures;
-    for (size_t i = 0; i < n_own + n; i++) {
-        const double *other =
-            i < n_own ? &s->mixtures[i * n_domains] : &s->others.mixture[(i - n_own) * n_domains];
+    const size_t n_domains = s->job->n_domains;
+    for (size_t i = 0; i < s->job->n_mixtures; i++) {
+        const double *own = &s->mixtures[i * n_domains];
         size_t k = 0;
-        while (k < n_domains && fabs(mixture[k] - other[k]) <= same_share)
+        while (k < n_domains && fabs(mixture[k] - own[k]) <= same_share)
             k++;
         if (k == n_domains)
             return true;
@@ -63,7 +62,9 @@ static bool is_known(const struct plan_summary *s, size_t n, const double *mixtu
     return false;
 }
 
-static void add_other(struct plan_summary *s, const struct mix_table *table, size_t row)
+/* is_seen: (n_rows) by mixture_id, those of the others before. */
+static void add_other(struct plan_summary *s, const struct mix_table *table, size_t row,
+                      bool *is_seen)
 {
     const struct mix_job *job = s->job;
     struct plan_others *others = &s->others;
@@ -77,21 +78,36 @@ static void add_other(struct plan_summary *s, const struct mix_table *table, siz
         others->n_losses +=
             column >= 0 && !isnan(table->loss[row * table->n_targets + (size_t)column]);
     }
-    others->n_mixtures += !is_known(s, others->n, mixture);
+    const int32_t id = table->runs[row].mixture_id; /* below n_rows, as the store has seen to */
+    others->n_mixtures += !is_seen[id] && !is_planned(s, mixture);
+    is_seen[id] = true;
     others->n_params[others->n] = table->runs[row].n_params;
     others->n_tokens[others->n++] = table->runs[row].n_tokens;
 }
 
-/* Whether a run is there with two seeds. */
-static bool has_replicates(const struct mix_table *table)
+/* Order pointers to runs: those that differ in no more than the seed are neighbours. */
+static int compare_runs(const void *left, const void *right)
 {
+    const struct mix_run *a = *(const struct mix_run *const *)left,
+                         *b = *(const struct mix_run *const *)right;
+    if (a->mixture_id != b->mixture_id)
+        return a->mixture_id < b->mixture_id ? -1 : 1;
+    if (a->n_params != b->n_params)
+        return a->n_params < b->n_params ? -1 : 1;
+    return (a->n_tokens > b->n_tokens) - (a->n_tokens < b->n_tokens);
+}
+
+/* Whether a run is there with two seeds; valid: room for all runs. */
+static bool has_replicates(const struct mix_table *table, const struct mix_run **valid)
+{
+    size_t n = 0;
     for (size_t r = 0; r < table->n_rows; r++)
-        for (size_t q = 0; q < r && is_valid(&table->runs[r]); q++) {
-            const struct mix_run *a = &table->runs[r], *b = &table->runs[q];
-            if (a->mixture_id == b->mixture_id && a->n_params == b->n_params &&
-                a->n_tokens == b->n_tokens && a->seed != b->seed && is_valid(b))
-                return true;
-        }
+        if (is_valid(&table->runs[r]))
+            valid[n++] = &table->runs[r];
+    qsort(valid, n, sizeof *valid, compare_runs);
+    for (size_t i = 1; i < n; i++)
+        if (compare_runs(&valid[i - 1], &valid[i]) == 0 && valid[i - 1]->seed != valid[i]->seed)
+            return true;
     return false;
 }
 
@@ -104,12 +120,17 @@ static enum mix_status take_others(struct plan_summary *s, const struct mix_tabl
     others->mixture = calloc(table->n_rows * s->job->n_domains + 1, sizeof *others->mixture);
     others->n_params = calloc(table->n_rows + 1, sizeof *others->n_params);
     others->n_tokens = calloc(table->n_rows + 1, sizeof *others->n_tokens);
-    const bool is_made = keys && others->mixture && others->n_params && others->n_tokens;
+    bool *is_seen = calloc(table->n_rows + 1, sizeof *is_seen);
+    const struct mix_run **valid = calloc(table->n_rows + 1, sizeof *valid);
+    const bool is_made =
+        keys && others->mixture && others->n_params && others->n_tokens && is_seen && valid;
     for (size_t r = 0; is_made && r < table->n_rows; r++)
         if (is_valid(&table->runs[r]) &&
             !bsearch(&table->runs[r].key, keys, n_keys, sizeof *keys, compare_keys))
-            add_other(s, table, r);
-    others->is_replicated = others->n > 0 && has_replicates(table);
+            add_other(s, table, r, is_seen);
+    others->is_replicated = is_made && others->n > 0 && has_replicates(table, valid);
+    free(valid);
+    free(is_seen);
     free(keys);
     return is_made ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory for the plan.");
 }

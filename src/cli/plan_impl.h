@@ -55,7 +55,7 @@ struct plan_summary {
     struct mix_sweep_progress counts; /* of the file; n_done + n_failed + n_again 0 = it has none */
     uint8_t *over;                    /* (n_runs) 1 = the file has it */
     struct plan_others others;        /* of the file */
-    size_t slots, n_nodes;            /* slots 0 = what fits on the nodes */
+    size_t slots, n_nodes;            /* slots 0 = what fits, or one per rank */
     double n_inodes; /* of run folders when all is done without a failure; 0 = none */
     size_t n_warnings;
     char warnings[PLAN_WARNINGS_MAX][MIX_TEXT_MAX];

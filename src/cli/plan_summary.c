@@ -163,6 +163,15 @@ static bool lacks_cpus(const struct plan_summary *s)
     return asks && s->slots == 0 && job->command.cpus <= 0;
 }
 
+/* Whether as many runs go at once as there will be ranks: a launcher and runs that ask for nothing.
+ */
+static bool goes_by_ranks(const struct plan_summary *s)
+{
+    const struct mix_job_command *command = &s->job->command;
+    return s->options.slots == 0 && command->n_launcher > 0 && command->slots == 0 &&
+           mix_sweep_slots(s->job) > 0;
+}
+
 /* What fits nowhere is a warning: the cluster may be another. */
 static enum mix_status measure_time(struct plan_summary *s, struct mix_error *err)
 {
@@ -170,13 +179,17 @@ static enum mix_status measure_time(struct plan_summary *s, struct mix_error *er
     const bool is_command = strcmp(job->evaluator, "command") == 0;
     s->all.makespan_s = s->left.makespan_s = NAN;
     s->n_nodes = s->options.n_nodes > 0 ? s->options.n_nodes : 1;
+    const bool by_ranks = is_command && goes_by_ranks(s);
     s->slots = s->options.slots > 0 ? s->options.slots
+               : by_ranks           ? 0
                : is_command         ? (size_t)mix_sweep_slots(job)
                                     : 1;
     for (size_t c = 0; c < job->n_scales && s->options.n_nodes == 0; c++)
         if ((size_t)job->scales[c].resources.n_nodes > s->n_nodes)
             s->n_nodes = (size_t)job->scales[c].resources.n_nodes;
-    if (isnan(s->all.wall_s))
+    if (by_ranks && !isnan(s->all.wall_s))
+        plan_warn(s, "as many runs go at once as there are ranks: --slots says how many");
+    if (by_ranks || isnan(s->all.wall_s))
         return MIX_OK;
     enum mix_status status = mix_sweep_makespan(job, s->plan, NULL, (int)s->n_nodes, (int)s->slots,
                                                 &s->all.makespan_s, err);

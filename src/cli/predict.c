@@ -185,8 +185,9 @@ static void print_score(const struct asked *a, const struct mix_fit *fit,
     print_targets(fit, p);
     printf("\n");
     print_scales(p);
-    printf("\n  MRE %.2f%%, ρ %.3f, regret %.4f, slope %.2f, skill %.3f\n", 100.0 * all->mre,
-           all->rho, all->regret, all->slope, all->skill);
+    if (all->n > 0) /* of losses; a table may have scores alone */
+        printf("\n  MRE %.2f%%, ρ %.3f, regret %.4f, slope %.2f, skill %.3f\n", 100.0 * all->mre,
+               all->rho, all->regret, all->slope, all->skill);
     if (p->n_scored < p->n_targets)
         printf("  %zu of the fit's %zu targets are not measured here\n", p->n_targets - p->n_scored,
                p->n_targets);
@@ -386,6 +387,16 @@ static void list_unseen(const struct mix_fit *fit, const double *mixture, char t
                 used > 0 ? "\n" : "", fit->domains[k], mixture[k], fit->seen_max[k]);
 }
 
+static const char *mean_name(const struct mix_fit *fit)
+{
+    if (mix_fit_mean_is_score(fit, fit->target_weight))
+        return "mean score";
+    for (size_t m = 1; m < fit->spec.n_targets; m++)
+        if (fit->target_weight[m] != fit->target_weight[0])
+            return "weighted mean loss";
+    return "mean loss";
+}
+
 static void print_forecast(const struct asked *a, const struct mix_fit *fit,
                            const struct forecast *f)
 {
@@ -393,8 +404,8 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
     char size[16], tokens[16], unseen[MIX_TEXT_MAX];
     printf("predict    fit %s (%s) at %s parameters, %s tokens\n\n", fit->name, fit->spec.law,
            cli_size(a->n_params, size), cli_size(a->n_tokens, tokens));
-    cli_print_loss(stdout, n, fit->target_weight, f->over_draws.objective, f->wide[n],
-                   isfinite(f->budget[n].scale));
+    cli_print_figure(stdout, mean_name(fit), f->over_draws.objective, f->wide[n],
+                     isfinite(f->budget[n].scale));
     printf("\n");
     print_forecast_losses(a, fit, f);
     printf("\n");

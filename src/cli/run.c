@@ -52,7 +52,7 @@ static void print_resuming(FILE *out, const struct mix_job *job,
     if (runs->n_failed + runs->n_again > 0)
         fprintf(out, ", %zu failed", runs->n_failed + runs->n_again);
     if (runs->n_again > 0)
-        fprintf(out, " (%zu to be tried again)", runs->n_again);
+        fprintf(out, " (%zu of them to be tried again)", runs->n_again);
     fprintf(out, ", %zu to do\n", runs->n_waiting - runs->n_again);
 }
 
@@ -383,6 +383,8 @@ static void print_question(const struct mix_job *job)
     for (size_t m = 0; o->weight && m < job->n_targets; m++)
         if (o->weight[m] != job->targets[m].weight)
             printf(" --weight %s=%g", job->targets[m].name, o->weight[m]);
+    if (o->level != 0.9)
+        printf(" --level %g", o->level);
     if (o->goal != MIX_GOAL_MEAN)
         printf(" --objective %s", mix_goal_names[o->goal]);
     if (o->no_worse)
@@ -399,6 +401,7 @@ static void print_next(const struct mix_pipeline *pipeline)
 {
     char n_params[16], n_tokens[16];
     const struct mix_job *job = pipeline->job;
+    const double longer = job->optimum.max_epochs > 0 ? 1 : 10; /* the supplies might not do */
     const char *lead = print_failed(pipeline);
     printf("%smixsweep report %s -o report\n", lead, job->file);
     printf("      mixsweep export %s runs -o runs.csv\n", job->file);
@@ -406,7 +409,7 @@ static void print_next(const struct mix_pipeline *pipeline)
         return;
     printf("      mixsweep optimum %s --fit %s --params %s --tokens %s --name larger", job->file,
            pipeline->fit->name, short_number(10 * pipeline->optimum->n_params, n_params),
-           short_number(10 * pipeline->optimum->n_tokens, n_tokens));
+           short_number(longer * pipeline->optimum->n_tokens, n_tokens));
     print_question(job);
     printf("\n");
 }

@@ -232,7 +232,7 @@ static void print_work(const struct overview *o)
     printf(": %zu of %zu runs done, %zu failed, %zu missing", work->n_done, work->n_planned,
            work->n_failed, work->n_missing);
     if (work->n_again > 0)
-        printf(" (%zu failed and will be tried again)", work->n_again);
+        printf(" (%zu of them to be tried again)", work->n_again);
     putchar('\n');
     for (size_t s = 0; s < work->n_scales && work->n_missing > 0; s++) {
         const struct scale_counts *scale = &work->scale[s];

@@ -144,7 +144,7 @@ static json_t *json_job(const struct overview *o)
                      "shard", shard, "shards", (json_int_t)work->n_shards, "planned",
                      (json_int_t)work->n_planned, "done", (json_int_t)work->n_done, "failed",
                      (json_int_t)work->n_failed, "missing", (json_int_t)work->n_missing,
-                     "tried_again", (json_int_t)work->n_again, "scales", scales);
+                     "to_try_again", (json_int_t)work->n_again, "scales", scales);
 }
 
 static json_t *json_hosts(const struct overview *o)

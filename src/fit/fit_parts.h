@@ -46,6 +46,8 @@ enum mix_status fit_names(const struct mix_table *table, const struct mix_data *
 void fit_note(char *notes, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Whether a mean over targets is one of scores: of losses none has a weight (NULL = all have). */
+bool fit_is_mean_score(size_t n_targets, size_t n_scores, const double *weight);
 /** Weighted mean of the losses (M), the scores last; see mix_fit_mean(). `weight` and `size` NULL =
  * all 1. */
 double fit_mean(size_t n_targets, size_t n_scores, const double *weight, const double *size,

@@ -121,7 +121,7 @@ static bool is_whole(const struct links *l, size_t row, size_t s)
     return isfinite(score_at(l, row, s));
 }
 
-/* Take the rows of score s with a positive weight; slopes for each loss, or one for their mean. */
+/* Take the rows that have score s and all losses; slopes for each loss, or one for their mean. */
 static void take_rows(struct links *l, size_t s, bool one_slope, const uint8_t *rows,
                       const double *row_weight)
 {

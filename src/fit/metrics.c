@@ -42,18 +42,21 @@ static bool starts_group(const struct mix_data *data, const uint8_t *rows, size_
     return true;
 }
 
+bool fit_is_mean_score(size_t n_targets, size_t n_scores, const double *weight)
+{
+    for (size_t m = 0; m < n_targets - n_scores; m++)
+        if (weight == NULL || weight[m] > 0.0)
+            return false;
+    return n_scores > 0;
+}
+
 double fit_mean(size_t n_targets, size_t n_scores, const double *weight, const double *size,
                 const double *loss)
 {
     const size_t n_losses = n_targets - n_scores;
-    size_t begin = 0, end = n_losses;
-    bool any = false, mixed = false;
-    for (size_t m = 0; m < n_losses; m++)
-        any = any || weight == NULL || weight[m] > 0.0;
-    if (!any) { /* losses count: scores do only where they are alone */
-        begin = n_losses;
-        end = n_targets;
-    }
+    const bool of_scores = fit_is_mean_score(n_targets, n_scores, weight);
+    const size_t begin = of_scores ? n_losses : 0, end = of_scores ? n_targets : n_losses;
+    bool mixed = false;
     double sum = 0.0, relative = 0.0, total = 0.0, first = NAN;
     for (size_t m = begin; m < end; m++) {
         const double w = weight != NULL ? weight[m] : 1.0, of = size != NULL ? size[m] : 1.0;
@@ -73,15 +76,6 @@ double fit_mean_loss(const struct mix_data *data, const double *weight, const do
 {
     return target >= 0 ? loss[target]
                        : fit_mean(data->n_targets, data->n_scores, weight, data->size, loss);
-}
-
-/* Whether the mean over targets is one of scores. */
-static bool is_mean_score(const struct mix_data *data, const double *weight)
-{
-    for (size_t m = 0; m < data->n_targets - data->n_scores; m++)
-        if (weight == NULL || weight[m] > 0.0)
-            return false;
-    return data->n_scores > 0;
 }
 
 struct sums {
@@ -139,7 +133,7 @@ static size_t mixture_means(const struct mix_data *data, const double *weight,
                             size_t *left_out)
 {
     const bool is_score = target >= 0 ? (size_t)target >= data->n_targets - data->n_scores
-                                      : is_mean_score(data, weight);
+                                      : fit_is_mean_score(data->n_targets, data->n_scores, weight);
     const double sign = is_score ? -1.0 : 1.0; /* the best of scores is the highest */
     size_t n = 0;
     for (size_t i = 0; i < group->n; i++) {

@@ -372,15 +372,6 @@ static void widen_by(double other, struct mix_interval *interval)
     interval->hi = value + hypot(fmax(0.0, interval->hi - value), other);
 }
 
-/* The draws have no residual noise of scores. */
-static bool weighs_losses(const struct means *means)
-{
-    for (size_t m = 0; m < means->fit->spec.n_targets - means->fit->spec.n_scores; m++)
-        if (means->weight[m] > 0.0)
-            return true;
-    return false;
-}
-
 /* columns (R,B): the mean losses of each run by the draws. */
 static enum mix_status means_of_draws(const struct means *means, const struct mix_draws *draws,
                                       double **out, struct mix_error *err)
@@ -412,6 +403,7 @@ static enum mix_status intervals_of_rows(const struct means *means, const struct
 {
     const size_t n_rows = means->aligned->n_rows, n = draws->n_draws;
     const double z = gsl_cdf_ugaussian_Pinv(0.5 * (1.0 + level));
+    const bool of_scores = mix_fit_mean_is_score(fit, means->weight); /* their noise is not known */
     double *columns = NULL, *point = malloc((n_rows + 1) * sizeof *point);
     out->mean = malloc((n_rows + 1) * sizeof *out->mean);
     enum mix_status status = point == NULL || out->mean == NULL
@@ -421,11 +413,10 @@ static enum mix_status intervals_of_rows(const struct means *means, const struct
         mean_losses(means, fit->params, point);
     for (size_t r = 0; status == MIX_OK && r < n_rows; r++) {
         out->mean[r] = mix_interval_about(point[r], n, columns + r * n, level);
-        if (isfinite(draws->residual) && weighs_losses(means))
+        if (isfinite(draws->residual) && !of_scores)
             widen_by(z * draws->residual * fabs(point[r]), &out->mean[r]);
         const double observed = observed_mean(means, r, n_pairs, pairs);
-        if (n_pairs == 0 || !weighs_losses(means) || !isfinite(observed) ||
-            !isfinite(out->mean[r].lo))
+        if (n_pairs == 0 || of_scores || !isfinite(observed) || !isfinite(out->mean[r].lo))
             continue;
         out->n++;
         out->n_covered += observed >= out->mean[r].lo && observed <= out->mean[r].hi;

@@ -171,6 +171,11 @@ double mix_fit_mean(const struct mix_fit *fit, const double *weight, const doubl
     return fit_mean(fit->spec.n_targets, fit->spec.n_scores, weight, fit->target_size, loss);
 }
 
+bool mix_fit_mean_is_score(const struct mix_fit *fit, const double *weight)
+{
+    return fit_is_mean_score(fit->spec.n_targets, fit->spec.n_scores, weight);
+}
+
 enum mix_status mix_fit_model(const struct mix_fit *fit, struct mix_model **out,
                               struct mix_error *err)
 {

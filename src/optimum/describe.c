@@ -12,6 +12,8 @@ const char *mix_optimum_objective_text(const struct mix_optimum *o)
         [MIX_GOAL_WORST] = "worst loss",
         [MIX_GOAL_MEAN_GAIN] = "mean loss relative to the baseline's",
         [MIX_GOAL_WORST_GAIN] = "worst loss relative to the baseline's"};
+    if (o->goal <= MIX_GOAL_WORST && o->objective.value < 0.0) /* no law predicts negative losses */
+        return o->goal == MIX_GOAL_MEAN ? "minus the mean score" : "minus the worst score";
     for (size_t m = 1; o->goal == MIX_GOAL_MEAN && m < o->n_targets; m++)
         if (o->weight[m] != o->weight[0])
             return "weighted mean loss";

@@ -147,15 +147,24 @@ static bool same_key(struct mix_key a, struct mix_key b)
     return a.hi == b.hi && a.lo == b.lo;
 }
 
-/* Weighted mean loss of a row over the fit's targets; NaN where one is not measured. losses (M). */
-static double objective_of(const struct mix_fit *fit, const struct mix_table *table, size_t row,
-                           double *losses)
+/* What the optimum minimised, of losses (M): their weighted mean, or minus that of scores. */
+static double objective_from(const struct mix_pipeline *pipeline, const double *losses)
 {
+    const double *weight = pipeline->optimum->weight;
+    const double mean = mix_fit_mean(pipeline->fit, weight, losses);
+    return mix_fit_mean_is_score(pipeline->fit, weight) ? -mean : mean;
+}
+
+/* The same of a row; NaN where a target is not measured. losses (M). */
+static double objective_of(const struct mix_pipeline *pipeline, size_t row, double *losses)
+{
+    const struct mix_fit *fit = pipeline->fit;
+    const struct mix_table *table = pipeline->table;
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
         const int t = mix_table_target(table, fit->targets[m]);
         losses[m] = t < 0 ? NAN : table->loss[row * table->n_targets + (size_t)t];
     }
-    return mix_fit_mean(fit, fit->target_weight, losses);
+    return objective_from(pipeline, losses);
 }
 
 /* Mean and standard error of the finite ones. */
@@ -208,7 +217,7 @@ static enum mix_status gather(const struct mix_pipeline *pipeline, const struct 
         double *seed = &objective[at * out->n_seeds + n_seen[at]++];
         *seed = NAN;
         if (row < table->n_rows && table->runs[row].status == MIX_RUN_DONE)
-            *seed = objective_of(pipeline->fit, table, row, losses);
+            *seed = objective_of(pipeline, row, losses);
         out->n_failed += !isfinite(*seed);
     }
     free(losses);
@@ -218,13 +227,14 @@ static enum mix_status gather(const struct mix_pipeline *pipeline, const struct 
 }
 
 /* Objective of a mixture under one set of parameters; NaN where the law has no answer. */
-static double predict(struct mix_model *model, const struct mix_fit *fit, const double *params,
-                      const double *mixture, const struct mix_job_scale *scale, double *losses)
+static double predict(const struct mix_pipeline *pipeline, struct mix_model *model,
+                      const double *params, const double *mixture,
+                      const struct mix_job_scale *scale, double *losses)
 {
     const double size = scale->n_params / 1e6, tokens = scale->n_tokens / 1e9;
     if (mix_model_predict(model, params, 1, mixture, &size, &tokens, losses, NULL) != MIX_OK)
         return NAN;
-    return mix_fit_mean(fit, fit->target_weight, losses);
+    return objective_from(pipeline, losses);
 }
 
 /* What a law with repetition sees: the part of the text that runs of the scale are given. */
@@ -252,8 +262,8 @@ static enum mix_status widen(const struct mix_pipeline *pipeline, const double *
     struct mix_error_budget budget;
     const enum mix_status status = mix_error_budget_compute(
         pipeline->table, pipeline->fit, pipeline->draws, pipeline->n_others,
-        (const struct mix_fit *const *)pipeline->others, NULL, mixture, scale->n_params,
-        scale->n_tokens, &budget, err);
+        (const struct mix_fit *const *)pipeline->others, pipeline->optimum->weight, mixture,
+        scale->n_params, scale->n_tokens, &budget, err);
     *out = narrow;
     if (status != MIX_OK) /* EINVAL: the law predicts nothing for some of its own rows */
         return status == MIX_EINVAL ? MIX_OK : status;
@@ -281,17 +291,17 @@ static enum mix_status forecast(const struct mix_pipeline *pipeline,
     if (status == MIX_OK)
         set_supply(pipeline, scale, model);
     const double best =
-        status == MIX_OK ? predict(model, fit, fit->params, out->mixture, scale, losses) : NAN;
+        status == MIX_OK ? predict(pipeline, model, fit->params, out->mixture, scale, losses) : NAN;
     for (size_t c = 0; status == MIX_OK && c < out->n_contenders; c++) {
         const double *mixture = &out->mixture[c * out->n_domains];
-        const double value = predict(model, fit, fit->params, mixture, scale, losses);
+        const double value = predict(pipeline, model, fit->params, mixture, scale, losses);
         size_t n = 0;
         for (size_t b = 0; b < n_draws; b++) {
             const double *params = draws->params + b * draws->n_params;
             if (!draws->done[b])
                 continue;
-            values[n] = predict(model, fit, params, mixture, scale, losses);
-            gains[n] = values[n] - predict(model, fit, params, out->mixture, scale, losses);
+            values[n] = predict(pipeline, model, params, mixture, scale, losses);
+            gains[n] = values[n] - predict(pipeline, model, params, out->mixture, scale, losses);
             n++;
         }
         const struct mix_interval narrow = mix_interval_about(value, n, values, out->level);

@@ -152,17 +152,37 @@ static enum mix_status find_moves(const struct reuse *u, struct mix_error *err)
     return status;
 }
 
-static void match_targets(struct reuse *u, const struct mix_fit *fit, size_t *n_unknown)
+/* The weight of a target in the mean of losses, relative to their sizes where these differ. */
+static double weight_of(const struct mix_fit *fit, size_t m, bool mixed)
 {
-    double sum = 0;
-    for (size_t m = 0; m < u->n_new; m++)
-        sum += fit->target_weight[m];
+    const bool is_loss = m < fit->spec.n_targets - fit->spec.n_scores;
+    return is_loss ? fit->target_weight[m] / (mixed ? fit->target_size[m] : 1) : 0;
+}
+
+static enum mix_status match_targets(struct reuse *u, const struct mix_fit *fit, size_t *n_unknown,
+                                     struct mix_error *err)
+{
+    double sum = 0, size = NAN;
+    bool mixed = false;
     for (size_t m = 0; m < u->n_new; m++) {
-        u->weight[m] = fit->target_weight[m] / sum;
+        const double weight = weight_of(fit, m, false);
+        if (!(weight > 0))
+            continue;
+        mixed = mixed || (isfinite(size) && fit->target_size[m] != size);
+        size = fit->target_size[m];
+        sum += weight;
+    }
+    if (!(sum > 0))
+        return mix_fail(err, MIX_EINVAL,
+                        "no loss of fit %s has a weight, and the bound is one of their mean.",
+                        fit->name);
+    for (size_t m = 0; m < u->n_new; m++) {
+        u->weight[m] = weight_of(fit, m, mixed) / sum;
         u->old[m] = find_name((const char(*)[MIX_NAME_MAX])u->kept->before->targets, u->n_old,
                               fit->targets[m]);
         *n_unknown += u->old[m] < 0 && u->weight[m] > 0;
     }
+    return MIX_OK;
 }
 
 static enum mix_status open_reuse(struct reuse *u, size_t *n_unknown, struct mix_error *err)
@@ -192,8 +212,9 @@ static enum mix_status open_reuse(struct reuse *u, size_t *n_unknown, struct mix
             return no_domain(before, kept->parts[i].name, err);
         u->at[i] = (size_t)k;
     }
-    match_targets(u, fit, n_unknown);
-    enum mix_status status = mix_fit_model(before, &u->before, err);
+    enum mix_status status = match_targets(u, fit, n_unknown, err);
+    if (status == MIX_OK)
+        status = mix_fit_model(before, &u->before, err);
     if (status == MIX_OK && kept->after != NULL)
         status = mix_fit_model(kept->after, &u->after, err);
     return status == MIX_OK && kept->after != NULL ? find_moves(u, err) : status;

@@ -342,11 +342,11 @@ static enum mix_status read_links(const struct h5_group *group, struct mix_fit *
         status = h5_read(group, fit, &link_field, 1, dims, err);
     for (size_t m = 0; m < fit->spec.n_targets && status == MIX_OK; m++) {
         fit->spec.n_scores += fit->link[m] != 0;
-        if (!(fit->target_size[m] > 0.0))
+        if (!(fit->target_size[m] > 0.0 && isfinite(fit->target_size[m])))
             status = mix_fail(err, MIX_EFORMAT, "%s: %s/target_size, entry %zu: %g is not positive",
                               group->file, group->path, m, fit->target_size[m]);
-        else if (fit->link[m] > 7 || (fit->link[m] == 0 && fit->spec.n_scores > 0) ||
-                 (m == 0 && fit->link[m] != 0))
+        else if (fit->link[m] > 7 || (fit->link[m] != 0 && fit->link[m] % 2 == 0) ||
+                 (fit->link[m] == 0 && fit->spec.n_scores > 0) || (m == 0 && fit->link[m] != 0))
             status = mix_fail(err, MIX_EFORMAT,
                               "%s: %s/link, entry %zu: %d is not that of losses in front and "
                               "scores behind them",

@@ -87,11 +87,14 @@ static enum mix_status check_names(const struct mix_job *job, const struct mix_t
         tell_missing(kinds[i], "file", file[i], stride[i], n_file[i], own[i], n_own[i], what);
         tell_missing(kinds[i], "job", own[i], stride[i], n_own[i], file[i], n_file[i], what);
     }
+    const bool is_empty = table->n_rows == 0; /* `plan --emit` made it */
     return mix_fail(err, MIX_EINVAL,
-                    "%s holds runs of other domains or targets than the job %s (%s%zu domains and "
-                    "%zu targets against %zu and %zu%s); give the job another file.",
-                    job->file, job->name, what, table->n_domains, table->n_targets, job->n_domains,
-                    job->n_targets, what[0] == '\0' ? ", in another order" : "");
+                    "%s %s other domains or targets than the job %s (%s%zu domains and "
+                    "%zu targets against %zu and %zu%s); %sgive the job another file.",
+                    job->file, is_empty ? "has no runs yet and was made for" : "holds runs of",
+                    job->name, what, table->n_domains, table->n_targets, job->n_domains,
+                    job->n_targets, what[0] == '\0' ? ", in another order" : "",
+                    is_empty ? "remove it, or " : "");
 }
 
 /* Simulated losses are those of one truth. A run that is there already is simulated again: where

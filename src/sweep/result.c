@@ -478,12 +478,21 @@ static bool is_blank(char c)
 /* What a line is to a reader of results. */
 enum line_kind { LINE_OTHER, LINE_OBJECT, LINE_RESULT, LINE_BROKEN };
 
+/* A result that was cut off begins so; the dictionary of another language does not. */
+static bool begins_as_json(const char *line, size_t n)
+{
+    size_t at = 1;
+    while (at < n && is_blank(line[at]))
+        at++;
+    return n > 0 && line[0] == '{' && (at == n || line[at] == '"' || line[at] == '}');
+}
+
 static enum mix_status judge_line(const struct reading *in, const char *line, size_t n,
                                   enum line_kind *kind)
 {
     json_t *root = NULL;
     *kind = LINE_OTHER;
-    if (n == 0 || line[0] != '{')
+    if (!begins_as_json(line, n))
         return MIX_OK;
     const enum mix_status status = load(line, n, &root, in->err);
     *kind = status != MIX_OK ? LINE_BROKEN

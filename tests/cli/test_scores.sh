@@ -32,3 +32,5 @@ refuses 1 'mean-gain or worst-gain' optimum scores.h5 --params 1e9 --tokens 2e11
 run optimum scores.h5 --params 1e9 --tokens 2e11 --objective mean-gain --no-worse all --no-save
 echo 'targets: [{name: web, chance: 0.25}]' >wrong.yaml
 refuses 1 'direction: higher' import runs.csv --map wrong.yaml -o wrong.h5
+run optimum scores.h5 --params 1e9 --tokens 2e11 --weight web=0,code=0 --no-save
+says 'minus the mean score'

@@ -164,6 +164,22 @@ assert abs(said["writer"]["left_s"] - 4 * 4 / pace) < 0.03 * 4 * 4 / pace, said[
 assert said["writer"]["host"] == "elsewhere" and said["warning"] == ""
 END
 
+# A command that failed once is to be tried again.
+cp half.h5 again.h5
+sed 's/evaluator: .*/evaluator: command/; s/simulate: .*/command: {argv: [train]}/' job.yaml >again.yaml
+"$MIXSWEEP_PYTHON" - <<'END'
+import h5py
+import numpy as np
+
+with h5py.File("again.h5", "r+") as f:
+    f["runs/attempts"][:] = 1
+    f.attrs["job"] = np.bytes_(open("again.yaml").read())
+END
+"$MIXSWEEP" status again.h5 >text
+grep -q '^job        half: 14 of 20 runs done, 0 failed, 6 missing (2 of them to be tried again)$' text
+"$MIXSWEEP" status again.h5 --format json >json
+grep -q '"to_try_again": 2' json
+
 # Those that failed alike are one entry.
 "$MIXSWEEP_PYTHON" - <<'END'
 import h5py

@@ -73,6 +73,15 @@ sed -i 's/gpus: 8}/gpus: 4}/' wide.yaml
 plan wide.yaml --format json
 figures 'p["makespan_s"] is None and any("need 2 nodes with 0 CPUs, 8 GPUs" in w for w in p["warnings"])'
 
+# A launcher and no resources: as many at once as ranks, whose number only --slots tells.
+sed 's/slots: 2/launcher: [env]/' job.yaml >ranks.yaml
+plan ranks.yaml
+prints '^warning: as many runs go at once as there are ranks: --slots says how many$'
+keeps_quiet 'at once$|[0-9] node'
+plan ranks.yaml --slots 4
+prints ' on 1 node, 4 runs at once$'
+keeps_quiet 'as there are ranks'
+
 # Without wall times there is no makespan, and GPU-hours of proxies trained here only when asked for.
 sed 's/, resources: {wall: .h}//' job.yaml >no_wall.yaml
 plan no_wall.yaml --format json

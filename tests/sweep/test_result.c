@@ -230,6 +230,7 @@ static void test_result_among_lines(void **state)
         {"{\"web\": NaN}\n[1]", "{\"web\": NaN}", false},
         {"{\"web\": 1}\n{\"loss\": {\"we\nbye", "{\"loss\": {\"we", false},
         {"x\n{\"step\": 1}\n{\"event\": 2}\nbye\n", "{\"event\": 2}", false},
+        {"{\"web\": 1}\n{'train_runtime': 1.2}\n{...}\n", "{\"web\": 1}", false},
         {"one\ntwo\n\n", "two", false},
         {"{\"web\": 1}\nbye", "bye", true},
         {"{\"web\": 1}", "", true},

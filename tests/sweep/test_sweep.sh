@@ -149,7 +149,7 @@ sweep
 matches "16/16 runs, $n failed .*in file"
 [ "$(find s.h5.runs -name stderr | wc -l)" = "$n" ] || die "the folders of the failed runs are not there"
 sweep --retry-failed
-matches "resuming s.h5: $((16 - n)) of 16 runs done, $n failed ($n to be tried again), 0 to do"
+matches "resuming s.h5: $((16 - n)) of 16 runs done, $n failed ($n of them to be tried again), 0 to do"
 matches '16/16 runs, 0 failed'
 job >job.yaml # the file keeps the job's text
 sweep
