@@ -15,7 +15,8 @@
 
 /* The command line. */
 struct asked {
-    const char *path, *optimum, *criterion, *output, *folder, *format;
+    const char *path, *optimum, *fit, *criterion, *output, *folder, *format;
+    double n_params, n_tokens; /* of an optimum that the file does not have; NaN = it has it */
     struct cli_list scales;
     struct mix_next_options next;
     struct mix_next_scale scale[CLI_LIST_MAX];
@@ -36,11 +37,15 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
                              struct mix_error *err)
 {
     const struct cli_option options[] = {
-        {"flops", 0, "F", "FLOP for all proposed runs, at 6 x parameters x tokens each (needed)",
-         CLI_NUMBER, &a->next.flops, 1, 1e40},
+        {"flops", 0, "F", "FLOP for all proposed runs (needed)", CLI_NUMBER, &a->next.flops, 1,
+         1e40},
         {"optimum", 0, "NAME",
          "the optimum to make more certain (default: the only one of the file)", CLI_TEXT,
          &a->optimum, 0, 0},
+        {"params", 0, "N", "instead: the optimum at N parameters, with no constraints", CLI_NUMBER,
+         &a->n_params, 1, 1e18},
+        {"tokens", 0, "D", "and D tokens", CLI_NUMBER, &a->n_tokens, 1, 1e21},
+        {"fit", 0, "NAME", "by this fit (default: the only one)", CLI_TEXT, &a->fit, 0, 0},
         {"batch", 0, "N", "propose at most so many runs (default 32)", CLI_COUNT, &a->next.n_runs,
          1, 64},
         {"scale", 0, "N:D",
@@ -93,6 +98,22 @@ static enum mix_status parse_scale(const char *text, struct mix_next_scale *out,
                     text);
 }
 
+/* The optimum is one of the file or one asked for by its scale. */
+static enum mix_status check_optimum(const struct asked *a, struct mix_error *err)
+{
+    const bool here = !isnan(a->n_params) || !isnan(a->n_tokens) || a->fit;
+    if (here && a->optimum)
+        return mix_fail(err, MIX_EUSAGE,
+                        "--optimum %s is one of the file; --fit, --params and --tokens ask for "
+                        "another: give one or the other.",
+                        a->optimum);
+    if (here && (isnan(a->n_params) || isnan(a->n_tokens)))
+        return mix_fail(err, MIX_EUSAGE,
+                        "%s is missing: an optimum is asked for by --params and --tokens.",
+                        isnan(a->n_params) ? "--params" : "--tokens");
+    return MIX_OK;
+}
+
 static enum mix_status check(struct asked *a, struct mix_error *err)
 {
     static const char *const criteria[] = {"regret", "variance", "information"};
@@ -116,6 +137,9 @@ static enum mix_status check(struct asked *a, struct mix_error *err)
         if (status != MIX_OK)
             return status;
     }
+    const enum mix_status status = check_optimum(a, err);
+    if (status != MIX_OK)
+        return status;
     a->next.n_scales = a->scales.n;
     a->next.scales = a->scales.n > 0 ? a->scale : NULL;
     return cli_parse_format(a->format, &a->json, err);
@@ -141,8 +165,8 @@ static enum mix_status only_optimum(struct mix_store *store, char name[MIX_NAME_
     if (n == 0)
         return mix_fail(err, MIX_ENOTFOUND,
                         "%s has no optimum yet, which is what the next runs are to make more "
-                        "certain: mixsweep optimum %s --params N --tokens D first",
-                        path, path);
+                        "certain: give --params and --tokens",
+                        path);
     if (n > 1)
         return mix_fail(err, MIX_EUSAGE, "%s has %zu optima: say which by --optimum (%s).", path, n,
                         list);
@@ -161,25 +185,48 @@ static enum mix_status read_caveats(struct session *s, struct mix_error *err)
     return status;
 }
 
-static enum mix_status read_file(const struct asked *a, struct session *s, struct mix_error *err)
+/* An optimum of the file. */
+static enum mix_status read_optimum(const struct asked *a, struct session *s, struct mix_error *err)
 {
     char name[MIX_NAME_MAX] = "";
-    enum mix_status status = mix_store_open(a->path, MIX_STORE_READ, false, &s->store, err);
-    if (status == MIX_OK && a->optimum)
+    enum mix_status status = MIX_OK;
+    if (a->optimum)
         snprintf(name, sizeof name, "%s", a->optimum);
-    else if (status == MIX_OK)
+    else
         status = only_optimum(s->store, name, err);
-    if (status == MIX_OK)
-        status = mix_store_read_optimum(s->store, name, &s->optimum, err);
+    return status == MIX_OK ? mix_store_read_optimum(s->store, name, &s->optimum, err) : status;
+}
+
+/* One that is not: at a scale, with no constraints. It is not stored. */
+static enum mix_status find_optimum(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    const struct mix_optimum_options options = {.n_params = a->n_params,
+                                                .n_tokens = a->n_tokens,
+                                                .baseline_name = "uniform",
+                                                .level = 0.9,
+                                                .seed = 1,
+                                                .n_starts = 32};
+    return mix_optimum_run(NULL, s->table, s->fit, s->draws, &options, &s->optimum, err);
+}
+
+static enum mix_status read_file(const struct asked *a, struct session *s, struct mix_error *err)
+{
+    const bool is_stored = isnan(a->n_params);
+    enum mix_status status = mix_store_open(a->path, MIX_STORE_READ, false, &s->store, err);
     if (status == MIX_OK)
         status = mix_store_read_table(s->store, &s->table, err);
+    if (status == MIX_OK && is_stored)
+        status = read_optimum(a, s, err);
     if (status == MIX_OK)
-        status = cli_read_fit(s->store, s->optimum->fit, &s->fit, &s->draws, err);
+        status =
+            cli_read_fit(s->store, is_stored ? s->optimum->fit : a->fit, &s->fit, &s->draws, err);
     if (status == MIX_OK && !s->draws)
         status = mix_fail(err, MIX_ENOTFOUND,
                           "%s has no bootstrap of %s, which says what is uncertain: mixsweep "
                           "bootstrap %s --fit %s --draws 1000 first",
                           a->path, s->fit->name, a->path, s->fit->name);
+    if (status == MIX_OK && !is_stored)
+        status = find_optimum(a, s, err);
     return status == MIX_OK ? read_caveats(s, err) : status;
 }
 
@@ -488,7 +535,7 @@ static enum mix_status run_next(struct mix_ranks *ranks, int argc, char **argv,
     struct asked asked = {.next = mix_next_defaults()};
     struct session session = {0};
     bool help = false;
-    asked.next.flops = NAN;
+    asked.next.flops = asked.n_params = asked.n_tokens = NAN;
     enum mix_status status = parse(argc, argv, &asked, &help, err);
     if (status == MIX_OK && !help)
         status = check(&asked, err);
@@ -506,15 +553,15 @@ static enum mix_status run_next(struct mix_ranks *ranks, int argc, char **argv,
 const struct cli_verb cli_verb_next = {
     .name = "next",
     .summary = "propose the proxy runs that make an optimum most certain",
-    .synopsis = "S.h5 --flops F [--optimum NAME] [OPTIONS]",
+    .synopsis = "S.h5 --flops F [--optimum NAME | --params N --tokens D] [OPTIONS]",
     .details =
         "The bootstrap draws say what is uncertain about an optimum: each has its own, and the\n"
         "recommendation loses something against it, its regret. Proposes the runs (mixture, size,\n"
         "tokens) within the budget after which the expected regret is least, new mixtures or\n"
         "further seeds, at small scales or large ones, and says when more runs no longer pay.\n"
-        "Fit and target scale are those of the optimum: `optimum --fit NAME --params N --tokens "
-        "D`\n"
-        "comes first. A run costs 6 x parameters x tokens.\n"
+        "The optimum is one of the file, with its constraints, or the one at --params, --tokens.\n"
+        "A run costs what those of its scale did on average (column flops of the runs, which is\n"
+        "6 x parameters x tokens where nobody measured); at a --scale that none had, just that.\n"
         "--emit writes what `plan --emit` writes, for any cluster; `record` takes the results,\n"
         "and the runs stay marked by their round. --allocate compares ways to spend the budget.\n"
         "Runs under mpirun too.\n\n"

@@ -179,21 +179,32 @@ static void sort_scales(struct mix_next_question *ask)
         }
 }
 
-/* Those given, or those of finished runs, the cheapest first. */
+static bool is_at(const struct mix_next_scale *a, const struct mix_next_scale *b)
+{
+    return fabs(a->n_params / b->n_params - 1) <= SAME_SCALE &&
+           fabs(a->n_tokens / b->n_tokens - 1) <= SAME_SCALE;
+}
+
+/* Those given, or those of finished runs with the mean of what these cost; the cheapest first. */
 static void list_scales(struct mix_proposing *p, const struct mix_table *table,
                         const struct mix_data *data)
 {
     struct mix_next_question *ask = &p->ask;
+    size_t n_runs[NEXT_SCALES_MAX] = {0};
     for (size_t s = 0; p->options->scales && s < p->options->n_scales; s++)
         ask->scale[ask->n_scales++] = p->options->scales[s];
     for (size_t r = 0; !p->options->scales && r < data->n_rows; r++) {
+        const struct mix_run *run = &table->runs[data->row[r]];
         const struct mix_next_scale at = {1e6 * data->n_params[r], 1e9 * data->n_tokens[r], 0};
-        bool is_new = ask->n_scales < NEXT_SCALES_MAX && table->runs[data->row[r]].is_final;
-        for (size_t s = 0; s < ask->n_scales && is_new; s++)
-            is_new = fabs(at.n_params / ask->scale[s].n_params - 1) > SAME_SCALE ||
-                     fabs(at.n_tokens / ask->scale[s].n_tokens - 1) > SAME_SCALE;
-        if (is_new)
+        size_t s = 0;
+        while (s < ask->n_scales && !is_at(&at, &ask->scale[s]))
+            s++;
+        if (!run->is_final || s == NEXT_SCALES_MAX)
+            continue;
+        if (s == ask->n_scales)
             ask->scale[ask->n_scales++] = at;
+        n_runs[s]++;
+        ask->scale[s].flops += (run->flops - ask->scale[s].flops) / (double)n_runs[s];
     }
     sort_scales(ask);
 }

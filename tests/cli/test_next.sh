@@ -24,6 +24,20 @@ asked 1 'no run is within 1e+16 FLOP: the cheapest, 2e+07 parameters on 1e+09 to
 asked 1 'there is no optimum "other"\|no optimum other\|other' next world.h5 --flops 1e20 --optimum other
 asked 0 'regret after' next world.h5 --flops 2e18 --batch 4
 grep -q 'warning: ' out && die "a fit of these runs has a caveat"
+# An optimum that the file does not have is found on the way, and not stored.
+"$MIXSWEEP" next world.h5 --flops 2e18 --batch 4 --format json >stored.json
+"$MIXSWEEP" next world.h5 --fit capacity --params 1B --tokens 20B --flops 2e18 --batch 4 --format json >here.json
+cmp stored.json here.json
+asked 2 '--tokens is missing: an optimum is asked for by --params and --tokens' \
+    next world.h5 --flops 2e18 --params 1e9
+asked 2 '--optimum capacity is one of the file' \
+    next world.h5 --flops 2e18 --optimum capacity --params 1e9 --tokens 1e9
+# A run costs what those of its scale were measured to.
+"$MIXSWEEP_PYTHON" -c 'import shutil, h5py
+shutil.copy("world.h5", "dear.h5")
+with h5py.File("dear.h5", "r+") as f:
+    f["runs/flops"][:] *= 10'
+asked 1 'takes 1.2e+18' next dear.h5 --flops 1e17
 asked 0 'in four.csv: a job with their scales and design: {file: four.csv} makes them' \
     next world.h5 --flops 2e18 --batch 4 -o four.csv
 
