@@ -230,6 +230,20 @@ static enum mix_status read_file(const struct asked *a, struct session *s, struc
     return status == MIX_OK ? read_caveats(s, err) : status;
 }
 
+/* Passes are over a supply that somebody told. */
+static enum mix_status check_supply(const struct asked *a, const struct session *s,
+                                    struct mix_error *err)
+{
+    bool known = isinf(a->next.max_epochs);
+    for (size_t k = 0; k < s->table->n_domains; k++)
+        known = known || isfinite(s->table->domains[k].supply_tokens);
+    return known ? MIX_OK
+                 : mix_fail(err, MIX_EUSAGE,
+                            "--max-epochs: %s does not know the supply of any domain "
+                            "(supply_tokens of a job).",
+                            a->path);
+}
+
 /* Runs see the part of the supply that the job in the file gives them; no matter where nothing asks
  * for it. */
 static enum mix_status match_epochs(struct asked *a, const struct session *s, struct mix_error *err)
@@ -515,6 +529,8 @@ static enum mix_status answer(struct mix_ranks *ranks, struct asked *a, struct s
 {
     const bool is_first = mix_ranks_rank(ranks) == 0;
     enum mix_status status = is_first ? read_file(a, s, err) : MIX_OK;
+    if (status == MIX_OK && is_first)
+        status = check_supply(a, s, err);
     if (status == MIX_OK && is_first)
         status = match_epochs(a, s, err);
     status = mix_ranks_agree(ranks, status, err);

@@ -466,9 +466,9 @@ static void print_optimum(const struct mix_optimum *optimum)
     char n_params[16], n_tokens[16], loss[32] = "-";
     if (isfinite(optimum->objective.value))
         snprintf(loss, sizeof loss, "%.4g", optimum->objective.value);
-    printf("optimum    %s: fit %s at %s parameters, %s tokens, loss %s\n", optimum->name,
+    printf("optimum    %s: fit %s at %s parameters, %s tokens, %s %s\n", optimum->name,
            optimum->fit, cli_size(optimum->n_params, n_params),
-           cli_size(optimum->n_tokens, n_tokens), loss);
+           cli_size(optimum->n_tokens, n_tokens), mix_optimum_objective_text(optimum), loss);
 }
 
 static enum mix_status print_text(const struct overview *o, struct mix_error *err)

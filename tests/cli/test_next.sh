@@ -36,8 +36,11 @@ asked 2 '--optimum capacity is one of the file' \
 "$MIXSWEEP_PYTHON" -c 'import shutil, h5py
 shutil.copy("world.h5", "dear.h5")
 with h5py.File("dear.h5", "r+") as f:
-    f["runs/flops"][:] *= 10'
+    f["runs/flops"][:] *= 10
+    f["domains/supply_tokens"][:] = float("nan")'
 asked 1 'takes 1.2e+18' next dear.h5 --flops 1e17
+asked 2 '--max-epochs: dear.h5 does not know the supply of any domain' \
+    next dear.h5 --flops 1e20 --max-epochs 2
 asked 0 'in four.csv: a job with their scales and design: {file: four.csv} makes them' \
     next world.h5 --flops 2e18 --batch 4 -o four.csv
 

@@ -25,7 +25,7 @@ if grep -q '^  fit' text; then exit 1; fi
 "$MIXSWEEP" status s.h5 >text
 grep -q '^  transfer  *transfer  *80 ' text
 grep -q '^bootstrap  *transfer: 3/3 draws$' text
-grep -q '^optimum  *transfer: fit transfer at 1B parameters, 20B tokens, loss ' text
+grep -q '^optimum  *transfer: fit transfer at 1B parameters, 20B tokens, mean loss ' text
 
 "$MIXSWEEP" status s.h5 --format json >json
 "$MIXSWEEP_PYTHON" - <<'END'
@@ -60,7 +60,7 @@ END
 "$MIXSWEEP" status part.h5 >text
 grep -q '^bootstrap  *transfer: 2/3 draws$' text
 grep -q '^  transfer  *transfer  *80  *-  *-  *-  *-$' text
-grep -q '^optimum .*, loss -$' text
+grep -q '^optimum .*, mean loss -$' text
 if grep -qiw nan text || grep -q 'have changed' text; then exit 1; fi
 "$MIXSWEEP" status part.h5 --format json >json
 grep -q '"mre": null' json
