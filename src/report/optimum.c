@@ -71,9 +71,9 @@ static void put_mixture(struct page *page, const struct mix_optimum *o)
     const bool lattice = o->lattice > 0;
     char heading[32], text[32], range[64];
     snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
-    const char *const heads[] = {"domain",          "prior",      "optimum",      heading,
-                                 "with other laws", "seen up to", "tied",         "nearest tie",
-                                 "allowed",         "bound",      "shadow price", "on the lattice"};
+    const char *const heads[] = {
+        "domain",        "prior",       "optimum", heading, "with other laws", "seen up to",
+        "tied at least", "nearest tie", "allowed", "bound", "shadow price",    "on the lattice"};
     page_table(page, "The mixture", false, lattice ? 12 : 11, heads);
     for (size_t k = 0; k < o->n_domains; k++) {
         page_row(page);
