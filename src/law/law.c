@@ -153,38 +153,37 @@ static enum mix_status check_shape(const struct mix_law *law, const struct mix_l
     return MIX_OK;
 }
 
-enum mix_status mix_model_create(const struct mix_law_spec *whole, const int *target_domain,
+enum mix_status mix_model_create(const struct mix_law_spec *spec, const int *target_domain,
                                  struct mix_model **out, struct mix_error *err)
 {
-    struct mix_law_spec of_losses = *whole;
-    const struct mix_law_spec *spec = &of_losses;
-    const struct mix_law *law = mix_law_find(spec->law);
+    struct mix_law_spec losses = *spec;
+    const struct mix_law *law = mix_law_find(losses.law);
     if (law == NULL)
-        return unknown_law(spec->law, err);
-    of_losses.n_scores = 0;
-    of_losses.n_targets -= whole->n_scores < whole->n_targets ? whole->n_scores : whole->n_targets;
-    enum mix_status status = check_shape(law, spec, target_domain, err);
+        return unknown_law(losses.law, err);
+    losses.n_scores = 0;
+    losses.n_targets -= spec->n_scores < spec->n_targets ? spec->n_scores : spec->n_targets;
+    enum mix_status status = check_shape(law, &losses, target_domain, err);
     if (status != MIX_OK)
         return status;
     struct mix_model *model = calloc(1, sizeof *model);
     if (model == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
-    model->law = mix_law_repeats(spec->law) ? &mix_law_repetition : law;
-    model->spec = *spec;
-    model->whole = *whole;
+        return mix_fail(err, MIX_ENOMEM, "out of memory for law %s", losses.law);
+    model->law = mix_law_repeats(losses.law) ? &mix_law_repetition : law;
+    model->spec = losses;
+    model->whole = *spec;
     model->isa = mix_isa_best();
-    model->ln_h_min = log(spec->h_min);
-    model->ln_n_min = log(spec->n_min);
-    model->ln_n_domains = log((double)spec->n_domains);
-    const size_t n_targets = spec->n_targets;
-    status = mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
+    model->ln_h_min = log(losses.h_min);
+    model->ln_n_min = log(losses.n_min);
+    model->ln_n_domains = log((double)losses.n_domains);
+    const size_t n_targets = losses.n_targets;
+    status = mix_fail(err, MIX_ENOMEM, "out of memory for law %s", losses.law);
     model->target_domain = calloc(n_targets, sizeof *model->target_domain);
     if (model->target_domain == NULL)
         goto fail;
     memcpy(model->target_domain, target_domain, n_targets * sizeof *target_domain);
     status = model->law->layout(model, err);
     if (status == MIX_OK)
-        status = law_points_create(1, spec->n_domains, &model->point_1, err);
+        status = law_points_create(1, losses.n_domains, &model->point_1, err);
     if (status != MIX_OK)
         goto fail;
     model->theta_1 = calloc(model->n_theta, sizeof *model->theta_1);
@@ -192,8 +191,8 @@ enum mix_status mix_model_create(const struct mix_law_spec *whole, const int *ta
     model->g_1 = calloc(n_targets, sizeof *model->g_1);
     model->phi_1 = calloc(n_targets * model->n_linear, sizeof *model->phi_1);
     model->slope_1 = calloc(n_targets, sizeof *model->slope_1);
-    model->supply = calloc(spec->n_domains, sizeof *model->supply);
-    status = mix_fail(err, MIX_ENOMEM, "out of memory for law %s", spec->law);
+    model->supply = calloc(losses.n_domains, sizeof *model->supply);
+    status = mix_fail(err, MIX_ENOMEM, "out of memory for law %s", losses.law);
     if (model->theta_1 == NULL || model->lambda_1 == NULL || model->g_1 == NULL ||
         model->phi_1 == NULL || model->slope_1 == NULL || model->supply == NULL)
         goto fail;
