@@ -27,7 +27,7 @@ scales:
 sweep: {evaluator: simulate, simulate: {law: capacity, noise: 0.0005, seed: 5, delay_s: ${1:-0}}}
 fit: {law: capacity, starts: 8, holdout: none}
 bootstrap: {draws: 40}
-optimum: {n_params: 1e9, n_tokens: 2e10, floor: 0.01}
+optimum: {n_params: 1e9, n_tokens: 2e10, floor: 0.01, weights: {wiki: 3}}
 YAML
 }
 confirm='confirm: {seeds: 4, scales: [{n_params: 500e6, n_tokens: 1e10}, {n_params: 1e9, n_tokens: 2e10}]}'
@@ -51,7 +51,8 @@ done
 
 "$python" - <<'PY' || die "the confirmation is not what the law says"
 import json
-c = json.load(open("json.1"))["confirmation"]
+j = json.load(open("json.1"))
+c = j["confirmation"]
 assert sorted(c) == ["level", "mixtures", "n_failed", "n_runs", "n_seeds", "scales"], c
 names = list(c["mixtures"])
 assert names[0] == "optimum" and "prior" in names and "uniform" in names, names
@@ -59,6 +60,9 @@ assert c["n_failed"] == 0 and c["n_seeds"] == 4 and c["n_runs"] == 2 * 4 * len(n
 assert all(abs(sum(m.values()) - 1) < 1e-9 for m in c["mixtures"].values())
 assert c["mixtures"]["prior"] == {"web": 0.6, "code": 0.2, "wiki": 0.2}, c["mixtures"]
 assert [s["n_params"] for s in c["scales"]] == [500e6, 1e9]
+
+claim = c["scales"][1]["contests"][0]["predicted"]["value"] # of what the optimum minimised
+assert abs(claim - j["optimum"]["objective"]["value"]) < 1e-4, claim
 
 def check(measured, se, claim, what):
     claimed_se = (claim["hi"] - claim["lo"]) / 2 / 1.645 # level 0.9

@@ -34,3 +34,8 @@ echo 'targets: [{name: web, chance: 0.25}]' >wrong.yaml
 refuses 1 'direction: higher' import runs.csv --map wrong.yaml -o wrong.h5
 run optimum scores.h5 --params 1e9 --tokens 2e11 --weight web=0,code=0 --no-save
 says 'minus the mean score'
+# A fit whose scores are losses by now is not resampled.
+cp scores.h5 bent.h5
+"$MIXSWEEP_PYTHON" -c 'import h5py
+h5py.File("bent.h5", "r+")["targets/direction"][2] = -1'
+refuses 1 'the runs have changed since fit additive was made' bootstrap bent.h5 --draws 30

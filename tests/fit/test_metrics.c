@@ -2,6 +2,7 @@
 /* Scores of small tables worked out elsewhere, and of a published one. */
 #include "expect.h"
 
+#include "fit/fit_parts.h"
 #include "fit/validate.h"
 #include "mixsweep/csv.h"
 
@@ -102,6 +103,43 @@ static void test_metrics_with_target_weights(void **state)
     m = score(t, first_only, NULL, -1);
     assert_int_equal(m.n_left_out, 0);
     assert_near(m.rho, score(t, NULL, NULL, 0).rho, 1e-15);
+    test_free(t);
+}
+
+/* Sizes matter between units only, and scores only where no loss has a weight. */
+static void test_means_over_targets(void **state)
+{
+    (void)state;
+    const double loss[] = {40, 2, 0.5}, size[] = {20, 1, 1};
+    const struct {
+        double weight[3], mean;
+        bool is_score;
+    } cases[] = {
+        {{1, 1, 1}, (40.0 / 20 + 2) / 2, false},
+        {{1, 0, 0}, 40, false},
+        {{0, 3, 1}, 2, false},
+        {{0, 0, 2}, 0.5, true},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        assert_near(fit_mean(3, 1, cases[c].weight, size, loss), cases[c].mean, 1e-15);
+        assert_int_equal(fit_is_mean_score(3, 1, cases[c].weight), cases[c].is_score);
+    }
+    assert_near(fit_mean(3, 1, NULL, NULL, loss), 21, 1e-15);
+}
+
+/* The best of scores is the highest: of a mean of scores as of a score. */
+static void test_metrics_of_scores_alone(void **state)
+{
+    (void)state;
+    struct tables *t = make_tables();
+    const double last_only[TARGETS] = {0, 1};
+    t->data.n_scores = 1;
+    const struct mix_metrics one = score(t, last_only, NULL, 1),
+                             mean = score(t, last_only, NULL, -1);
+    assert_near(mean.regret, one.regret, 1e-15);
+    assert_near(mean.rho, one.rho, 1e-15);
+    t->data.n_scores = 0;
+    assert_true(fabs(score(t, last_only, NULL, -1).regret - one.regret) > 1e-3);
     test_free(t);
 }
 
@@ -304,6 +342,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics_of_two_scales),
         cmocka_unit_test(test_metrics_with_target_weights),
+        cmocka_unit_test(test_means_over_targets),
+        cmocka_unit_test(test_metrics_of_scores_alone),
         cmocka_unit_test(test_metrics_of_one_target),
         cmocka_unit_test(test_metrics_with_a_mask),
         cmocka_unit_test(test_metrics_leave_out_a_mixture_that_lacks_a_target),
