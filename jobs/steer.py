@@ -1,7 +1,33 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """steer.py - an external trainer, as an example: a line of JSON on stdin asks, one on stdout answers.
-The model counts letters; every group draws its text from a distribution of its own."""
+The model counts letters; every group draws its text from a distribution of its own.
+
+The protocol. Every request has an "id" that its answer repeats; all else to be said goes to stderr.
+  {"do": "hello", "id": 0, "protocol": 1, "groups": ["web", "code"], "n_steps": 500, "seed": 7}
+      make the model; n_steps is what its schedule is planned for. Answer "protocol": 1 and
+      "can": [...], which says what else may be asked: fork (snapshot, restore), weight, reference
+      (freeze, excess), gradient, select. A method that needs more is refused before anything is trained.
+  {"do": "restart"}  begin anew: model, optimiser, data, schedule; a frozen model stays
+  {"do": "train", "mixture": {"web": 0.6, "code": 0.4}, "n_steps": 8, "exact": true}
+      train on; with "exact" the counts in a batch are as near to the shares as can be, else as usual.
+      "weight": {"web": 1.2, ...}, where it is given, are factors of the loss by group
+  {"do": "measure", "what": ["loss"]}  validation loss of every group: "loss": {"web": 2.1, "code": 1.3},
+      and "learning_rate": 1e-3 if you like
+  the same, "excess"  training losses of the model and of the frozen one on the same sequences, others
+      each time: "train_loss": {...}, "reference_loss": {...}
+  the same, "gradient"  inner products of each group's validation gradient (outer key) with each one's
+      training gradient (inner key), and norms: "alignment": {"web": {"web": 0.4, "code": 0.1}, ...},
+      "train_norm": {...}, "validation_norm": 0.7, that of the mean over groups
+  {"do": "test"}  loss of every group on text that no method sees: "loss": {...}, and its standard
+      errors "se": {...} if known
+  the same, "part": "select"  on other text, by which static mixtures that `agent compare` compares with
+      are chosen; who cannot select is asked for the test, and those are tuned on the text of the report
+  {"do": "freeze"}  the model of now is the reference
+  {"do": "snapshot", "slot": 0}, {"do": "restore", "slot": 0}  keep the state of the run under a number,
+      go back to it
+  {"do": "finish"}  end, without an answer; so does the end of stdin
+{"id": 3, "error": "no more text"} refuses a request; a loss that is NaN says that the model has diverged."""
 import copy, json, math, random, sys
 
 def text(group, draw, n):

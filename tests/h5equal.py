@@ -14,7 +14,7 @@ import numpy as np
 
 PROVENANCE_DATASETS = {
     "/runs/" + name for name in ("wall_s", "started", "ended", "host", "rank", "attempts")
-}
+} | {"/domains/files"}
 # Seconds that an online run, a trajectory or a fit took.
 PROVENANCE_ENDINGS = {
     "/online": ("/mixer_s", "/train_s", "/measure_s"),

@@ -6,8 +6,32 @@
  * stretches, and before each the agent chooses the mixture over the D slots (K of the source field
  * first, then those of the target field) from the mixtures and the losses so far. It learns from
  * recorded trajectories alone: a supervised start on the good ones, then Conservative Q-Learning
- * (Kumar et al., arXiv 2006.04779) on all. What the paper leaves open, and what was chosen here, is
- * in the README, "The agent".
+ * (Kumar et al., arXiv 2006.04779) on all.
+ *
+ * No code of the paper was published, and beyond abstract, introduction and a caption its text was
+ * not to be had; for the rest there are notes of readers, which agree or stand alone. Who says
+ * what, and what is done here:
+ *   - idea, the paper: a policy, learnt by model-based reinforcement from random data mixing
+ *     trajectories and an evaluation's feedback, re-weights source and target data. The same here.
+ *   - domains: 52 slots (the paper), which would be 26 topics x {source, target} (our inference); 2
+ *     (one note). Here any number of slots, source first.
+ *   - trajectories: random (the paper); 384 of 50M models with 27,266 feedbacks (two notes);
+ *     covering heuristics (one note). Here agent.trajectories runs of the job's own model; how they
+ *     are drawn is ours: constraints per trajectory (target mass over time, topics, largest step),
+ *     each next mixture scored given those before and by what is not covered yet; a third are
+ *     static, one field ratio, target only, or random.
+ *   - feedback: from an evaluation of both fields (the paper); mean log-probability of answers (one
+ *     note). Here minus the validation loss of each slot.
+ *   - reward: nothing that can be trusted. Ours: change of u = half the mean change of the source
+ *     slots and half that of the target slots, each in standard deviations over trajectories; all
+ *     of it scaled to deviation 1.
+ *   - agent: 2.1M parameters (two notes); a two-layer Transformer decoder (one note). Here the same
+ *     kind, 57,000 parameters; ours: actions are logistic normal.
+ *   - training: supervised start on good trajectories, then CQL on all (two notes). The same; ours:
+ *     the best fifth are good, all constants.
+ *   - base model: pre-trained on the source field (the paper). Here base.seeds of them, on the
+ *     source slots alone; every run begins with their parameters and a fresh optimiser, whose rate
+ *     warms up over ten steps and then stays.
  *
  * The agent is a method of online mixing (mixsweep/online.h): it steers whatever a mix_trainee
  * trains. Its transformer is the embedded proxy's.

@@ -93,8 +93,8 @@ struct mix_compare_options mix_compare_options_default(void);
  * @param ranks    ranks to use
  * @param table    the runs, equal on all ranks
  * @param progress reports starts done; may be NULL
- * @return MIX_OK; MIX_EINVAL unknown law or hold-out, or none can be made of the selection;
- * MIX_EINTERRUPTED
+ * @return MIX_OK; MIX_EUSAGE unknown law or hold-out; MIX_EINVAL none can be made of the
+ * selection; MIX_EINTERRUPTED
  */
 enum mix_status mix_compare_run(struct mix_ranks *ranks, const struct mix_table *table,
                                 const struct mix_compare_options *options, mix_progress_fn progress,

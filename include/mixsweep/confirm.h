@@ -17,13 +17,13 @@ extern "C" {
 
 enum { MIX_CONTENDERS_MAX = 5 };
 
-/** A mixture at a scale, against the optimum there. Losses are the weighted mean over the fit's
- * targets. */
+/** A mixture at a scale, against the optimum there, by what the optimum minimised: its objective.
+ */
 struct mix_contest {
     size_t n_done;                 /* seeds measured */
     double measured, measured_se;  /* mean over seeds, its standard error; NaN where not known */
-    struct mix_interval predicted; /* with all known errors */
-    double gain, gain_se; /* this mixture's loss less the optimum's, by pairs of equal seeds */
+    struct mix_interval predicted; /* of a mean with all known errors, else resampling only */
+    double gain, gain_se; /* this mixture's objective less the optimum's, by pairs of equal seeds */
     struct mix_interval predicted_gain; /* of resampling only */
 };
 
@@ -33,6 +33,8 @@ struct mix_confirmation {
     size_t n_scales, n_seeds, n_domains;
     const char *name[MIX_CONTENDERS_MAX]; /* "optimum", "nearest tie", "prior", ... */
     double level;
+    const char *objective;         /* in words: "mean loss" */
+    bool is_mean;                  /* weighted mean of losses or scores */
     char (*domains)[MIX_NAME_MAX]; /* (n_domains) */
     double *mixture;               /* (n_contenders,K) */
     struct mix_job_scale *scales;  /* (n_scales) */

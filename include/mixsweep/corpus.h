@@ -125,6 +125,24 @@ const size_t *mix_corpus_documents(const struct mix_corpus *corpus, size_t sourc
 /** Hash of the training bytes of a source: a silent change of the data shows. */
 struct mix_key mix_corpus_hash(const struct mix_corpus *corpus, size_t source);
 
+/**
+ * Hash of the names, sizes and times of change of the files of a source; none is read. Local.
+ *
+ * @return MIX_OK; MIX_ENOTFOUND, MIX_EINVAL, MIX_EIO, MIX_ENOMEM as mix_corpus_load()
+ */
+enum mix_status mix_corpus_stamp(const struct mix_corpus_source *source, struct mix_key *out,
+                                 struct mix_error *err);
+
+/**
+ * Hash of the sizes and bytes of the files of a source, in their order, text or not, whatever their
+ * names are. Where they have more than 64 MiB, blocks of 64 kB are read, evenly spread over each
+ * file with its first and its last: a source may be larger than can be read. Local.
+ *
+ * @return as mix_corpus_stamp()
+ */
+enum mix_status mix_corpus_hash_files(const struct mix_corpus_source *source, struct mix_key *out,
+                                      struct mix_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -68,8 +68,10 @@ struct mix_fit {
     uint64_t seed;
     struct mix_key
         table_key; /* hash of the selected numbers: says when the table has changed since */
-    size_t n_rows, n_fitted;       /* rows, entries */
-    size_t n_clusters;             /* mixtures */
+    struct mix_key priors_key; /* hash of what its law's priors were; 0 of a law without, and where
+                                  the file is older than it */
+    size_t n_rows, n_fitted;   /* rows, entries */
+    size_t n_clusters;         /* mixtures */
     char (*domains)[MIX_NAME_MAX]; /* (K) */
     char (*targets)[MIX_NAME_MAX]; /* (M) */
     int32_t *target_domain;        /* (M) */
@@ -154,15 +156,21 @@ struct mix_fit_options mix_fit_options_default(void);
  * @param table    the runs, equal on all ranks
  * @param options  what to fit
  * @param progress reports starts done; may be NULL
- * @return MIX_OK; MIX_EINVAL the table does not suit the law; MIX_ENUMERIC no start converged;
- * MIX_EINTERRUPTED
+ * @return MIX_OK; MIX_EUSAGE unknown hold-out, bad `where` or target; MIX_EINVAL the table does not
+ * suit the law; MIX_ENUMERIC no start converged; MIX_EINTERRUPTED
  */
 enum mix_status mix_fit_run(struct mix_ranks *ranks, const struct mix_table *table,
                             const struct mix_fit_options *options, mix_progress_fn progress,
                             void *progress_context, struct mix_fit **out, struct mix_error *err);
 
-/** True where the fit's selection gives the numbers now that the fit was made from. */
-bool mix_fit_sees_same_runs(const struct mix_fit *fit, const struct mix_table *table);
+/** Whether two fits of a file were made from the same runs, targets and losses: by table_key, or
+ * where one law sees the supplies of domains and the other does not, by what was selected. */
+bool mix_fits_of_same_runs(const struct mix_fit *a, const struct mix_fit *b);
+
+/** What a fit should be made again for, as the end of a sentence: "the runs have changed" where its
+ * selection gives other numbers now, "the priors of its law have changed" where another version of
+ * the program made it and draws of this one would not be its own; else NULL. */
+const char *mix_fit_outdated(const struct mix_fit *fit, const struct mix_table *table);
 
 /**
  * Why `fit` is not what these options give on this table, as the end of a sentence ("the seed has

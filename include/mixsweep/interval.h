@@ -117,15 +117,19 @@ unsigned mix_fit_blind(const struct mix_fit *fit, const double *mixture, double 
 /** Where the error of a predicted mean loss comes from, as standard deviations in its unit. NaN =
  * not known. */
 struct mix_error_budget {
-    double value;      /* weighted mean loss */
-    double resampling; /* over the draws, half the width of their middle 68%: which mixtures were
-                          run, and their noise */
-    double seed;       /* between runs of one mixture; of a single run at the target */
-    double law;        /* between the laws fitted to the same targets */
-    double scale;      /* extrapolation, from the rolling origin; of a law blind to what is
-                          extrapolated NaN */
-    double total;      /* of those that are known, added in quadrature; NaN where no part is
-                          above 0 */
+    double value;       /* weighted mean loss */
+    double resampling;  /* over the draws, half the width of their middle 68%: which mixtures were
+                           run, and their noise */
+    double seed;        /* between runs of one mixture; of a single run at the target */
+    double fit;         /* what runs are off the law beyond seed noise, as draws->residual says;
+                           where that noise is not measured it is in here; NaN without draws */
+    double law;         /* between the laws fitted to the same targets */
+    double scale;       /* extrapolation, from the rolling origin; of a law blind to what is
+                           extrapolated NaN */
+    double total;       /* of those that are known, added in quadrature; NaN where no part is
+                           above 0 */
+    double least, most; /* what `value` can be at all: of scores the ends of their links, else
+                           infinite */
     size_t n_draws, n_replicates, n_laws, n_origins; /* behind each */
     double reach;   /* log-distance in (N, D) from the largest fitted scale to the target, over the
                        longest that the rolling origin, or else the held-out size, has tested; 0
@@ -152,10 +156,11 @@ bool mix_law_weights(const struct mix_fit *fit, size_t n_others,
  * The error budget of a mixture at a scale. Local.
  *
  * Scale: with d = sqrt(ln(N/N0)^2 + ln(D/D0)^2), where a factor below 1 counts as 1, the relative
- * error is k d, with k^2 the mean over the steps of the rolling origin of (rms^2 - residual^2 -
- * spread^2) / d^2, none below 0; without a rolling origin k is that of the fit's held-out size,
- * scale_error / ln(scale_factor). Law: root mean square distance of what the laws say, `fit` among
- * them, from what `fit` says, by mix_law_weights().
+ * error is k d, with k^2 the mean over the steps of the rolling origin of e^2 / d^2, e^2 the
+ * largest of rms^2 - residual^2 - spread^2, bias^2 - residual^2 / runs - spread^2 and 0; without a
+ * rolling origin k is that of the fit's held-out size, scale_error / ln(scale_factor). Law: root
+ * mean square distance of what the laws say, `fit` among them, from what `fit` says, by
+ * mix_law_weights().
  *
  * @param table     the runs, for replicates
  * @param draws     of `fit`, or NULL
@@ -171,7 +176,8 @@ enum mix_status mix_error_budget_compute(const struct mix_table *table, const st
 
 /** The same of the loss of one target, from the budget of the mean loss there. Scale: that of the
  * mean, relative to the loss, times how much larger the relative error of the target was on the
- * held-out size (rms); not known where no size was held out. No resampling, no total. */
+ * held-out size (rms); not known where no size was held out. Fit: by the mean relative error of its
+ * runs. No resampling, no total. */
 enum mix_status mix_error_budget_target(const struct mix_table *table, const struct mix_fit *fit,
                                         size_t n_others, const struct mix_fit *const *others,
                                         const double *weight, size_t target, const double *mixture,
@@ -181,8 +187,9 @@ enum mix_status mix_error_budget_target(const struct mix_table *table, const str
 
 /** The same of what `mixture` gains over `other` in mean loss. No seed noise, as it is of expected
  * losses; scale: relative to the mean loss k d with k^2 the mean over the steps of the rolling
- * origin of 2 (rms^2 - bias^2 - residual^2) / d^2, the errors of two mixtures without what they
- * share; without a rolling origin that of the held-out size. */
+ * origin of 2 (rms^2 - bias^2 - noise^2) / d^2, the errors of two mixtures without what they share,
+ * noise that of the seed, or the residual where that is not measured; without a rolling origin that
+ * of the held-out size. */
 enum mix_status mix_error_budget_gain(const struct mix_fit *fit, const struct mix_draws *draws,
                                       size_t n_others, const struct mix_fit *const *others,
                                       const double *weight, const double *mixture,
@@ -192,7 +199,8 @@ enum mix_status mix_error_budget_gain(const struct mix_fit *fit, const struct mi
 
 /** Widen an interval over draws by the other sources: each half becomes sqrt(half^2 + (z s)^2), s^2
  * the sum of their known squares; where the interval has no ends, z s alone. NaN ends where no
- * other source is known, but for scales within the fitted, where the interval stays. */
+ * other source is known, but for scales within the fitted, where the interval stays. Of scores it
+ * is cut at the ends of their links, unless the draws go beyond. */
 struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget,
                                            struct mix_interval over_draws, double level);
 

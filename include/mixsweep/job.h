@@ -111,6 +111,7 @@ struct mix_job_confirm {
     struct mix_job_scale *scales;
     size_t n_seeds; /* of every mixture, the same for all: differences are paired; 0 = no section
                        confirm */
+    size_t of;      /* which of the job's optima */
 };
 
 /** Runs that are chosen after the design's, round by round (next.h): each by the fit, the draws and
@@ -296,8 +297,10 @@ struct mix_job {
     size_t n_draws;             /* 0 = stage not asked for */
     bool cluster_run;           /* runs are resampled instead of mixtures */
     bool bayesian;
-    struct mix_optimum_options optimum; /* arrays owned by the job, weight (M) in the order of the
-                                           job's targets; n_params 0 = stage not asked for */
+    size_t n_optima;                    /* 0 = stage not asked for */
+    struct mix_optimum_options *optima; /* (n_optima) names and arrays owned by the job, weight (M)
+                                           in the order of the job's targets, NaN = not named;
+                                           rounds of chosen runs are for the first */
     struct mix_job_adaptive adaptive;
     struct mix_job_confirm confirm;
     struct mix_job_online online;

@@ -14,7 +14,11 @@
  * count.
  *
  * What no draw knows, it cannot tell: an error of the law's form, or of the scales beyond those
- * that were fitted.
+ * that were fitted. Where the runs show that the law does not hold (mix_law_doubt()), runs at the
+ * edges or at the cheapest scale, which tell most of its parameters, would draw it away from what
+ * is to be decided (Box & Draper, J. Am. Stat. Assoc. 54, 1959: against bias runs are spread as
+ * what they are asked for): the scales take turns, and mixtures are inner ones and those near the
+ * optimum.
  */
 #ifndef MIXSWEEP_NEXT_H
 #define MIXSWEEP_NEXT_H
@@ -62,8 +66,21 @@ struct mix_next_options {
                           of the noise */
     size_t n_mixtures; /* candidates at each scale; 64 */
     uint64_t seed;
+    size_t n_others; /* other fits, as mix_law_doubt() takes them; of rank 0; borrowed */
+    const struct mix_fit *const *others;
 };
 struct mix_next_options mix_next_defaults(void);
+
+/**
+ * Whether the runs show that the law of a fit does not hold: they are farther from it than seeds of
+ * one mixture are from each other (F test, 1%), or another fit of the same runs leaves less than
+ * half of its mean square residual, both by their degrees of freedom.
+ *
+ * @param text  out: how, in one sentence; empty = they do not show it
+ */
+enum mix_status mix_law_doubt(const struct mix_table *table, const struct mix_fit *fit,
+                              size_t n_others, const struct mix_fit *const *others,
+                              char text[MIX_TEXT_MAX], struct mix_error *err);
 
 /** A figure with its standard error over the draws. */
 struct mix_estimate {
@@ -94,7 +111,8 @@ struct mix_next {
     double chance;  /* part of the draws in which it is */
     bool pays;      /* on average it is */
     bool is_sure;   /* at most MIX_NEXT_DOUBT of the draws say the contrary; where it pays, by more
-                       than twice its standard error */
+                       than twice its standard error; and the law is not in doubt */
+    bool is_doubted;           /* by mix_law_doubt() */
     char advice[MIX_TEXT_MAX]; /* what the runs are expected to bring, and how many draws agree */
 };
 void mix_next_destroy(struct mix_next *next);

@@ -189,8 +189,8 @@ struct mix_external_options {
 };
 
 /**
- * Start a program that trains, and talk to it by lines of JSON on its stdin and stdout (README,
- * "An external trainer"): one request, one reply. Its stderr is ours.
+ * Start a program that trains, and talk to it by lines of JSON on its stdin and stdout (the head of
+ * jobs/steer.py): one request, one reply. Its stderr is ours.
  *
  * @return MIX_OK; MIX_EINVAL the program cannot be started, or its answer to hello is none (the
  * sentence has the request, what came, what is allowed); MIX_EINTERRUPTED

@@ -58,7 +58,7 @@ struct mix_optimum_options {
     const char *name;          /* of the result; NULL = the fit's name */
     double n_params;           /* N* in parameters */
     double n_tokens;           /* D* in tokens */
-    const double *weight;      /* (M) target weights; NULL = those of the fit */
+    const double *weight;      /* (M) target weights; NULL = as mix_goal_fill_weights() says */
     const double *lower;       /* (K) floors; NULL = 1e-4 each */
     const double *upper;       /* (K) caps; NULL = 1 each */
     const double *baseline;    /* (K) mixture to compare with; NULL = uniform */
@@ -128,16 +128,21 @@ struct mix_optimum {
     struct mix_interval objective;      /* resampling only */
     struct mix_interval objective_wide; /* widened by the error budget at `mixture` (interval.h);
                                            NaN where none of its other sources is known */
-    double seed_error, law_error,
-        scale_error; /* what it adds: noise of the seed, choice of law,
-                  extrapolation, as standard deviations; NaN = not known */
+    double seed_error, law_error, scale_error; /* what it adds: noise of the seed, choice of law,
+                                                  extrapolation, as standard deviations; NaN = not
+                                                  known */
+    double fit_error;                          /* and lack of fit */
     struct mix_interval objective_bca;
     struct mix_interval *loss;                 /* (M) */
     struct mix_interval *loss_wide, *loss_bca; /* (M) */
     struct mix_interval gain[MIX_GAINS]; /* loss of the other mixture minus loss of the optimum */
     struct mix_interval gain_wide[MIX_GAINS], gain_bca[MIX_GAINS]; /* wide: of mean losses */
-    double p_better[MIX_GAINS];  /* share of draws, moved as for `gain`, in which it is positive */
-    double tied_loss;            /* predicted objective at `tied` */
+    double p_better[MIX_GAINS];   /* share of draws, moved as for `gain`, in which it is positive */
+    double gain_error[MIX_GAINS]; /* what gain_wide adds to resampling, as a standard deviation; NaN
+                                     = not known */
+    double p_better_wide[MIX_GAINS]; /* the same with gain_error beside; NaN
+                                        where none of them is known */
+    double tied_loss;                /* predicted objective at `tied` */
     double *tied_lo, *tied_hi;   /* (K) least and largest share found with which a mixture is tied:
                                     that which the fit likes best among those of the share, or
                                     `tied`; NaN without draws */
@@ -188,6 +193,8 @@ struct mix_optimum *mix_optimum_create(size_t n_domains, size_t n_targets, size_
 /** Make room for a path; false when memory is out. */
 bool mix_optimum_add_path(struct mix_optimum *optimum, size_t n_path);
 void mix_optimum_destroy(struct mix_optimum *optimum);
+/** Each of `optima` (n), and the array. */
+void mix_optima_destroy(size_t n, struct mix_optimum **optima);
 
 /**
  * Find the optimum. Collective where `ranks` has several (draws are tasks); the result is set on
@@ -205,6 +212,28 @@ enum mix_status mix_optimum_run(struct mix_ranks *ranks, const struct mix_table 
                                 const struct mix_optimum_options *options, struct mix_optimum **out,
                                 struct mix_error *err);
 
+/** What optima of one fit are worth in each other's question. Free by mix_trade_off_clear(). */
+struct mix_trade_off {
+    size_t n;
+    double *objective; /* (n,n) row i: what question i minimises, under the mixture of each optimum;
+                          NaN where the law has no answer */
+    double *not_worse; /* (n,n) row i: share of the draws that put each mixture no higher there than
+                          optimum i; NaN without draws */
+    uint8_t *allowed;  /* (n,n) row i: 1 = the mixture keeps bounds, guards and distance */
+};
+
+/**
+ * Ask each optimum's question of every optimum's mixture. Local.
+ *
+ * @param fit     that all `optima` (n) are of
+ * @param draws   its draws, or NULL
+ * @return MIX_OK; MIX_EINVAL an optimum is of another fit, or the draws are; MIX_ENOMEM
+ */
+enum mix_status mix_trade_off_compute(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      size_t n, const struct mix_optimum *const *optima,
+                                      struct mix_trade_off *out, struct mix_error *err);
+void mix_trade_off_clear(struct mix_trade_off *trade_off);
+
 /**
  * What to know of a fit before it is believed, one a line: that the runs have changed since, and
  * where the law loses to a floor on runs that it has not seen, with the best of `others` that does
@@ -214,6 +243,21 @@ enum mix_status mix_optimum_run(struct mix_ranks *ranks, const struct mix_table 
  */
 void mix_fit_caveats(const struct mix_table *table, const struct mix_fit *fit, size_t n_others,
                      const struct mix_fit *const *others, size_t n_text, char *text);
+
+/**
+ * What an optimum minimises.
+ *
+ * @param weight    (M) 0 = does not count
+ * @param loss      (M) losses and scores of a mixture; those that do not count may be NaN
+ * @param baseline  (M) those of the baseline, for goals that are relative to it; else NULL
+ */
+double mix_goal_value(const struct mix_fit *fit, enum mix_goal goal, const double *weight,
+                      const double *loss, const double *baseline);
+/** Weights (M) that nobody has given, which are NaN: those of the fit; the plain mean or largest of
+ * losses leaves scores out where a loss has a weight. */
+void mix_goal_fill_weights(const struct mix_fit *fit, enum mix_goal goal, double *weight);
+/** Whether a goal is relative to the baseline. */
+bool mix_goal_is_relative(enum mix_goal goal);
 
 /** What was minimised, in words: "weighted mean loss". */
 const char *mix_optimum_objective_text(const struct mix_optimum *optimum);
@@ -255,6 +299,10 @@ struct mix_interval mix_interval_about(double value, size_t n, double *draws, do
 /** Share of the finite draws that are above `limit` when moved as mix_interval_about() moves them;
  * NaN where there are none. `draws` (n) is sorted. */
 double mix_share_above(double limit, double value, size_t n, double *draws);
+
+/** The same with a normal error of standard deviation `spread` on each; without draws that of the
+ * value alone. NaN where `spread` is. */
+double mix_chance_above(double limit, double value, double spread, size_t n, double *draws);
 
 /**
  * Quantile of n > 0 sorted draws, type 6: the k-th of them is that of k / (n + 1), so that one more

@@ -27,7 +27,8 @@ struct mix_pipeline {
     struct mix_table *table;     /* rank 0; all ranks after the fit */
     struct mix_fit *fit;         /* all ranks after the fit, or NULL */
     struct mix_draws *draws;     /* all ranks after the bootstrap, or NULL */
-    struct mix_optimum *optimum; /* rank 0, or NULL */
+    struct mix_optimum **optima; /* (job->n_optima) on rank 0, in the job's order, or NULL where
+                                    they are not made yet */
     size_t n_others;
     struct mix_fit **others; /* (n_others) rank 0, with the optimum: all fits of the file */
     struct mix_sweep_options options;
@@ -71,7 +72,8 @@ enum mix_status mix_pipeline_fit(struct mix_pipeline *pipeline, mix_progress_fn 
 enum mix_status mix_pipeline_bootstrap(struct mix_pipeline *pipeline, mix_progress_fn progress,
                                        void *progress_context, struct mix_error *err);
 
-/** Collective. After the bootstrap: the optimum; does nothing where none is asked for. */
+/** Collective. After the bootstrap: the optima, one after the other; does nothing where none is
+ * asked for. */
 enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err);
 
 /** Rounds of chosen runs that the file has. */

@@ -42,7 +42,7 @@ struct mix_error {
 /**
  * Write the sentence and return `status`, so that failing is one line.
  *
- * @param err     out: the sentence, cut at MIX_ERROR_MAX - 1 bytes; may be NULL
+ * @param err     out: the sentence, without its middle beyond MIX_ERROR_MAX - 1 bytes; may be NULL
  * @param status  the code to return
  * @param format  printf format of the sentence
  * @return `status`

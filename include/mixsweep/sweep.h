@@ -61,7 +61,8 @@ struct mix_evaluator {
     /** Make the state of this rank; MIX_EINVAL with file and key where the job does not suit. */
     enum mix_status (*create)(const struct mix_job *job, void **state, struct mix_error *err);
     void (*destroy)(void *state);
-    /** What is behind the name of a domain: "text:" and a hash of it. NULL = not known here. The
+    /** What is behind the name of a domain: "text:" and a hash of the text that a run is trained
+     * and measured on, "files:" and one of the files; empty = not known. NULL = never known. The
      * sweep keeps it in the file and refuses to mix runs of other text with those that are there.
      */
     void (*content)(const void *state, size_t domain, char out[MIX_NAME_MAX]);
@@ -150,6 +151,11 @@ bool mix_shard_has(size_t shard, size_t n_shards, struct mix_key key);
  * good or as often as the job allows. */
 bool mix_sweep_is_over(const struct mix_job *job, const struct mix_table *table, size_t row);
 
+/** Local. The vectors of a table have the order of its names: both must be the job's. `path` is of
+ * the table's file. MIX_EINVAL names what is only in one of them. */
+enum mix_status mix_sweep_check_names(const struct mix_job *job, const char *path,
+                                      const struct mix_table *table, struct mix_error *err);
+
 /**
  * Local. Count the planned runs by what a table has of them.
  *
@@ -161,13 +167,19 @@ enum mix_status mix_sweep_count(const struct mix_job *job, const struct mix_tabl
                                 struct mix_sweep_progress *out, struct mix_error *err);
 
 /**
- * Local. Where nothing is left to run: compare the text behind the domains with that of the runs.
- * Text that cannot be read any more is no matter.
+ * Local. Compare what is behind the domains with what it was for the runs of a table. Nothing is
+ * read where the files have the names, sizes and times that they had then. What cannot be read any
+ * more is no matter, and a domain that the job gives a label of is known by that.
  *
+ * @param table   content and files of its domains are set where they were not known
+ * @param is_new  out: whether any was
  * @return MIX_OK; MIX_EINVAL as mix_sweep_run() says it; MIX_ENOMEM
  */
-enum mix_status mix_sweep_check_content(const struct mix_job *job, const struct mix_table *table,
-                                        struct mix_error *err);
+enum mix_status mix_sweep_check_content(const struct mix_job *job, struct mix_table *table,
+                                        bool *is_new, struct mix_error *err);
+
+/** Whether the content of a domain is a hash of its data, not a label that somebody gave. */
+bool mix_content_is_hash(const char *content);
 
 /**
  * Local. Which runs of a plan are over by what a table has of them.

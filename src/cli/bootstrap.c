@@ -92,6 +92,12 @@ static enum mix_status prepare(struct request *request, struct mix_store **store
         status = mix_store_read_table(*store, table, err);
     if (status == MIX_OK)
         status = cli_read_fit(*store, request->fit, fit, &old, err);
+    const char *outdated = status == MIX_OK ? mix_fit_outdated(*fit, *table) : NULL;
+    if (outdated != NULL) { /* before anything is dropped for draws that nobody can make */
+        mix_draws_destroy(old);
+        return mix_fail(err, MIX_EINVAL, "%s: %s since fit %s was made; fit again with --replace",
+                        request->path, outdated, (*fit)->name);
+    }
     if (status == MIX_OK)
         status = prepare_draws(request, *fit, old, draws, err);
     if (status != MIX_OK || !request->announce)

@@ -76,6 +76,8 @@ void cli_print_budget(FILE *out, const struct mix_error_budget *b)
     fprintf(out, "  error of the mean loss of a run there, as standard deviations:\n");
     print_part(out, "resampled mixtures", b->resampling, "not known: no bootstrap");
     print_part(out, "seed noise", b->seed, "not measured: no mixture was run twice at one scale");
+    print_part(out, isfinite(b->seed) ? "lack of fit" : "seed noise and fit", b->fit,
+               "not known: no bootstrap, or too few runs");
     print_part(out, "choice of law", b->law, "not known: one fit");
     print_scale(out, b);
     print_part(out, "all that is known", b->total, "nothing");
@@ -89,10 +91,11 @@ void cli_print_budget(FILE *out, const struct mix_error_budget *b)
 
 json_t *cli_json_budget(const struct mix_error_budget *b)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:s, s:I}", "resampling",
-                     cli_json_number(b->resampling), "seed", cli_json_number(b->seed), "law",
-                     cli_json_number(b->law), "scale", cli_json_number(b->scale), "total",
-                     cli_json_number(b->total), "reach", cli_json_number(b->reach), "replicates",
-                     (json_int_t)b->n_replicates, "laws", (json_int_t)b->n_laws, "law_weights",
-                     b->stacked ? "stack" : "mse", "origins", (json_int_t)b->n_origins);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:s, s:I}", "resampling",
+                     cli_json_number(b->resampling), "seed", cli_json_number(b->seed), "fit",
+                     cli_json_number(b->fit), "law", cli_json_number(b->law), "scale",
+                     cli_json_number(b->scale), "total", cli_json_number(b->total), "reach",
+                     cli_json_number(b->reach), "replicates", (json_int_t)b->n_replicates, "laws",
+                     (json_int_t)b->n_laws, "law_weights", b->stacked ? "stack" : "mse", "origins",
+                     (json_int_t)b->n_origins);
 }

@@ -187,6 +187,15 @@ enum mix_status cli_read_mixture(const char *path, size_t n_domains,
 
 /** An optimum of a file as the verbs optimum and run print it. */
 void cli_print_optimum(FILE *out, const char *path, const struct mix_optimum *optimum);
+/** Several optima (n) of one fit side by side, with what each costs by the objectives of the
+ * others.
+ */
+void cli_print_optima(FILE *out, size_t n, struct mix_optimum *const *optima,
+                      const struct mix_trade_off *trade_off);
+struct json_t *cli_json_trade_off(size_t n, struct mix_optimum *const *optima,
+                                  const struct mix_trade_off *trade_off);
+/** A share with three digits that mean something; "–" where not known. */
+const char *cli_share_text(double share, char text[80]);
 void cli_print_optimum_csv(FILE *out, const struct mix_optimum *optimum);
 struct json_t *cli_json_optimum(const struct mix_optimum *optimum); /* NULL: a name is not UTF-8 */
 /** Refuse a word that is no form of cli_export_optimum(); NULL is fine. */

@@ -114,11 +114,11 @@ static void print_json(const struct mix_compare *c)
     json_t *out = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", c->name,
         "laws", c->laws, "holdout", c->holdout_option, "where", c->selection.where, "targets",
-        c->selection.targets, "checkpoints",
-        c->selection.checkpoints == MIX_CHECKPOINTS_ALL ? "all" : "last", "mask_below",
-        c->selection.mask_below, "starts", (json_int_t)c->n_starts, "seed", (json_int_t)c->seed,
-        "n_rows", (json_int_t)c->n_rows, "n_fitted", (json_int_t)c->n_fitted, "n_mixtures",
-        (json_int_t)c->n_clusters, "n_targets", (json_int_t)c->n_targets, "holdouts", holdouts);
+        c->selection.targets, "checkpoints", mix_checkpoints_name(c->selection.checkpoints),
+        "mask_below", c->selection.mask_below, "starts", (json_int_t)c->n_starts, "seed",
+        (json_int_t)c->seed, "n_rows", (json_int_t)c->n_rows, "n_fitted", (json_int_t)c->n_fitted,
+        "n_mixtures", (json_int_t)c->n_clusters, "n_targets", (json_int_t)c->n_targets, "holdouts",
+        holdouts);
     json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);
@@ -318,7 +318,8 @@ static enum mix_status verb_compare(struct mix_ranks *ranks, int argc, char **ar
          &request.targets, 0, 0},
         {"where", 0, "TERMS", "rows to compare on, for example n_params<=680e6", CLI_TEXT,
          &request.where, 0, 0},
-        {"checkpoints", 0, "WHICH", "last of each run, or all (default last)", CLI_TEXT,
+        {"checkpoints", 0, "WHICH",
+         "last of each run, late (from 60% of it on), or all (default last)", CLI_TEXT,
          &request.checkpoints, 0, 0},
         {"mask-below", 0, "SHARE",
          "a domain's loss counts only where its share is at least this (default 0)", CLI_NUMBER,
@@ -360,6 +361,18 @@ const struct cli_verb cli_verb_compare = {
         "whose\n"
         "weights come from hold-outs within the training rows. Held-out rows choose nothing.\n"
         "A comparison takes the place of an earlier one of its name.\n"
+        "\n"
+        "JSON: name laws holdout where targets checkpoints mask_below starts seed n_rows n_fitted\n"
+        "n_mixtures n_targets, and holdouts, each with kind folds groups standard_errors_over "
+        "(folds or\n"
+        "mixtures) trained_min trained_max (parameters) best, and rows, the best first: name kind "
+        "(law,\n"
+        "floor, stack) n_params (free ones) n (losses predicted; 0: see reason) mre mre_se worse\n"
+        "worse_se (than the best) mae rmse rho slope regret skill weight (in the stack) fit_s "
+        "(processor\n"
+        "seconds of a fold) loses_mre loses_skill (floors it loses to) reason; what is not defined "
+        "is\n"
+        "null.\n"
         "\n"
         "Example:\n"
         "  mpirun -n 16 mixsweep compare sweep.h5 --where 'n_params<=937e6'\n",

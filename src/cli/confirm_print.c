@@ -54,11 +54,13 @@ static void print_scale(FILE *out, const struct mix_confirmation *c, size_t s)
     char text[CELL], n_params[16], n_tokens[16];
     const struct mix_contest *contest = &c->contest[s * c->n_contenders];
     struct cli_table *table = cli_table_create(5);
-    fprintf(out, "\n  at %s parameters, %s tokens, %zu seed%s\n",
+    const bool is_loss = c->is_mean && !(contest[0].predicted.value < 0);
+    fprintf(out, "\n  at %s parameters, %s tokens, %zu seed%s%s%s\n",
             cli_size(c->scales[s].n_params, n_params), cli_size(c->scales[s].n_tokens, n_tokens),
-            c->n_seeds, c->n_seeds == 1 ? "" : "s");
+            c->n_seeds, c->n_seeds == 1 ? "" : "s", is_loss ? "" : ": ",
+            is_loss ? "" : c->objective);
     cli_table_cell(table, "mixture");
-    cli_table_cell(table, "loss predicted (%g%%)", 100 * c->level);
+    cli_table_cell(table, "%spredicted (%g%%)", is_loss ? "loss " : "", 100 * c->level);
     cli_table_cell(table, "measured ± se");
     cli_table_cell(table, "worse than optimum, predicted");
     cli_table_cell(table, "measured ± se");
@@ -99,7 +101,10 @@ void cli_print_confirmation(FILE *out, const struct mix_confirmation *c)
         if (c->n_contenders > 1)
             print_verdict(out, c, s);
     }
-    fprintf(out, "  intervals: of a loss with all known errors, of a difference resampling only\n");
+    fprintf(out,
+            c->is_mean
+                ? "  intervals: of a loss with all known errors, of a difference resampling only\n"
+                : "  intervals: resampling only\n");
     if (c->n_failed > 0)
         fprintf(out, "  %zu of %zu runs have no loss\n", c->n_failed, c->n_planned);
 }
@@ -130,7 +135,8 @@ json_t *cli_json_confirmation(const struct mix_confirmation *c)
                               json_pack("{s:f, s:f, s:o}", "n_params", c->scales[s].n_params,
                                         "n_tokens", c->scales[s].n_tokens, "contests", contests));
     }
-    return json_pack("{s:I, s:f, s:I, s:I, s:o, s:o}", "n_seeds", (json_int_t)c->n_seeds, "level",
-                     c->level, "n_runs", (json_int_t)c->n_planned, "n_failed",
-                     (json_int_t)c->n_failed, "mixtures", mixtures, "scales", scales);
+    return json_pack("{s:I, s:s, s:f, s:I, s:I, s:o, s:o}", "n_seeds", (json_int_t)c->n_seeds,
+                     "objective", c->objective, "level", c->level, "n_runs",
+                     (json_int_t)c->n_planned, "n_failed", (json_int_t)c->n_failed, "mixtures",
+                     mixtures, "scales", scales);
 }

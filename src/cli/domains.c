@@ -51,17 +51,20 @@ static enum mix_status parse(int argc, char **argv, struct domains_asked *a, boo
 }
 
 /* An option of another word would have no effect. */
-static enum mix_status refuse_strays(const struct mix_domains_change *c, struct mix_error *err)
+static enum mix_status refuse_strays(const struct domains_asked *a, struct mix_error *err)
 {
-    const bool adds = c->action == MIX_DOMAINS_ADD, revises = c->action == MIX_DOMAINS_REVISE;
+    const struct mix_domains_change *c = &a->change;
+    const bool changes = a->what == DOMAINS_CHANGE;
+    const bool adds = changes && c->action == MIX_DOMAINS_ADD;
+    const bool revises = changes && c->action == MIX_DOMAINS_REVISE;
     const char *stray = !adds && !isnan(c->prior)                       ? "prior"
                         : !adds && !revises && !isnan(c->supply_tokens) ? "supply"
                         : !adds && !revises && c->content != NULL       ? "content"
                         : !revises && c->new_validation                 ? "new-validation"
+                        : a->what != DOMAINS_PLAN && !isnan(a->flops)   ? "flops"
                                                                         : NULL;
     return stray == NULL ? MIX_OK
-                         : mix_fail(err, MIX_EUSAGE, "%s takes no --%s.",
-                                    mix_domains_action_names[c->action], stray);
+                         : mix_fail(err, MIX_EUSAGE, "%s takes no --%s.", a->word[0], stray);
 }
 
 static enum mix_status find_action(struct domains_asked *a, struct mix_error *err)
@@ -78,7 +81,7 @@ static enum mix_status find_action(struct domains_asked *a, struct mix_error *er
     if (a->what == DOMAINS_BOUND && a->word[2] == NULL)
         return mix_fail(err, MIX_EUSAGE, "bound takes two files, REST.h5 and the one before it.");
     if (a->what != DOMAINS_CHANGE)
-        return MIX_OK;
+        return refuse_strays(a, err);
     size_t i = 0;
     while (i < MIX_DOMAINS_ACTIONS && strcmp(word, mix_domains_action_names[i]) != 0)
         i++;
@@ -100,7 +103,7 @@ static enum mix_status find_action(struct domains_asked *a, struct mix_error *er
                                     word, a->word[3]);
     if (a->n_apart > 0 && a->collapse == NULL)
         return mix_fail(err, MIX_EUSAGE, "--apart says what --collapse leaves out: give both.");
-    return a->output != NULL ? refuse_strays(&a->change, err)
+    return a->output != NULL ? refuse_strays(a, err)
                              : mix_fail(err, MIX_EUSAGE, "where to? Give -o NEW.h5.");
 }
 

@@ -87,10 +87,14 @@ enum mix_status domains_find_proportions(const struct domains_asked *a, struct d
 
 /* ---- the runs to add */
 
-/* Distinct sizes and tokens of finished runs, and what a mixture costs at all of them. */
+/* Distinct sizes and tokens of finished runs that count, and what a mixture costs at all of them;
+ * runs that confirm are excluded and often larger. Where none counts any more, of all. */
 static enum mix_status count_scales(const struct mix_table *table, struct domains_plan *plan,
                                     struct mix_error *err)
 {
+    bool all = true;
+    for (size_t r = 0; r < table->n_rows; r++)
+        all = all && (table->runs[r].status != MIX_RUN_DONE || table->runs[r].excluded);
     size_t *first = calloc(table->n_rows + 1, sizeof *first);
     if (first == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs.", table->n_rows);
@@ -98,7 +102,7 @@ static enum mix_status count_scales(const struct mix_table *table, struct domain
     for (size_t r = 0; r < table->n_rows; r++) {
         const struct mix_run *run = &table->runs[r];
         size_t i = 0;
-        if (run->status != MIX_RUN_DONE || !run->is_final)
+        if (run->status != MIX_RUN_DONE || !run->is_final || (run->excluded && !all))
             continue;
         while (i < plan->n_scales && (table->runs[first[i]].n_params != run->n_params ||
                                       table->runs[first[i]].n_tokens != run->n_tokens))

@@ -109,7 +109,10 @@ static enum mix_status begin_file(const struct emission *e, struct mix_error *er
         return mix_fail(err, MIX_ENOMEM, "not enough memory for the file %s.", e->file);
     memcpy(table->domains, job->domains, job->n_domains * sizeof *table->domains);
     memcpy(table->targets, job->targets, job->n_targets * sizeof *table->targets);
-    enum mix_status status = mix_store_open(e->file, MIX_STORE_CREATE, false, &store, err);
+    bool is_new = false;
+    enum mix_status status = mix_sweep_check_content(job, table, &is_new, err);
+    if (status == MIX_OK)
+        status = mix_store_open(e->file, MIX_STORE_CREATE, false, &store, err);
     const bool has_another = status == MIX_EEXIST || status == MIX_ELOCKED;
     if (status == MIX_OK)
         status = mix_store_fold_runs(store, table, err);

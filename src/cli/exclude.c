@@ -99,7 +99,7 @@ static json_t *list_stale_fits(struct change *change)
     for (size_t i = 0; i < names.n; i++) {
         struct mix_fit *fit = NULL;
         if (mix_store_read_fit(change->store, names.name[i], &fit, NULL) == MIX_OK &&
-            !mix_fit_sees_same_runs(fit, change->table))
+            mix_fit_outdated(fit, change->table) != NULL)
             json_array_append_new(list, json_string(fit->name));
         mix_fit_destroy(fit);
     }

@@ -145,10 +145,12 @@ static void put_optimum(FILE *out, const struct mix_optimum *optimum)
 {
     for (size_t k = 0; k < optimum->n_domains; k++) {
         const double numbers[] = {
-            optimum->n_params,      optimum->n_tokens,      optimum->mixture[k],
-            optimum->mixture_lo[k], optimum->mixture_hi[k], optimum->level,
-            optimum->tied[k],       optimum->baseline[k],   optimum->prior[k],
-            optimum->seen_max[k],   optimum->lower[k],      optimum->upper[k]};
+            optimum->n_params,          optimum->n_tokens,      optimum->mixture[k],
+            optimum->mixture_lo[k],     optimum->mixture_hi[k], optimum->level,
+            optimum->tied[k],           optimum->baseline[k],   optimum->prior[k],
+            optimum->seen_max[k],       optimum->lower[k],      optimum->upper[k],
+            optimum->limit[k],          optimum->price[k],      optimum->mixture_wide_lo[k],
+            optimum->mixture_wide_hi[k]};
         mix_csv_put_text(out, optimum->name);
         fputc(',', out);
         mix_csv_put_text(out, optimum->fit);
@@ -171,7 +173,7 @@ static enum mix_status write_optimum(struct mix_store *store, const struct reque
         return status;
     size_t n_written = 0;
     fputs("optimum,fit,domain,n_params,n_tokens,share,lo,hi,level,tied,baseline,prior,seen_max,"
-          "floor,cap\n",
+          "floor,cap,limit,price,wide_lo,wide_hi\n",
           out);
     for (size_t i = 0; i < names.n && status == MIX_OK; i++) {
         struct mix_optimum *optimum = NULL;
@@ -358,12 +360,16 @@ static enum mix_status write_agent(struct mix_store *store, const struct request
 }
 
 static const struct {
-    const char *name;
+    const char *name, *option; /* the option that chooses one, or "" */
     enum mix_status (*write)(struct mix_store *store, const struct request *request, FILE *out,
                              struct mix_error *err);
 } tables[] = {
-    {"runs", write_runs},       {"fits", write_fits},     {"bootstrap", write_bootstrap},
-    {"optimum", write_optimum}, {"online", write_online}, {"agent", write_agent},
+    {"runs", "", write_runs},
+    {"fits", "fit", write_fits},
+    {"bootstrap", "fit", write_bootstrap},
+    {"optimum", "fit", write_optimum},
+    {"online", "name", write_online},
+    {"agent", "name", write_agent},
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
@@ -385,6 +391,17 @@ static enum mix_status find_table(const char *name, size_t *index, struct mix_er
                     nearest != NULL ? "?)" : "");
 }
 
+/* One of --fit and --name chooses in a table, the other has nothing to say there. */
+static enum mix_status check_choice(const char *option, const char *value, size_t table,
+                                    struct mix_error *err)
+{
+    if (value == NULL || strcmp(tables[table].option, option) == 0)
+        return MIX_OK;
+    return mix_fail(err, MIX_EUSAGE, "--%s \"%.80s\" goes with %s, not with %s.", option, value,
+                    option[0] == 'f' ? "fits, bootstrap and optimum" : "online and agent",
+                    tables[table].name);
+}
+
 static enum mix_status write_output(struct mix_store *store, const struct request *request,
                                     size_t table, struct mix_error *err)
 {
@@ -400,13 +417,14 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
 {
     (void)ranks;
     struct request request = {.output = NULL};
+    const char *name = NULL;
     const struct cli_option options[] = {
         {"output", 'o', "FILE", "the CSV to write (default: standard output)", CLI_TEXT,
          &request.output, 0, 0},
         {"fit", 0, "NAME", "only what belongs to this fit (default: all)", CLI_TEXT, &request.fit,
          0, 0},
         {"name", 0, "NAME", "which online runs, or which agent (default: the only one)", CLI_TEXT,
-         &request.fit, 0, 0},
+         &name, 0, 0},
         {"force", 0, NULL, "replace the output where it exists", CLI_FLAG, &request.force, 0, 0},
         {0},
     };
@@ -417,8 +435,14 @@ static enum mix_status run(struct mix_ranks *ranks, int argc, char **argv, struc
     if (status != MIX_OK || help)
         return status;
     status = find_table(request.words[1], &table, err);
+    if (status == MIX_OK)
+        status = check_choice("fit", request.fit, table, err);
+    if (status == MIX_OK)
+        status = check_choice("name", name, table, err);
     if (status != MIX_OK)
         return status;
+    if (name != NULL)
+        request.fit = name;
     struct mix_store *store = NULL;
     status = mix_store_open(request.words[0], MIX_STORE_READ, false, &store, err);
     if (status != MIX_OK)
@@ -438,13 +462,30 @@ const struct cli_verb cli_verb_export = {
         "  runs       the runs, as import reads them\n"
         "  fits       fit,law,parameter,unit,value,std_error\n"
         "  bootstrap  fit,draw,objective and a column per parameter; one fit at a time\n"
-        "  optimum    a row per domain: share, its interval, baseline, bounds\n"
+        "  optimum    a row per domain: share, its interval, nearest tie, baseline, bounds\n"
         "  online     a row per training of the verb online; --name where there are several\n"
         "  agent      a row per decision of each recorded trajectory and of each run that an "
         "agent\n"
         "             steered: mixture from there on, feedback; the last row is the end\n"
         "Numbers have as many digits as bring them back unchanged; an empty cell is unknown.\n"
         "Units and directions of targets are not in a CSV: give them again by import --map.\n"
+        "\n"
+        "In the file /online/NAME has a row per training: setting, method (empty: a static run), "
+        "after,\n"
+        "role (0 static, 1 proxy, 2 what a method is judged by, 3 analysis: law_r2, own_r2, "
+        "similarity,\n"
+        "and in matrix the optimal A), restricted, seed, n_steps, extra_steps, n_evaluations; by "
+        "domain\n"
+        "(NaN outside the setting) mixture, loss_start, loss_end, test, test_se; the trajectory\n"
+        "point_step (n,P), point_mixture, point_loss (n,P,K); the rounds round_step (n,R), "
+        "round_mixture\n"
+        "(n,R,K), matrix (n,R,K,K), A as estimated; at most 256 points and 64 rounds, evenly "
+        "chosen.\n"
+        "/agent/NAME has a row per trajectory: number in the plan, stratum, base, held_out, "
+        "diverged,\n"
+        "mixture (n,T,D), feedback (n,T+1,D; 0 is the base model's); of steered runs the same as\n"
+        "run_..., and run_test (R,D); groups bases/SETTING-NUMBER with params, curve and hash,\n"
+        "agents/LABEL with weights, sigma, sizes and how training went.\n"
         "\n"
         "Example: mixsweep export sweep.h5 runs -o runs.csv",
     .run = run,

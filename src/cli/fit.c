@@ -31,13 +31,9 @@ static enum mix_status parse_form(const char *text, int *form, struct mix_error 
 enum mix_status cli_parse_checkpoints(const char *text, enum mix_checkpoints *out,
                                       struct mix_error *err)
 {
-    if (text == NULL || strcmp(text, "last") == 0)
-        *out = MIX_CHECKPOINTS_LAST;
-    else if (strcmp(text, "all") == 0)
-        *out = MIX_CHECKPOINTS_ALL;
-    else
-        return mix_fail(err, MIX_EUSAGE, "--checkpoints %s is unknown; allowed are last and all",
-                        text);
+    *out = MIX_CHECKPOINTS_LAST;
+    if (text != NULL && !mix_checkpoints_read(text, out))
+        return mix_fail(err, MIX_EUSAGE, "--checkpoints \"%.80s\": not last, late or all", text);
     return MIX_OK;
 }
 
@@ -517,7 +513,8 @@ static enum mix_status verb_fit(struct mix_ranks *ranks, int argc, char **argv,
          &request.targets, 0, 0},
         {"where", 0, "TERMS", "rows to fit, for example n_params<=680e6,n_tokens=20e9", CLI_TEXT,
          &request.where, 0, 0},
-        {"checkpoints", 0, "WHICH", "last of each run, or all (default last)", CLI_TEXT,
+        {"checkpoints", 0, "WHICH",
+         "last of each run, late (from 60% of it on), or all (default last)", CLI_TEXT,
          &request.checkpoints, 0, 0},
         {"mask-below", 0, "SHARE",
          "a domain's loss counts only where its share is at least this (default 0)", CLI_NUMBER,

@@ -40,7 +40,7 @@ static enum mix_status check_request(const struct request *request, enum mix_che
     else if (strcmp(request->checkpoints, "all") == 0)
         *take = MIX_CHECKPOINTS_ALL;
     else
-        return mix_fail(err, MIX_EUSAGE, "--checkpoints \"%s\": not last or all.",
+        return mix_fail(err, MIX_EUSAGE, "--checkpoints \"%.80s\": not last or all.",
                         request->checkpoints);
     return cli_refuse_folder(request->output, err);
 }
@@ -152,18 +152,19 @@ static bool is_measured(const struct mix_table *table, size_t target)
     return false;
 }
 
-static bool has_loss(const struct mix_table *table, size_t domain)
+/* The target of a domain, or SIZE_MAX. */
+static size_t target_of(const struct mix_table *table, size_t domain)
 {
     for (size_t m = 0; m < table->n_targets; m++)
         if (table->targets[m].domain == (int32_t)domain)
-            return is_measured(table, m);
-    return false;
+            return m;
+    return SIZE_MAX;
 }
 
 static bool all_domains_have_losses(const struct mix_table *table)
 {
     for (size_t k = 0; k < table->n_domains; k++)
-        if (!has_loss(table, k))
+        if (target_of(table, k) == SIZE_MAX || !is_measured(table, target_of(table, k)))
             return false;
     return true;
 }
@@ -178,17 +179,17 @@ static void print_item(const char *prefix, const char *name, size_t i)
         fputs(", ...", stderr);
 }
 
-/* Domains without a loss, and targets that may have been meant. */
+/* Domains without a column of losses, and targets that may have been meant. */
 static void print_unmatched(const struct mix_table *table)
 {
     size_t n_domains = 0, n_targets = 0;
     for (size_t k = 0; k < table->n_domains; k++)
-        n_domains += !has_loss(table, k);
+        n_domains += target_of(table, k) == SIZE_MAX;
     if (n_domains == 0)
         return;
     fprintf(stderr, "note: no loss is of domain%s ", plural(n_domains));
     for (size_t k = 0, i = 0; k < table->n_domains; k++)
-        if (!has_loss(table, k))
+        if (target_of(table, k) == SIZE_MAX)
             print_item("", table->domains[k].name, i++);
     for (size_t m = 0; m < table->n_targets; m++)
         if (table->targets[m].domain < 0) {
@@ -202,8 +203,8 @@ static void print_unmatched(const struct mix_table *table)
     fputs(".\n", stderr);
 }
 
-/* Columns of losses without a number. */
-static void print_unmeasured(const struct mix_table *table)
+/* Columns of losses without a number: how many there are. */
+static size_t print_unmeasured(const struct mix_table *table)
 {
     size_t n = 0;
     for (size_t m = 0; m < table->n_targets; m++)
@@ -213,6 +214,7 @@ static void print_unmeasured(const struct mix_table *table)
         }
     if (n > 0)
         fprintf(stderr, " (%zu of %zu): laws are fitted without.\n", n, table->n_targets);
+    return n;
 }
 
 /* Sizes that no language model has: a table in millions and billions is likelier. */
@@ -250,7 +252,8 @@ static void print_notes(const struct request *request, const struct outcome *out
     print_outliers(notes);
     print_units(outcome->table);
     print_unmatched(outcome->table);
-    print_unmeasured(outcome->table);
+    const size_t n_told = print_unmeasured(outcome->table) * notes->n_kept;
+    const size_t n_empty = notes->n_cells_empty - (n_told <= notes->n_cells_empty ? n_told : 0);
     if (notes->n_kept < notes->n_read && request->where.n == 0) /* no word of what was asked for */
         fprintf(stderr, "note: of %zu rows %zu %s taken: the last checkpoint of each run.\n",
                 notes->n_read, notes->n_kept, notes->n_kept == 1 ? "was" : "were");
@@ -260,9 +263,9 @@ static void print_notes(const struct request *request, const struct outcome *out
                 "and were divided by their sum.\n",
                 notes->n_renormalised, plural(notes->n_renormalised), notes->n_read,
                 notes->largest_off);
-    if (notes->n_cells_empty > 0)
-        fprintf(stderr, "note: %zu loss%s not measured (empty cells).\n", notes->n_cells_empty,
-                notes->n_cells_empty == 1 ? " was" : "es were");
+    if (n_empty > 0)
+        fprintf(stderr, "note: %zu loss%s not measured (empty cells).\n", n_empty,
+                n_empty == 1 ? " was" : "es were");
     if (outcome->n_same > 0)
         fprintf(stderr, "note: %zu row%s in the file already and %s skipped.\n", outcome->n_same,
                 outcome->n_same == 1 ? " was" : "s were", outcome->n_same == 1 ? "was" : "were");

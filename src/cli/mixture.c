@@ -19,7 +19,8 @@ static const double SUM_TOLERANCE = 1e-3; /* shares are often rounded to three d
 struct filling {
     size_t n_domains;
     const char (*domains)[MIX_NAME_MAX];
-    double *mixture; /* (K) NaN = not named yet */
+    double *mixture;      /* (K) NaN = not named yet */
+    enum mix_status fail; /* MIX_EUSAGE on the command line, MIX_EINVAL in a file */
 };
 
 static enum mix_status fail_unknown(const struct filling *filling, const char *where,
@@ -31,9 +32,9 @@ static enum mix_status fail_unknown(const struct filling *filling, const char *w
         names[n] = filling->domains[n];
     const char *nearest = cli_nearest(name, names, n);
     if (nearest != NULL)
-        return mix_fail(err, MIX_EINVAL, "%s: there is no domain %s; did you mean %s?", where, name,
-                        nearest);
-    return mix_fail(err, MIX_EINVAL, "%s: there is no domain %s; the first of the %zu is %s.",
+        return mix_fail(err, filling->fail, "%s: there is no domain %s; did you mean %s?", where,
+                        name, nearest);
+    return mix_fail(err, filling->fail, "%s: there is no domain %s; the first of the %zu is %s.",
                     where, name, n, names[0]);
 }
 
@@ -46,10 +47,10 @@ static enum mix_status fill(struct filling *filling, const char *where, const ch
     if (j == filling->n_domains)
         return fail_unknown(filling, where, name, err);
     if (!isnan(filling->mixture[j]))
-        return mix_fail(err, MIX_EINVAL, "%s: domain %s is given twice.", where, name);
+        return mix_fail(err, filling->fail, "%s: domain %s is given twice.", where, name);
     if (!(share >= 0.0 && share <= 1.0))
-        return mix_fail(err, MIX_EINVAL, "%s: the share %g of %s is not in [0, 1].", where, share,
-                        name);
+        return mix_fail(err, filling->fail, "%s: the share %g of %s is not in [0, 1].", where,
+                        share, name);
     filling->mixture[j] = share;
     return MIX_OK;
 }
@@ -70,8 +71,9 @@ static enum mix_status finish(struct filling *filling, const char *where, struct
         sum += filling->mixture[j];
     }
     if (!(fabs(sum - 1.0) <= SUM_TOLERANCE))
-        return mix_fail(err, MIX_EINVAL, "%s: the shares sum to %g; they must sum to 1 within %g.",
-                        where, sum, SUM_TOLERANCE);
+        return mix_fail(err, filling->fail,
+                        "%s: the shares sum to %g; they must sum to 1 within %g.", where, sum,
+                        SUM_TOLERANCE);
     for (size_t j = 0; j < filling->n_domains; j++)
         filling->mixture[j] /= sum;
     return MIX_OK;
@@ -81,7 +83,7 @@ enum mix_status cli_parse_mixture(const char *option, const char *text, size_t n
                                   const char (*domains)[MIX_NAME_MAX], double *mixture,
                                   struct mix_error *err)
 {
-    struct filling filling = {n_domains, domains, mixture};
+    struct filling filling = {n_domains, domains, mixture, MIX_EUSAGE};
     char where[MIX_NAME_MAX], name[MIX_NAME_MAX];
     snprintf(where, sizeof where, "--%s", option);
     begin(&filling);
@@ -218,7 +220,7 @@ enum mix_status cli_read_mixture(const char *path, size_t n_domains,
                                  const char (*domains)[MIX_NAME_MAX], double *mixture,
                                  struct mix_error *err)
 {
-    struct filling filling = {n_domains, domains, mixture};
+    struct filling filling = {n_domains, domains, mixture, MIX_EINVAL};
     char *text = NULL;
     enum mix_status status = read_text(path, &text, err);
     if (status != MIX_OK)

@@ -30,7 +30,9 @@ struct session {
     struct mix_fit *fit;
     struct mix_draws *draws;
     struct mix_optimum *optimum;
-    char caveats[4 * MIX_TEXT_MAX]; /* of the fit, one a line */
+    size_t n_fits;
+    struct mix_fit **fits;          /* (n_fits) all of the file */
+    char caveats[5 * MIX_TEXT_MAX]; /* of the fit, one a line */
 };
 
 static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
@@ -52,8 +54,10 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          "parameters and tokens of possible runs, as 40M:1B; may be given again (default: the "
          "scales of the runs in the file)",
          CLI_TEXT_LIST, &a->scales, 0, 0},
-        {"criterion", 0, "WHAT", "regret, variance or information (default regret)", CLI_TEXT,
-         &a->criterion, 0, 0},
+        {"criterion", 0, "WHAT",
+         "what to make least: regret, variance (of the difference between the draws' optima), or "
+         "information (D-optimal for the parameters) (default regret)",
+         CLI_TEXT, &a->criterion, 0, 0},
         {"allocate", 0, NULL,
          "how many runs at which scales, for --flops and parts of it; proposes none", CLI_FLAG,
          &a->allocate, 0, 0},
@@ -175,14 +179,19 @@ static enum mix_status only_optimum(struct mix_store *store, char name[MIX_NAME_
 
 static enum mix_status read_caveats(struct session *s, struct mix_error *err)
 {
-    struct mix_fit **fits = NULL;
-    size_t n = 0;
-    const enum mix_status status = mix_store_read_fits(s->store, &n, &fits, err);
+    char doubt[MIX_TEXT_MAX] = "";
+    enum mix_status status = mix_store_read_fits(s->store, &s->n_fits, &s->fits, err);
+    const struct mix_fit *const *fits = (const struct mix_fit *const *)s->fits;
     if (status == MIX_OK)
-        mix_fit_caveats(s->table, s->fit, n, (const struct mix_fit *const *)fits, sizeof s->caveats,
-                        s->caveats);
-    mix_fits_destroy(n, fits);
-    return status;
+        status = mix_law_doubt(s->table, s->fit, s->n_fits, fits, doubt, err);
+    if (status != MIX_OK)
+        return status;
+    mix_fit_caveats(s->table, s->fit, s->n_fits, fits, sizeof s->caveats - MIX_TEXT_MAX,
+                    s->caveats);
+    const size_t used = strlen(s->caveats);
+    if (doubt[0])
+        snprintf(s->caveats + used, sizeof s->caveats - used, "%s%s", used > 0 ? "\n" : "", doubt);
+    return MIX_OK;
 }
 
 /* An optimum of the file. */
@@ -542,6 +551,8 @@ static enum mix_status answer(struct mix_ranks *ranks, struct asked *a, struct s
         status = mix_share_draws(ranks, &s->draws, err);
     if (status != MIX_OK)
         return status;
+    a->next.n_others = s->n_fits;
+    a->next.others = (const struct mix_fit *const *)s->fits;
     return a->allocate ? allocate(ranks, a, s, err) : propose(ranks, a, s, err);
 }
 
@@ -561,6 +572,7 @@ static enum mix_status run_next(struct mix_ranks *ranks, int argc, char **argv,
     mix_store_close(session.store);
     mix_table_destroy(session.table);
     mix_fit_destroy(session.fit);
+    mix_fits_destroy(session.n_fits, session.fits);
     mix_draws_destroy(session.draws);
     mix_optimum_destroy(session.optimum);
     return status;
@@ -575,6 +587,9 @@ const struct cli_verb cli_verb_next = {
         "recommendation loses something against it, its regret. Proposes the runs (mixture, size,\n"
         "tokens) within the budget after which the expected regret is least, new mixtures or\n"
         "further seeds, at small scales or large ones, and says when more runs no longer pay.\n"
+        "Where the runs show that the law does not hold (they are farther from it than seeds from\n"
+        "each other, or another fit in the file leaves half the squared residual), it says so,\n"
+        "lets the scales take turns and keeps away from the edges.\n"
         "The optimum is one of the file, with its constraints, or the one at --params, --tokens.\n"
         "A run costs what those of its scale did on average (column flops of the runs, which is\n"
         "6 x parameters x tokens where nobody measured); at a --scale that none had, just that.\n"

@@ -60,7 +60,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
          CLI_TEXT, &a->goal_text, 0, 0},
         {"weight", 0, "TARGET=W",
          "weight of a target in the mean loss; may be given again, or joined by commas (default: "
-         "those of the file)",
+         "those of the file; 0 of scores beside losses, but for gains)",
          CLI_TEXT_LIST, &a->weights, 0, 0},
         {"floor", 0, "SHARE",
          "least share of every domain (default 1e-4, or the cap where that is less)", CLI_NUMBER,
@@ -338,12 +338,14 @@ static enum mix_status resolve(const struct asked *a, struct session *s, struct 
                                    .names = (const char(*)[MIX_NAME_MAX])fit->targets,
                                    .n = n_targets,
                                    .most = 1e12};
-    memcpy(s->weight, fit->target_weight, n_targets * sizeof *s->weight);
+    for (size_t m = 0; m < n_targets; m++)
+        s->weight[m] = NAN;
     for (size_t j = 0; j < n_domains; j++) {
         s->upper[j] = 1.0;
         s->baseline[j] = 1.0 / (double)n_domains;
     }
     enum mix_status status = assign(targets, &a->weights, s->weight, err);
+    mix_goal_fill_weights(fit, a->goal, s->weight);
     if (status == MIX_OK)
         status = assign(domains, &a->caps, s->upper, err);
     if (status == MIX_OK)

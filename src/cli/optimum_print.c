@@ -12,8 +12,8 @@
 
 enum { CELL = 80, PRICES_SHOWN = 6, PATH_SHOWN = 6 };
 
-/* Three digits that mean something; a floor of 1e-4 must not read as 0. */
-static const char *share_text(double share, char text[CELL])
+/* A floor of 1e-4 must not read as 0. */
+const char *cli_share_text(double share, char text[80])
 {
     if (isnan(share))
         snprintf(text, CELL, "–");
@@ -28,7 +28,7 @@ static const char *share_range(double lo, double hi, char text[CELL])
     if (isnan(lo) || isnan(hi))
         snprintf(text, CELL, "–");
     else
-        snprintf(text, CELL, "%.20s … %.20s", share_text(lo, left), share_text(hi, right));
+        snprintf(text, CELL, "%.20s … %.20s", cli_share_text(lo, left), cli_share_text(hi, right));
     return text;
 }
 
@@ -91,16 +91,16 @@ static void print_mixture(FILE *out, const struct mix_optimum *o)
         cli_table_cell(table, "n of %zu", o->lattice);
     for (size_t j = 0; j < o->n_domains; j++) {
         cli_table_cell(table, "%s", o->domains[j]);
-        cli_table_cell(table, "%s", share_text(o->prior[j], text));
-        cli_table_cell(table, "%s", share_text(o->mixture[j], text));
+        cli_table_cell(table, "%s", cli_share_text(o->prior[j], text));
+        cli_table_cell(table, "%s", cli_share_text(o->mixture[j], text));
         cli_table_cell(table, "%s", share_range(o->mixture_lo[j], o->mixture_hi[j], text));
         if (laws)
             cli_table_cell(table, "%s",
                            share_range(o->mixture_wide_lo[j], o->mixture_wide_hi[j], text));
-        cli_table_cell(table, "%s", share_text(o->seen_max[j], text));
+        cli_table_cell(table, "%s", cli_share_text(o->seen_max[j], text));
         if (ties)
             cli_table_cell(table, "%s", share_range(o->tied_lo[j], o->tied_hi[j], text));
-        cli_table_cell(table, "%s", share_text(o->tied[j], text));
+        cli_table_cell(table, "%s", cli_share_text(o->tied[j], text));
         if (o->lattice > 0)
             cli_table_cell(table, "%.0f", o->lattice_mixture[j] * (double)o->lattice);
     }
@@ -168,6 +168,14 @@ static void print_objective(FILE *out, const struct mix_optimum *o)
         fprintf(out, "  on the lattice 1/%zu  %.4f\n", o->lattice, o->lattice_value);
 }
 
+static void chance_cell(struct cli_table *table, double chance)
+{
+    if (isnan(chance))
+        cli_table_cell(table, "–");
+    else
+        cli_table_cell(table, "%.2f", chance);
+}
+
 static void print_gain(struct cli_table *table, const struct mix_optimum *o, size_t i, bool wide,
                        bool ties)
 {
@@ -182,12 +190,11 @@ static void print_gain(struct cli_table *table, const struct mix_optimum *o, siz
     cli_table_cell(table, "%s", cli_loss_range(o->gain[i], text));
     if (wide)
         cli_table_cell(table, "%s", cli_loss_range(o->gain_wide[i], text));
-    if (isnan(o->p_better[i]))
-        cli_table_cell(table, "–");
-    else
-        cli_table_cell(table, "%.2f", o->p_better[i]);
+    chance_cell(table, o->p_better[i]);
+    if (wide)
+        chance_cell(table, o->p_better_wide[i]);
     if (ties)
-        cli_table_cell(table, is_tied(o, i) ? "yes" : "no");
+        cli_table_cell(table, breaks ? "–" : is_tied(o, i) ? "yes" : "no");
 }
 
 static void print_gains(FILE *out, const struct mix_optimum *o)
@@ -197,7 +204,7 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     bool wide = false;
     for (size_t i = 0; i < MIX_GAINS; i++)
         wide = wide || is_wider(o->gain_wide[i], o->gain[i]);
-    struct cli_table *table = cli_table_create(4 + (size_t)wide + (size_t)ties);
+    struct cli_table *table = cli_table_create(4 + 2 * (size_t)wide + (size_t)ties);
     cli_table_cell(table, "gain over");
     cli_table_cell(table, o->goal == MIX_GOAL_MEAN_GAIN || o->goal == MIX_GOAL_WORST_GAIN
                               ? "relative"
@@ -206,7 +213,9 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     cli_table_cell(table, "%g%%, resampling only", 100.0 * o->level);
     if (wide)
         cli_table_cell(table, "all known errors");
-    cli_table_cell(table, "P(better)");
+    cli_table_cell(table, wide ? "P(better), resampling only" : "P(better)");
+    if (wide)
+        cli_table_cell(table, "all known errors");
     if (ties)
         cli_table_cell(table, "tied");
     for (size_t i = 0; i < MIX_GAINS; i++)
@@ -316,7 +325,7 @@ static void print_path(FILE *out, const struct mix_optimum *o)
             cli_table_cell(table, "%.4f", o->path_value[i]);
         for (size_t c = 0; c < n; c++)
             cli_table_cell(table, "%s",
-                           share_text(o->path_mixture[i * o->n_domains + chosen[c]], text));
+                           cli_share_text(o->path_mixture[i * o->n_domains + chosen[c]], text));
     }
     fprintf(out, "\n");
     cli_table_print(table, out, "  ");
@@ -351,7 +360,7 @@ static void print_repetition(FILE *out, const struct mix_optimum *o)
         cli_table_cell(table, "%s", isnan(scale) ? "–" : cli_size(o->supply[j], text));
         passes_cell(table, o->mixture[j] * scale);
         passes_cell(table, mix_law_worth(o->mixture[j] * scale, o->r1));
-        cli_table_cell(table, "%s", share_text(o->fresh_mixture[j], text));
+        cli_table_cell(table, "%s", cli_share_text(o->fresh_mixture[j], text));
         passes_cell(table, o->fresh_mixture[j] * scale);
     }
     cli_table_print(table, out, "  ");
@@ -469,6 +478,7 @@ static json_t *json_tie(const struct mix_optimum *o, const char *what, const dou
 static json_t *json_tied(const struct mix_optimum *o)
 {
     json_t *list = json_array();
+    char words[MIX_NAME_MAX];
     double uniform[MIX_DOMAINS_MAX];
     for (size_t j = 0; j < o->n_domains && j < MIX_DOMAINS_MAX; j++)
         uniform[j] = 1.0 / (double)o->n_domains;
@@ -476,7 +486,7 @@ static json_t *json_tied(const struct mix_optimum *o)
     if (isfinite(o->tied_loss))
         json_array_append_new(list, json_tie(o, "nearest_baseline", o->tied, o->tied_loss));
     for (size_t i = 0; i < MIX_GAINS; i++)
-        if (is_tied(o, i))
+        if (is_tied(o, i) && mix_optimum_broken_text(o, i, words)[0] == '\0')
             json_array_append_new(list, json_tie(o, mix_gain_names[i], mixtures[i],
                                                  o->objective.value + o->gain[i].value));
     return list;
@@ -587,7 +597,8 @@ static void add_deployment(json_t *root, const struct mix_optimum *o)
 
 json_t *cli_json_optimum(const struct mix_optimum *o)
 {
-    json_t *loss = json_object(), *gain = json_object(), *p_better = json_object();
+    json_t *loss = json_object(), *gain = json_object(), *p_better = json_object(),
+           *p_wide = json_object();
     for (size_t m = 0; m < o->n_targets; m++)
         json_object_set_new(loss, o->targets[m],
                             cli_json_intervals(o->loss[m], &o->loss_wide[m], &o->loss_bca[m]));
@@ -595,6 +606,7 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
         json_object_set_new(gain, mix_gain_names[i],
                             cli_json_intervals(o->gain[i], &o->gain_wide[i], &o->gain_bca[i]));
         json_object_set_new(p_better, mix_gain_names[i], cli_json_number(o->p_better[i]));
+        json_object_set_new(p_wide, mix_gain_names[i], cli_json_number(o->p_better_wide[i]));
     }
     json_t *root = json_pack(
         "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, "
@@ -615,7 +627,10 @@ json_t *cli_json_optimum(const struct mix_optimum *o)
         "warnings", cli_json_lines(o->warnings), "weights",
         cli_json_by_name(o->n_targets, (const char(*)[MIX_NAME_MAX])o->targets, o->weight), "lower",
         json_shares(o, o->lower), "upper", json_shares(o, o->upper));
-    if (root != NULL) {
+    if (root == NULL) {
+        json_decref(p_wide);
+    } else {
+        json_object_set_new(root, "p_better_wide", p_wide);
         add_ranges(root, o);
         add_deployment(root, o);
     }

@@ -73,12 +73,12 @@ static enum mix_status fail_value(const struct cli_option *option, const char *t
                                   const char *what, struct mix_error *err)
 {
     if (option->min == 0.0 && option->max == 0.0)
-        return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not %s.", option->name, text, what);
+        return mix_fail(err, MIX_EUSAGE, "--%s \"%.80s\": not %s.", option->name, text, what);
     if (isinf(option->max))
-        return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not %s of %g or more.", option->name, text,
-                        what, option->min);
-    return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not %s from %g to %g.", option->name, text, what,
-                    option->min, option->max);
+        return mix_fail(err, MIX_EUSAGE, "--%s \"%.80s\": not %s of %g or more.", option->name,
+                        text, what, option->min);
+    return mix_fail(err, MIX_EUSAGE, "--%s \"%.80s\": not %s from %g to %g.", option->name, text,
+                    what, option->min, option->max);
 }
 
 static bool in_range(const struct cli_option *option, double value)
@@ -100,6 +100,12 @@ static enum mix_status read_seed(const struct cli_option *option, const char *te
     return MIX_OK;
 }
 
+/* An empty list or condition is none at all, as a script leaves it; an empty name is a slip. */
+static bool names_something(const char *value)
+{
+    return strcmp(value, "LIST") != 0 && strncmp(value, "TERM", 4) != 0;
+}
+
 static enum mix_status store_value(const struct cli_option *option, const char *text,
                                    struct mix_error *err)
 {
@@ -110,6 +116,9 @@ static enum mix_status store_value(const struct cli_option *option, const char *
         *(bool *)option->target = true;
         break;
     case CLI_TEXT:
+        if (*text == '\0' && names_something(option->value))
+            return mix_fail(err, MIX_EUSAGE, "--%s \"\": %s is empty.", option->name,
+                            option->value);
         *(const char **)option->target = text;
         break;
     case CLI_TEXT_LIST:
@@ -225,7 +234,7 @@ static enum mix_status parse_option(const struct cli_option *options, int argc, 
         return fail_unknown(options, word, err);
     if (option->kind == CLI_FLAG) {
         if (value != NULL)
-            return mix_fail(err, MIX_EUSAGE, "--%s takes no value (%s).", option->name, word);
+            return mix_fail(err, MIX_EUSAGE, "--%s takes no value (%.80s).", option->name, word);
     } else if (value == NULL) {
         if (*i + 1 >= argc)
             return mix_fail(err, MIX_EUSAGE, "--%s needs a value: %s.", option->name,
@@ -256,8 +265,8 @@ enum mix_status cli_parse(const struct cli_verb *verb, const struct cli_option *
             if (status != MIX_OK)
                 return status;
         } else if (n_words == max_words) {
-            return mix_fail(err, MIX_EUSAGE, "one word too many, \"%s\": mixsweep %s %s.", argv[i],
-                            verb->name, verb->synopsis);
+            return mix_fail(err, MIX_EUSAGE, "one word too many, \"%.80s\": mixsweep %s %s.",
+                            argv[i], verb->name, verb->synopsis);
         } else {
             words[n_words++] = argv[i];
         }
@@ -274,10 +283,10 @@ enum mix_status cli_parse_assignment(const char *option, const char *text, char 
     const char *equals = strrchr(text, '=');
     double number = 0.0;
     if (equals == NULL || equals == text || !mix_number_read(equals + 1, &number))
-        return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": not NAME=NUMBER.", option, text);
+        return mix_fail(err, MIX_EUSAGE, "--%s \"%.80s\": not NAME=NUMBER.", option, text);
     const size_t length = (size_t)(equals - text);
     if (length >= MIX_NAME_MAX)
-        return mix_fail(err, MIX_EUSAGE, "--%s \"%s\": the name has more than %d bytes.", option,
+        return mix_fail(err, MIX_EUSAGE, "--%s \"%.80s\": the name has more than %d bytes.", option,
                         text, MIX_NAME_MAX - 1);
     memcpy(name, text, length);
     name[length] = '\0';
@@ -288,7 +297,7 @@ enum mix_status cli_parse_assignment(const char *option, const char *text, char 
 enum mix_status cli_parse_format(const char *text, bool *json, struct mix_error *err)
 {
     if (text != NULL && strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
-        return mix_fail(err, MIX_EUSAGE, "--format \"%s\": not text or json.", text);
+        return mix_fail(err, MIX_EUSAGE, "--format \"%.80s\": not text or json.", text);
     *json = text != NULL && strcmp(text, "json") == 0;
     return MIX_OK;
 }

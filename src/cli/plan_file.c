@@ -153,6 +153,9 @@ enum mix_status plan_measure_file(struct plan_summary *s, struct mix_error *err)
     }
     if (status == MIX_OK && table)
         found = mix_sweep_over(s->job, s->plan, table, s->over, &s->counts, &why);
+    bool is_new = false;
+    if (status == MIX_OK && table && found == MIX_OK)
+        found = mix_sweep_check_content(s->job, table, &is_new, &why);
     if (status == MIX_OK && table && found == MIX_OK)
         status = take_others(s, table, err);
     if (status == MIX_OK && found != MIX_OK && found != MIX_ENOTFOUND)

@@ -406,10 +406,13 @@ static size_t count_sizes(const struct plan_summary *s, double *least, double *l
 static void warn_of_sizes(struct plan_summary *s)
 {
     char a[16], b[16];
-    double least, largest, most_tokens = 0;
+    double least, largest, most_tokens = 0, wanted = 0, tokens = 0;
     const struct mix_job *job = s->job;
     const size_t n = count_sizes(s, &least, &largest);
-    const double wanted = job->optimum.n_params, tokens = job->optimum.n_tokens;
+    for (size_t i = 0; i < job->n_optima; i++) {
+        wanted = fmax(wanted, job->optima[i].n_params);
+        tokens = fmax(tokens, job->optima[i].n_tokens);
+    }
     for (size_t c = 0; c < job->n_scales; c++)
         most_tokens = fmax(most_tokens, job->scales[c].n_tokens);
     for (size_t i = 0; i < s->others.n; i++)
@@ -484,9 +487,12 @@ static void warn_of_shares(struct plan_summary *s)
         else if (job->n_domains > 1 && most < varied * least)
             plan_warn(s, "%s hardly varies, from %.2g to %.2g: its effect will not show", name,
                       least, most);
-        if (job->optimum.n_params > 0 && most < job->optimum.lower[k])
+        double floor_share = 0;
+        for (size_t i = 0; i < job->n_optima; i++)
+            floor_share = fmax(floor_share, job->optima[i].lower[k]);
+        if (most < floor_share)
             plan_warn(s, "no mixture has as much of %s as the optimum's floor, %g", name,
-                      job->optimum.lower[k]);
+                      floor_share);
     }
 }
 

@@ -391,10 +391,13 @@ static const char *mean_name(const struct mix_fit *fit)
 {
     if (mix_fit_mean_is_score(fit, fit->target_weight))
         return "mean score";
-    for (size_t m = 1; m < fit->spec.n_targets; m++)
-        if (fit->target_weight[m] != fit->target_weight[0])
-            return "weighted mean loss";
-    return "mean loss";
+    bool weighted = false;
+    for (size_t m = 1; m < fit->spec.n_targets; m++) {
+        if (fit->target_size[m] != fit->target_size[0])
+            return "mean relative loss"; /* of several units */
+        weighted = weighted || fit->target_weight[m] != fit->target_weight[0];
+    }
+    return weighted ? "weighted mean loss" : "mean loss";
 }
 
 static void print_forecast(const struct asked *a, const struct mix_fit *fit,
@@ -408,6 +411,8 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
                      isfinite(f->budget[n].scale));
     printf("\n");
     print_forecast_losses(a, fit, f);
+    if (strcmp(mean_name(fit), "mean relative loss") == 0)
+        printf("  losses of several units: the mean is of each over its target_size in the fit\n");
     printf("\n");
     cli_print_budget(stdout, &f->budget[n]);
     printf("\n  %.3g times the largest fitted size, %.3g times the most tokens\n",
@@ -529,8 +534,10 @@ const struct cli_verb cli_verb_predict = {
                 "--tokens D)",
     .details = "Columns are matched by name, in any order. A table without "
                "losses is predicted and\n"
-               "printed as CSV. Intervals are over the draws of the fit's "
-               "bootstrap where there is one.\n\n"
+               "printed as CSV. Intervals are those of the fit's bootstrap, where "
+               "there is one: of a\n"
+               "--mixture for every target, of a table how many observed mean losses they "
+               "hold.\n\n"
                "  mixsweep predict sweep.h5 --fit transfer larger-runs.csv\n"
                "  mixsweep predict sweep.h5 --mixture code=.3,web=.7 --params "
                "7e9 --tokens 2e12\n",

@@ -240,22 +240,6 @@ static enum mix_status find_run(struct recording *r, struct mix_error *err)
                     r->key[0] != '\0' ? r->key : r->run);
 }
 
-static enum mix_status check_columns(const struct recording *r, struct mix_error *err)
-{
-    const struct mix_job *job = r->job;
-    const struct mix_table *table = r->table;
-    bool same =
-        table == NULL || (table->n_domains == job->n_domains && table->n_targets == job->n_targets);
-    for (size_t k = 0; same && table != NULL && k < job->n_domains; k++)
-        same = strcmp(table->domains[k].name, job->domains[k].name) == 0;
-    for (size_t m = 0; same && table != NULL && m < job->n_targets; m++)
-        same = strcmp(table->targets[m].name, job->targets[m].name) == 0;
-    return same ? MIX_OK
-                : mix_fail(err, MIX_EINVAL,
-                           "%s holds runs of other domains or targets than the job %s.", r->file,
-                           job->name);
-}
-
 /* ---- the result */
 
 static enum mix_status read_result(const char *path, char **text, size_t *n_bytes,
@@ -375,8 +359,8 @@ static enum mix_status record(struct recording *r, struct mix_error *err)
         status = read_file(r, err);
     if (status == MIX_OK)
         status = find_run(r, err);
-    if (status == MIX_OK)
-        status = check_columns(r, err);
+    if (status == MIX_OK && r->table != NULL)
+        status = mix_sweep_check_names(r->job, r->file, r->table, err);
     if (status == MIX_OK)
         status = make_rows(r, err);
     if (status == MIX_OK)

@@ -89,9 +89,10 @@ enum mix_status cli_parse_margin(const char *text, double *seconds, struct mix_e
     }
     const double value = strtod(text, &end);
     const char *unit = *end ? strchr(units, *end) : units;
-    if (strspn(text, "0123456789.") == 0 || !unit || (*end && end[1]) || !(value <= 1e6))
+    const size_t n_digits = strspn(text, "0123456789.");
+    if (n_digits == 0 || end != text + n_digits || !unit || (*end && end[1]) || !(value <= 1e6))
         return mix_fail(err, MIX_EUSAGE,
-                        "--stop-before \"%s\": not a time like 300s, 5m or 1h, nor none.", text);
+                        "--stop-before \"%.80s\": not a time like 300s, 5m or 1h, nor none.", text);
     *seconds = value * factors[unit - units];
     return MIX_OK;
 }
@@ -258,17 +259,38 @@ static void print_holdout(const struct mix_fit *fit)
 static enum mix_status optimum_stage(const struct show *show, struct mix_error *err)
 {
     const enum mix_status status = mix_pipeline_optimum(show->pipeline, err);
-    if (is_root(show) && status == MIX_OK && show->pipeline->optimum)
+    if (is_root(show) && status == MIX_OK && show->pipeline->optima)
         print_note(show);
     return status;
 }
 
-static void print_optimum(const struct show *show)
+/* Rank 0: what the optima are worth by each other's objectives. */
+static enum mix_status weigh_optima(const struct mix_pipeline *pipeline,
+                                    struct mix_trade_off *trade_off, struct mix_error *err)
 {
-    if (!is_root(show) || show->json || !show->pipeline->optimum)
-        return;
-    cli_print_optimum(stdout, show->pipeline->job->file, show->pipeline->optimum);
-    print_holdout(show->pipeline->fit);
+    return mix_trade_off_compute(pipeline->fit, pipeline->draws, pipeline->job->n_optima,
+                                 (const struct mix_optimum *const *)pipeline->optima, trade_off,
+                                 err);
+}
+
+/* One at length, several side by side. */
+static enum mix_status print_optima(const struct show *show, struct mix_error *err)
+{
+    const struct mix_pipeline *pipeline = show->pipeline;
+    struct mix_trade_off trade_off;
+    if (!is_root(show) || show->json || !pipeline->optima)
+        return MIX_OK;
+    if (pipeline->job->n_optima == 1) {
+        cli_print_optimum(stdout, pipeline->job->file, pipeline->optima[0]);
+    } else {
+        const enum mix_status status = weigh_optima(pipeline, &trade_off, err);
+        if (status != MIX_OK)
+            return status;
+        cli_print_optima(stdout, pipeline->job->n_optima, pipeline->optima, &trade_off);
+        mix_trade_off_clear(&trade_off);
+    }
+    print_holdout(pipeline->fit);
+    return MIX_OK;
 }
 
 /* The line of a round, or why there is none. */
@@ -317,12 +339,40 @@ static enum mix_status confirm_stage(struct show *show, struct mix_error *err)
         return status;
     char text[MIX_TEXT_MAX];
     const struct mix_confirmation *confirmation = show->confirmation;
-    snprintf(text, sizeof text, "%zu runs of %zu mixtures, %zu failed", confirmation->n_planned,
-             confirmation->n_contenders, confirmation->n_failed);
+    const struct mix_job *job = pipeline->job;
+    snprintf(text, sizeof text, "%zu runs of %zu mixtures, %zu failed%s%s", confirmation->n_planned,
+             confirmation->n_contenders, confirmation->n_failed,
+             job->n_optima > 1 ? ", optimum " : "",
+             job->n_optima > 1 ? job->optima[job->confirm.of].name : "");
     fputc('\n', show->out);
     print_stage(show, "confirm", text, start_s);
     if (!show->json)
         cli_print_confirmation(stdout, confirmation);
+    return MIX_OK;
+}
+
+/* Several optima: the first, then all of them and what they are worth by each other's objectives;
+ * the verb confirm has read but one. */
+static enum mix_status add_optima(const struct mix_pipeline *pipeline, json_t *root,
+                                  struct mix_error *err)
+{
+    const size_t n = pipeline->optima ? pipeline->job->n_optima : 0;
+    struct mix_trade_off trade_off;
+    size_t n_known = 0;
+    for (size_t i = 0; i < n; i++)
+        if (pipeline->optima[i] && n_known++ == 0)
+            json_object_set_new(root, "optimum", cli_json_optimum(pipeline->optima[i]));
+    if (n_known < n || n < 2)
+        return MIX_OK;
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, cli_json_optimum(pipeline->optima[i]));
+    json_object_set_new(root, "optima", list);
+    const enum mix_status status = weigh_optima(pipeline, &trade_off, err);
+    if (status != MIX_OK)
+        return status;
+    json_object_set_new(root, "trade_off", cli_json_trade_off(n, pipeline->optima, &trade_off));
+    mix_trade_off_clear(&trade_off);
     return MIX_OK;
 }
 
@@ -337,13 +387,14 @@ static enum mix_status print_json(const struct show *show, struct mix_error *err
         json_object_set_new(root, "fit", json_string(pipeline->fit->name));
     if (pipeline->draws)
         json_object_set_new(root, "draws", json_integer((json_int_t)pipeline->draws->n_draws));
-    if (pipeline->optimum)
-        json_object_set_new(root, "optimum", cli_json_optimum(pipeline->optimum));
+    const enum mix_status status = add_optima(pipeline, root, err);
     if (show->confirmation)
         json_object_set_new(root, "confirmation", cli_json_confirmation(show->confirmation));
     const bool failed = !root || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
     putchar('\n');
     json_decref(root);
+    if (status != MIX_OK)
+        return status;
     return failed ? mix_fail(err, MIX_EIO, "the result could not be printed as JSON.") : MIX_OK;
 }
 
@@ -369,7 +420,7 @@ static const char *print_failed(const struct mix_pipeline *pipeline)
 /* The options with which the verb optimum asks what the job asks. */
 static void print_question(const struct mix_job *job)
 {
-    const struct mix_optimum_options *o = &job->optimum;
+    const struct mix_optimum_options *o = &job->optima[0];
     static const char *const distance[] = {[MIX_DISTANCE_TV] = "tv", [MIX_DISTANCE_KL] = "kl"};
     if (strcmp(o->baseline_name, "uniform") != 0)
         printf(" --baseline %s", o->baseline_name);
@@ -381,7 +432,7 @@ static void print_question(const struct mix_job *job)
         if (o->upper[k] < 1)
             printf(" --cap %s=%g", job->domains[k].name, o->upper[k]);
     for (size_t m = 0; o->weight && m < job->n_targets; m++)
-        if (o->weight[m] != job->targets[m].weight)
+        if (!isnan(o->weight[m]))
             printf(" --weight %s=%g", job->targets[m].name, o->weight[m]);
     if (o->level != 0.9)
         printf(" --level %g", o->level);
@@ -401,15 +452,16 @@ static void print_next(const struct mix_pipeline *pipeline)
 {
     char n_params[16], n_tokens[16];
     const struct mix_job *job = pipeline->job;
-    const double longer = job->optimum.max_epochs > 0 ? 1 : 10; /* the supplies might not do */
     const char *lead = print_failed(pipeline);
     printf("%smixsweep report %s -o report\n", lead, job->file);
     printf("      mixsweep export %s runs -o runs.csv\n", job->file);
-    if (!pipeline->optimum)
+    if (!pipeline->optima)
         return;
+    const struct mix_optimum_options *asked = &job->optima[0];
+    const double longer = asked->max_epochs > 0 ? 1 : 10; /* the supplies might not do */
     printf("      mixsweep optimum %s --fit %s --params %s --tokens %s --name larger", job->file,
-           pipeline->fit->name, short_number(10 * pipeline->optimum->n_params, n_params),
-           short_number(longer * pipeline->optimum->n_tokens, n_tokens));
+           pipeline->fit->name, short_number(10 * asked->n_params, n_params),
+           short_number(longer * asked->n_tokens, n_tokens));
     print_question(job);
     printf("\n");
 }
@@ -471,7 +523,7 @@ static enum mix_status run_job(struct mix_ranks *ranks, int argc, char **argv,
             status = round_stage(&show, err);
     } while (status == MIX_OK && show.goes_on);
     if (status == MIX_OK)
-        print_optimum(&show);
+        status = mix_ranks_agree(ranks, print_optima(&show, err), err);
     if (status == MIX_OK && is_whole && show.pipeline->job->confirm.n_seeds > 0)
         status = confirm_stage(&show, err);
     if (status == MIX_OK)
@@ -512,11 +564,50 @@ const struct cli_verb cli_verb_run = {
     .name = "run",
     .summary = "carry out a job file: sweep, fit, bootstrap, optimum, confirm",
     .synopsis = "JOB.yaml [OPTIONS]",
-    .details = "Designs the mixtures, evaluates the proxy runs, fits the law, resamples the fit\n"
-               "and extrapolates the best mixture, all into the file that the job names. What is\n"
-               "in the file already is not done again: after an interruption the same command\n"
-               "resumes. Works on any number of ranks with equal results.\n\n"
-               "  mpirun -n 4 mixsweep run jobs/quickstart.yaml",
+    .details =
+        "Designs the mixtures, evaluates the proxy runs, fits the law, resamples the fit\n"
+        "and extrapolates the best mixture, all into the file that the job names. What is\n"
+        "in the file already is not done again: after an interruption the same command\n"
+        "resumes. Works on any number of ranks with equal results.\n\n"
+        "  mpirun -n 4 mixsweep run jobs/quickstart.yaml\n"
+        "\n"
+        "Keys of the sections, with defaults (design and scales: plan --help; sweep: sweep "
+        "--help;\n"
+        "online, agent: theirs):\n"
+        "  fit.law, form, name   as options of fit (--law, --form: full, eq1, eq3); name: the "
+        "law's\n"
+        "  fit.where, targets, checkpoints, mask_below   the selection (all, domains, last, 0);\n"
+        "                      checkpoints: last, late, all\n"
+        "  fit.starts, holdout, seed   as options of fit; holdout: auto, none, scale, both, "
+        "mixture:0.3,\n"
+        "                      mixture:4-fold\n"
+        "  bootstrap.draws, cluster, bayesian   resamples (1000) of mixtures or of runs (mixture); "
+        "false\n"
+        "  optimum             one, or a list of several, each with a name: printed side by side, "
+        "with\n"
+        "                      what each one's mixture costs by the others' objectives\n"
+        "  optimum.n_params, n_tokens, name   required: the scale asked for; its name (the fit's)\n"
+        "  optimum.weights, floor, caps   by target (its own; 0 of scores beside losses, but for "
+        "gains),\n"
+        "                      least share (1e-4), largest by domain (1)\n"
+        "  optimum.baseline, level   uniform or prior (uniform); of intervals (0.9)\n"
+        "  optimum.objective, no_worse, near, within_support   as options of optimum (mean, none, "
+        "none,\n"
+        "                      false)\n"
+        "  optimum.max_epochs, lattice, path   passes over domains[].supply_tokens (no limit); "
+        "1/2048\n"
+        "                      (none); true: the optimum at smaller scales too (false)\n"
+        "  adaptive.rounds, runs, flops   required: rounds of chosen runs after the design; runs "
+        "(8) and\n"
+        "                      FLOPs (no limit) of a round, at most\n"
+        "  adaptive.criterion, worth   as options of next; a round whose expected reduction is "
+        "less than\n"
+        "                      worth ends them\n"
+        "  confirm.scales, seeds, of   where optimum and baseline are trained as a check (the "
+        "optimum's\n"
+        "                      scale): entries as in scales, without mixtures and replicates; "
+        "seeds (3);\n"
+        "                      which of several optima (the first)\n",
     .ranks = true,
     .run = run_job,
 };
@@ -525,8 +616,65 @@ const struct cli_verb cli_verb_sweep = {
     .name = "sweep",
     .summary = "evaluate the proxy runs of a job file, nothing more",
     .synopsis = "JOB.yaml [OPTIONS]",
-    .details = "Evaluates the runs that the file does not have yet; the same command resumes.\n\n"
-               "  mpirun -n 4 mixsweep sweep jobs/quickstart.yaml",
+    .details =
+        "Evaluates the runs that the file does not have yet; the same command resumes.\n\n"
+        "  mpirun -n 4 mixsweep sweep jobs/quickstart.yaml\n"
+        "\n"
+        "Keys of the section sweep, with defaults. command:\n"
+        "  argv                required: a list, or one line that is split at blanks; {name} are\n"
+        "                      placeholders. With shell: true one text for /bin/sh\n"
+        "  launcher            put before argv (srun --exact -n1); none: the ranks start it "
+        "themselves\n"
+        "  environment, scrub  variables; MPI's and the step's are taken out (true)\n"
+        "  result, result_file   file (result.json in the run folder), stdout or none\n"
+        "  run_dir, keep       run folders (FILE.runs); which stay: failed (default), all, none\n"
+        "  time_limit, grace   of a run (none; resources.wall of its scale comes first); from "
+        "SIGTERM to\n"
+        "                      SIGKILL (30s)\n"
+        "  retries, backoff    attempts after the first failure (2); the wait (10s) doubles\n"
+        "  fatal_exit, requeue_exit   exit codes: do not try again (none); start again, this was "
+        "no\n"
+        "                      failure (75; [] = none)\n"
+        "  resumable           continues from its own checkpoint in its run folder (false)\n"
+        "  slots               runs at once, on a rank (1) or with a launcher in all (what fits; "
+        "without\n"
+        "                      resources as many as ranks)\n"
+        "  gpus, cpus, mem     of a node (found out, found out, not counted)\n"
+        "  loss_range          a loss outside [least, largest] is a failure (any)\n"
+        "  max_failures        end the sweep after so many failed runs (0 = never)\n"
+        "Other evaluators:\n"
+        "  simulate.law        required: losses of a known law; params: {name: value} sets some of "
+        "its\n"
+        "                      parameters, the rest is drawn (of capacity, transfer, demand and\n"
+        "                      chinchilla; of other laws all must be given)\n"
+        "  simulate.noise, seed, delay_s   relative standard deviation (0); seed of the truth "
+        "(the\n"
+        "                      job's); pretended seconds of a run (0)\n"
+        "  table.file, delay   required: recorded runs (a sweep file or CSV); pretended duration "
+        "(0s)\n"
+        "  embedded.batch, learning_rate, weight_decay, clip   the trainer, AdamW (16, 0.3/width, "
+        "0.1,\n"
+        "                      1); clip 0 = none\n"
+        "  embedded.schedule, warmup, decay, final_rate   constant, cosine or wsd (wsd); warmup "
+        "and\n"
+        "                      decay as parts of a run (0.05, 0.3); 0.05 of the learning rate at "
+        "the end\n"
+        "  embedded.sampling   domains of a step: exact (largest remainder) or iid (exact)\n"
+        "  embedded.decay_checkpoints   a checkpoint's loss is that of a model whose rate has "
+        "decayed\n"
+        "                      there (true with wsd)\n"
+        "  embedded.validation_bytes, validation_share, split_seed, max_bytes   what is evaluated "
+        "of a\n"
+        "                      source (65536), held out (0.1), with which seed (the job's), and "
+        "read\n"
+        "                      (all)\n"
+        "  embedded.synthetic  {bytes: 1e6, validation_bytes: 1e5, shared: 0.5, seed: the job's}: "
+        "text\n"
+        "                      is made, by Markov sources of known entropy that share a part of "
+        "what\n"
+        "                      they are; also for online and agent, all of whose held-out parts "
+        "have\n"
+        "                      validation_bytes\n",
     .ranks = true,
     .run = run_sweep,
 };

@@ -457,8 +457,9 @@ static void print_fits(const struct overview *o)
     cli_table_destroy(lines);
     for (size_t i = 0; o->fits[i] != NULL; i++)
         if (status_is_stale(o, o->fits[i]))
-            printf("  note: %s: the runs have changed since this fit; fit again with --replace\n",
-                   o->fits[i]->name);
+            printf("  note: %s: %s since this fit; fit again with --replace\n", o->fits[i]->name,
+                   o->table != NULL ? mix_fit_outdated(o->fits[i], o->table)
+                                    : "the runs have changed");
 }
 
 static void print_optimum(const struct mix_optimum *optimum)

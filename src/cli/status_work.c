@@ -12,7 +12,7 @@
 
 bool status_is_stale(const struct overview *o, const struct mix_fit *fit)
 {
-    return o->table == NULL || !mix_fit_sees_same_runs(fit, o->table);
+    return o->table == NULL || mix_fit_outdated(fit, o->table) != NULL;
 }
 
 struct row_counts status_count_rows(const struct mix_table *table)

@@ -18,6 +18,10 @@
 enum mix_status mix_runs_keep_last(const struct mix_table *table, uint8_t *keep,
                                    struct mix_error *err);
 
+/** The same with those of at least `part` of the last one's tokens. */
+enum mix_status mix_runs_keep_late(const struct mix_table *table, double part, uint8_t *keep,
+                                   struct mix_error *err);
+
 /**
  * Find two rows of equal key, the first such pair in row order.
  *

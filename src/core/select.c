@@ -116,23 +116,24 @@ static enum mix_status parse_term(const struct mix_table *table, const char *beg
         }
     copy_trimmed(name, sizeof name, whole, whole + at);
     if (length == 0 || name[0] == '\0')
-        return mix_fail(err, MIX_EINVAL,
-                        "--where: \"%s\" is not COLUMN OP VALUE with OP one of = != < <= > >=.",
+        return mix_fail(err, MIX_EUSAGE,
+                        "--where: \"%.80s\" is not COLUMN OP VALUE with OP one of = != < <= > >=.",
                         whole);
     if (!find_column(table, name, term))
-        return mix_fail(err, MIX_EINVAL,
-                        "--where: there is no column \"%s\"; allowed are run, n_params, n_tokens, "
-                        "seed, round and h_DOMAIN%s%s.",
-                        name, table->n_domains > 0 ? ", for example h_" : "",
-                        table->n_domains > 0 ? table->domains[0].name : "");
+        return mix_fail(
+            err, MIX_EUSAGE,
+            "--where: there is no column \"%.80s\"; allowed are run, n_params, n_tokens, "
+            "seed, round and h_DOMAIN%s%s.",
+            name, table->n_domains > 0 ? ", for example h_" : "",
+            table->n_domains > 0 ? table->domains[0].name : "");
     copy_trimmed(term->text, sizeof term->text, whole + at + length, whole + strlen(whole));
     if (term->column == COLUMN_RUN) {
         if (term->op != OP_EQ && term->op != OP_NE)
-            return mix_fail(err, MIX_EINVAL,
-                            "--where: \"%s\": run can only be compared by = or !=.", whole);
+            return mix_fail(err, MIX_EUSAGE,
+                            "--where: \"%.80s\": run can only be compared by = or !=.", whole);
     } else if (!mix_number_read(term->text, &term->number)) {
-        return mix_fail(err, MIX_EINVAL, "--where: \"%s\": \"%s\" is not a finite number.", whole,
-                        term->text);
+        return mix_fail(err, MIX_EUSAGE, "--where: \"%.80s\": \"%.80s\" is not a finite number.",
+                        whole, term->text);
     }
     return MIX_OK;
 }
@@ -224,12 +225,12 @@ static enum mix_status add_target(const struct mix_table *table, const char *nam
         for (size_t m = 0, n = 0; m < table->n_targets && n + MIX_NAME_MAX + 2 < sizeof list; m++)
             n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", m > 0 ? ", " : "",
                                   table->targets[m].name);
-        return mix_fail(err, MIX_EINVAL, "--targets: there is no target \"%s\"; the table has %s.",
-                        name, list);
+        return mix_fail(err, MIX_EUSAGE,
+                        "--targets: there is no target \"%.80s\"; the table has %s.", name, list);
     }
     for (size_t m = 0; m < data->n_targets; m++)
         if (data->target[m] == (size_t)target)
-            return mix_fail(err, MIX_EINVAL, "--targets: \"%s\" is named twice.", name);
+            return mix_fail(err, MIX_EUSAGE, "--targets: \"%.80s\" is named twice.", name);
     data->target[data->n_targets++] = (size_t)target;
     return MIX_OK;
 }
@@ -272,6 +273,25 @@ static enum mix_status select_targets(const struct mix_table *table, const char 
     }
 }
 
+static const char *const checkpoints_names[MIX_N_CHECKPOINTS] = {[MIX_CHECKPOINTS_LAST] = "last",
+                                                                 [MIX_CHECKPOINTS_ALL] = "all",
+                                                                 [MIX_CHECKPOINTS_LATE] = "late"};
+
+const char *mix_checkpoints_name(enum mix_checkpoints which)
+{
+    return checkpoints_names[which];
+}
+
+bool mix_checkpoints_read(const char *text, enum mix_checkpoints *which)
+{
+    for (size_t i = 0; i < MIX_N_CHECKPOINTS; i++)
+        if (strcmp(text, checkpoints_names[i]) == 0) {
+            *which = (enum mix_checkpoints)i;
+            return true;
+        }
+    return false;
+}
+
 /* Set keep[r] by status, `where` and checkpoints; at least one row stays. */
 static enum mix_status select_rows(const struct mix_table *table,
                                    const struct mix_selection *selection, uint8_t *keep,
@@ -285,6 +305,8 @@ static enum mix_status select_rows(const struct mix_table *table,
     enum mix_status status = mix_runs_where(table, selection->where, keep, err);
     if (status == MIX_OK && selection->checkpoints == MIX_CHECKPOINTS_LAST)
         status = mix_runs_keep_last(table, keep, err);
+    else if (status == MIX_OK && selection->checkpoints == MIX_CHECKPOINTS_LATE)
+        status = mix_runs_keep_late(table, MIX_LATE_PART, keep, err);
     if (status != MIX_OK)
         return status;
     *n_rows = 0;
@@ -316,6 +338,7 @@ static struct mix_data *create_data(size_t n_rows, size_t n_domains, size_t n_ta
     data->n_rows = n_rows;
     data->n_domains = n_domains;
     data->row = calloc(n_rows + 1, sizeof *data->row);
+    data->early = calloc(n_rows + 1, sizeof *data->early);
     data->target = calloc(n_targets + 1, sizeof *data->target);
     data->target_domain = calloc(n_targets + 1, sizeof *data->target_domain);
     data->size = calloc(n_targets + 1, sizeof *data->size);
@@ -326,10 +349,10 @@ static struct mix_data *create_data(size_t n_rows, size_t n_domains, size_t n_ta
     data->loss = calloc(n_rows * n_targets + 1, sizeof *data->loss);
     data->weight = calloc(n_rows * n_targets + 1, sizeof *data->weight);
     data->cluster = calloc(n_rows + 1, sizeof *data->cluster);
-    if (data->row == NULL || data->target == NULL || data->target_domain == NULL ||
-        data->mixture == NULL || data->n_params == NULL || data->n_tokens == NULL ||
-        data->unique == NULL || data->loss == NULL || data->weight == NULL ||
-        data->cluster == NULL || data->size == NULL) {
+    if (data->row == NULL || data->early == NULL || data->target == NULL ||
+        data->target_domain == NULL || data->mixture == NULL || data->n_params == NULL ||
+        data->n_tokens == NULL || data->unique == NULL || data->loss == NULL ||
+        data->weight == NULL || data->cluster == NULL || data->size == NULL) {
         mix_data_destroy(data);
         return NULL;
     }
@@ -350,6 +373,7 @@ void mix_data_destroy(struct mix_data *data)
     free(data->size);
     free(data->target_domain);
     free(data->target);
+    free(data->early);
     free(data->row);
     free(data);
 }
@@ -427,6 +451,17 @@ static void set_sizes(const struct mix_table *table, struct mix_data *data)
         data->size[m] = mixed && m < n_losses ? mean_in_unit(table, data, m) : 1.0;
 }
 
+/* Mark the rows that are not the last of their run; keep (rows of the table) holds the selected
+ * ones and is spent. */
+static enum mix_status mark_early(const struct mix_table *table, struct mix_data *data,
+                                  uint8_t *keep, struct mix_error *err)
+{
+    const enum mix_status status = mix_runs_keep_last(table, keep, err);
+    for (size_t r = 0; status == MIX_OK && r < data->n_rows; r++)
+        data->early[r] = !keep[data->row[r]];
+    return status;
+}
+
 /* Number the mixtures of the selected rows by first appearance; `number` (R+1 entries of the table)
  * is scratch. */
 static enum mix_status number_clusters(const struct mix_table *table, struct mix_data *data,
@@ -475,7 +510,10 @@ enum mix_status mix_table_select(const struct mix_table *table,
         if (keep[row])
             fill_row(table, row, selection->mask_below, data, r++);
     set_sizes(table, data);
-    status = number_clusters(table, data, number, err);
+    if (selection->checkpoints == MIX_CHECKPOINTS_LATE)
+        status = mark_early(table, data, keep, err);
+    if (status == MIX_OK)
+        status = number_clusters(table, data, number, err);
     if (status != MIX_OK)
         goto out;
     *out = data;

@@ -3,8 +3,12 @@
 #include "mixsweep/status.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
+
+enum { END_BYTES = 256 }; /* of a sentence that is too long */
 
 static const struct {
     int exit_status;
@@ -15,6 +19,12 @@ static const struct {
 #undef X
 };
 
+/* Bytes of UTF-8 behind the first of a letter. */
+static bool is_inside_letter(char byte)
+{
+    return ((unsigned char)byte & 0xC0u) == 0x80u;
+}
+
 enum mix_status mix_fail(struct mix_error *err, enum mix_status status, const char *format, ...)
 {
     if (err == NULL)
@@ -22,11 +32,22 @@ enum mix_status mix_fail(struct mix_error *err, enum mix_status status, const ch
     va_list arguments;
     va_start(arguments, format);
     /* The sentence may quote err itself: it is built aside first. */
-    char text[MIX_ERROR_MAX];
+    char text[8 * MIX_ERROR_MAX];
     if (vsnprintf(text, sizeof text, format, arguments) < 0)
         text[0] = '\0';
     va_end(arguments);
-    (void)snprintf(err->text, sizeof err->text, "%s", text);
+    const size_t length = strlen(text);
+    if (length < sizeof err->text) {
+        memcpy(err->text, text, length + 1);
+        return status;
+    }
+    /* A long name or value in it: what is wrong comes last. No letter is cut in two. */
+    size_t begin = sizeof err->text - sizeof " ... " - END_BYTES, end = length - END_BYTES;
+    while (begin > 0 && is_inside_letter(text[begin]))
+        begin--;
+    while (is_inside_letter(text[end]))
+        end++;
+    (void)snprintf(err->text, sizeof err->text, "%.*s ... %s", (int)begin, text, text + end);
     return status;
 }
 

@@ -352,7 +352,7 @@ static enum mix_status order_rows(const struct mix_table *table, const uint8_t *
     return MIX_OK;
 }
 
-enum mix_status mix_runs_keep_last(const struct mix_table *table, uint8_t *keep,
+enum mix_status mix_runs_keep_late(const struct mix_table *table, double part, uint8_t *keep,
                                    struct mix_error *err)
 {
     struct ordered *ordered = NULL;
@@ -360,11 +360,21 @@ enum mix_status mix_runs_keep_last(const struct mix_table *table, uint8_t *keep,
     const enum mix_status status = order_rows(table, keep, compare_checkpoints, &ordered, &n, err);
     if (status != MIX_OK)
         return status;
-    for (size_t i = 0; i + 1 < n; i++)
-        if (mix_runs_same(ordered[i].run, ordered[i + 1].run))
-            keep[ordered[i].row] = 0;
+    for (size_t i = n, last = n; i-- > 0;) {
+        const bool ends = last == n || !mix_runs_same(ordered[i].run, ordered[last].run);
+        if (ends)
+            last = i;
+        keep[ordered[i].row] =
+            ends || ordered[i].run->n_tokens >= part * ordered[last].run->n_tokens;
+    }
     free(ordered);
     return MIX_OK;
+}
+
+enum mix_status mix_runs_keep_last(const struct mix_table *table, uint8_t *keep,
+                                   struct mix_error *err)
+{
+    return mix_runs_keep_late(table, INFINITY, keep, err);
 }
 
 /* A run ends at its largest checkpoint, or later where that was known before: rows of a file whose

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* budget.c - where the error of a predicted mean loss comes from; see interval.h. */
 #include <gsl/gsl_cdf.h>
+#include <gsl/gsl_math.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fit_parts.h"
+#include "law/score.h"
 #include "mixsweep/interval.h"
 
 static const double SAME_SCALE = 1e-9; /* relative */
@@ -66,9 +68,11 @@ enum mix_status mix_seed_noise(const struct mix_table *table, const struct mix_f
         mix_data_destroy(data);
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", data->n_rows);
     }
-    for (size_t i = 0; i < data->n_rows; i++)
-        ln_mean[i] = log(fit_mean_loss(data, weight != NULL ? weight : fit->target_weight,
-                                       data->loss + i * data->n_targets, -1));
+    for (size_t i = 0; i < data->n_rows; i++) /* a checkpoint is no seed of a shorter run */
+        ln_mean[i] = data->early != NULL && data->early[i]
+                         ? NAN
+                         : log(fit_mean_loss(data, weight != NULL ? weight : fit->target_weight,
+                                             data->loss + i * data->n_targets, -1));
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < data->n_rows; i++) {
         size_t freedom = 0;
@@ -136,9 +140,16 @@ static bool same_law(const struct mix_fit *a, const struct mix_fit *b)
     return strcmp(a->spec.law, b->spec.law) == 0 && a->spec.form == b->spec.form;
 }
 
-static bool same_runs(const struct mix_fit *a, const struct mix_fit *b)
+bool mix_fits_of_same_runs(const struct mix_fit *a, const struct mix_fit *b)
 {
-    return a->table_key.hi == b->table_key.hi && a->table_key.lo == b->table_key.lo;
+    const struct mix_selection *of_a = &a->selection, *of_b = &b->selection;
+    if (a->table_key.hi == b->table_key.hi && a->table_key.lo == b->table_key.lo)
+        return true;
+    /* the key of a law with repetition is of the supplies too */
+    return mix_law_repeats(a->spec.law) != mix_law_repeats(b->spec.law) &&
+           strcmp(of_a->where, of_b->where) == 0 && strcmp(of_a->targets, of_b->targets) == 0 &&
+           of_a->checkpoints == of_b->checkpoints && of_a->mask_below == of_b->mask_below &&
+           a->train.n == b->train.n;
 }
 
 static bool held_out_alike(const struct mix_fit *fit, const struct mix_fit *other)
@@ -158,7 +169,7 @@ static void choose_laws(const struct mix_fit *fit, size_t n_others,
         (same(n_tokens, fit->max_n_tokens) ? 0u : (unsigned)MIX_BLIND_TO_TOKENS);
     const bool sees = mix_fit_blind(fit, mixture, n_params, n_tokens) != changed;
     for (size_t i = 0; i < n_others; i++) {
-        bool counts = !same_law(fit, others[i]) && same_runs(fit, others[i]);
+        bool counts = !same_law(fit, others[i]) && mix_fits_of_same_runs(fit, others[i]);
         for (size_t k = 0; k < i && counts; k++)
             counts = weight[k] == 0.0 || !same_law(others[k], others[i]);
         if (counts)
@@ -175,7 +186,7 @@ static bool weigh_by_stack(const struct mix_fit *fit, size_t n_others,
     double own = fit->stacked, sum = 0.0;
     size_t n = 0;
     for (size_t i = 0; i < n_others; i++) {
-        if (same_law(fit, others[i]) && same_runs(fit, others[i]) && isnan(own))
+        if (same_law(fit, others[i]) && mix_fits_of_same_runs(fit, others[i]) && isnan(own))
             own = others[i]->stacked;
         n += weight[i] > 0.0 && isfinite(others[i]->stacked);
         sum += weight[i] > 0.0 && isfinite(others[i]->stacked) ? others[i]->stacked : 0.0;
@@ -277,7 +288,9 @@ static double error_per_distance(const struct mix_draws *draws, size_t *n, doubl
             continue;
         (*n)++;
         const double spread = isfinite(o->spread) ? o->spread : 0.0;
-        sum += fmax(0.0, o->rms * o->rms - noise * noise - spread * spread) / (d * d);
+        const double all = o->rms * o->rms - noise * noise,
+                     shared = o->bias * o->bias - noise * noise / (double)o->n_runs;
+        sum += fmax(0.0, fmax(all, shared) - spread * spread) / (d * d);
         *longest = fmax(*longest, d);
     }
     return *n > 0 ? sqrt(sum / (double)*n) : NAN;
@@ -331,9 +344,11 @@ static size_t held_out_moments(const struct mix_fit *fit, const double *weight, 
  * the errors of a scale once what all its mixtures share is gone, by the rolling origin or else by
  * the held-out size. */
 static double difference_per_distance(const struct mix_fit *fit, const struct mix_draws *draws,
-                                      const double *weight)
+                                      const double *weight, double seed)
 {
-    const double noise = draws != NULL && isfinite(draws->residual) ? draws->residual : 0.0;
+    const double noise = isfinite(seed)                               ? seed
+                         : draws != NULL && isfinite(draws->residual) ? draws->residual
+                                                                      : 0.0;
     double sum = 0.0, mean = 0.0, square = 0.0, longest = 0.0;
     size_t n = 0;
     for (size_t k = 0; draws != NULL && k < draws->n_origins; k++) {
@@ -393,6 +408,46 @@ static double spread_of_draws(const struct mix_fit *fit, const struct mix_draws 
     return spread;
 }
 
+/* What is left of the residual once the noise is off; both are relative. */
+static double lack_of_fit(double residual, double noise)
+{
+    return isfinite(noise) && isfinite(residual)
+               ? sqrt(fmax(0.0, residual * residual - noise * noise))
+               : residual;
+}
+
+/* Relative, of normal errors; the parameters that a target costs are off the degrees of freedom. */
+static double residual_of_target(const struct mix_fit *fit, size_t target)
+{
+    const struct mix_metrics *of = &fit->train_by_target[target];
+    const double n = (double)of->n,
+                 freedom = n - (double)fit->n_params / (double)fit->spec.n_targets;
+    return freedom >= 1.0 ? of->mre * sqrt(0.5 * M_PI * n / freedom) : NAN;
+}
+
+/* The ends of the links of the scores that weigh; of losses none. */
+static enum mix_status set_ends(const struct mix_fit *fit, const double *weight,
+                                struct mix_error_budget *out, struct mix_error *err)
+{
+    const size_t n_m = fit->spec.n_targets, n_l = n_m - fit->spec.n_scores;
+    out->least = -INFINITY;
+    out->most = INFINITY;
+    if (!mix_fit_mean_is_score(fit, weight))
+        return MIX_OK;
+    double *ends = calloc(2 * n_m, sizeof *ends);
+    if (ends == NULL)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu targets", n_m);
+    for (size_t m = n_l; m < n_m; m++) {
+        const double *link = fit->params + fit->n_params - (n_m - m) * score_params(n_l);
+        ends[m] = fmin(link[SCORE_LO], link[SCORE_HI]);
+        ends[n_m + m] = fmax(link[SCORE_LO], link[SCORE_HI]);
+    }
+    out->least = mix_fit_mean(fit, weight, ends);
+    out->most = mix_fit_mean(fit, weight, ends + n_m);
+    free(ends);
+    return MIX_OK;
+}
+
 enum mix_status mix_error_budget_compute(const struct mix_table *table, const struct mix_fit *fit,
                                          const struct mix_draws *draws, size_t n_others,
                                          const struct mix_fit *const *others, const double *weight,
@@ -419,9 +474,13 @@ enum mix_status mix_error_budget_compute(const struct mix_table *table, const st
         .weight = w, .mixture = mixture, .n_params = n_params, .n_tokens = n_tokens};
     out->blind = mix_fit_blind(fit, mixture, n_params, n_tokens);
     fill_scale(fit, draws, n_params, n_tokens, out);
-    if (add_laws(fit, n_others, others, &figure, out, err) != MIX_OK)
+    if (set_ends(fit, w, out, err) != MIX_OK ||
+        add_laws(fit, n_others, others, &figure, out, err) != MIX_OK)
         return MIX_ENOMEM;
-    out->total = sum_of(4, (const double[]){out->resampling, out->seed, out->law, out->scale});
+    out->fit = lack_of_fit(draws != NULL ? draws->residual : NAN, out->seed / fabs(out->value)) *
+               fabs(out->value);
+    out->total =
+        sum_of(5, (const double[]){out->resampling, out->seed, out->fit, out->law, out->scale});
     return MIX_OK;
 }
 
@@ -442,10 +501,13 @@ enum mix_status mix_error_budget_target(const struct mix_table *table, const str
     *out = *mean;
     out->resampling = out->total = NAN;
     out->value = value_of(fit, &figure);
-    enum mix_status status = MIX_OK;
-    if (isfinite(mean->seed))
+    enum mix_status status = set_ends(fit, one, out, err);
+    if (status == MIX_OK && isfinite(mean->seed))
         status = mix_seed_noise(table, fit, one, &out->seed, &out->n_replicates, err);
     out->seed *= fabs(out->value);
+    if (isfinite(mean->fit))
+        out->fit = lack_of_fit(residual_of_target(fit, target), out->seed / fabs(out->value)) *
+                   fabs(out->value);
     if (status == MIX_OK)
         status = add_laws(fit, n_others, others, &figure, out, err);
     const double *w = weight != NULL ? weight : fit->target_weight;
@@ -475,23 +537,36 @@ enum mix_status mix_error_budget_gain(const struct mix_fit *fit, const struct mi
                                   .n_params = n_params,
                                   .n_tokens = n_tokens};
     *out = *mean;
-    out->resampling = out->total = out->seed = NAN;
+    out->resampling = out->total = out->seed = out->fit = NAN;
+    out->least = mean->least - mean->most;
+    out->most = mean->most - mean->least;
     out->value = value_of(fit, &figure);
     if (d > 0.0)
-        out->scale =
-            out->blind != 0 ? NAN : difference_per_distance(fit, draws, w) * d * fabs(mean->value);
+        out->scale = out->blind != 0
+                         ? NAN
+                         : difference_per_distance(fit, draws, w, mean->seed / fabs(mean->value)) *
+                               d * fabs(mean->value);
     return add_laws(fit, n_others, others, &figure, out, err);
 }
 
 struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget,
                                            struct mix_interval over_draws, double level)
 {
-    double other = sum_of(3, (const double[]){budget->seed, budget->law, budget->scale});
+    double other =
+        sum_of(4, (const double[]){budget->seed, budget->fit, budget->law, budget->scale});
     if (isnan(other) && isfinite(over_draws.lo) && budget->scale == 0.0)
         other = 0.0; /* nothing is extrapolated, and nothing else is known */
     other *= gsl_cdf_ugaussian_Pinv(0.5 * (1.0 + level));
     const double value = over_draws.value;
     const double below = isfinite(over_draws.lo) ? fmax(0.0, value - over_draws.lo) : 0.0;
     const double above = isfinite(over_draws.hi) ? fmax(0.0, over_draws.hi - value) : 0.0;
-    return (struct mix_interval){value, value - hypot(below, other), value + hypot(above, other)};
+    struct mix_interval wide = {value, value - hypot(below, other), value + hypot(above, other)};
+    const bool negated = value * budget->value < 0.0; /* a score to be made high, as a loss */
+    const double least = negated ? -budget->most : budget->least,
+                 most = negated ? -budget->least : budget->most;
+    if (wide.lo < least)
+        wide.lo = fmin(least, value - below);
+    if (wide.hi > most)
+        wide.hi = fmax(most, value + above);
+    return wide;
 }

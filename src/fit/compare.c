@@ -81,7 +81,7 @@ static enum mix_status add_law(struct compare_plan *plan, const char *text, size
     const char *form = law.label + n_name;
     if (length >= sizeof law.label || mix_law_find(law.law) == NULL ||
         (form[0] != '\0' && strcmp(form, ":eq1") != 0 && strcmp(form, ":eq3") != 0))
-        return mix_fail(err, MIX_EINVAL,
+        return mix_fail(err, MIX_EUSAGE,
                         "--laws: there is no law \"%s\"; the laws are %s, and the forms "
                         "capacity:eq1 and capacity:eq3",
                         law.label, known);
@@ -89,9 +89,9 @@ static enum mix_status add_law(struct compare_plan *plan, const char *text, size
         law.form = form[3] - '0';
     for (size_t i = 0; i < plan->n_laws; i++)
         if (strcmp(plan->law[i].label, law.label) == 0)
-            return mix_fail(err, MIX_EINVAL, "--laws names %s twice", law.label);
+            return mix_fail(err, MIX_EUSAGE, "--laws names %s twice", law.label);
     if (plan->n_laws == MIX_COMPARE_LAWS_MAX)
-        return mix_fail(err, MIX_EINVAL, "--laws names more than %d laws", MIX_COMPARE_LAWS_MAX);
+        return mix_fail(err, MIX_EUSAGE, "--laws names more than %d laws", MIX_COMPARE_LAWS_MAX);
     plan->law[plan->n_laws++] = law;
     return MIX_OK;
 }
@@ -141,7 +141,7 @@ static enum mix_status make_tests(struct compare_plan *plan, struct mix_error *e
     enum mix_status status = MIX_OK;
     if (strcmp(option, "all") != 0) {
         if (strcmp(option, "none") == 0 || strcmp(option, "auto") == 0)
-            return mix_fail(err, MIX_EINVAL,
+            return mix_fail(err, MIX_EUSAGE,
                             "--holdout %s: a comparison holds out scale, mixture:K-fold, "
                             "mixture:F, both, or all",
                             option);

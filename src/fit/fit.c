@@ -218,6 +218,38 @@ enum mix_status fit_check_targets(const struct mix_table *table, const struct mi
     return MIX_OK;
 }
 
+/* Whether some selected run is one whose losses before its end are far from those of finished runs.
+ */
+static bool decays_last(const struct mix_table *table, const struct mix_data *data)
+{
+    for (size_t r = 0; r < data->n_rows; r++)
+        if (strncmp(table->runs[data->row[r]].schedule, "wsd", 3) == 0)
+            return true;
+    return false;
+}
+
+/* Name the late checkpoints where they are left out and the law knows D. */
+static enum mix_status note_late(const struct mix_table *table,
+                                 const struct mix_fit_options *options, struct fit_plan *plan,
+                                 struct mix_error *err)
+{
+    if (options->selection.checkpoints != MIX_CHECKPOINTS_LAST || decays_last(table, plan->all))
+        return MIX_OK;
+    struct mix_selection late = options->selection;
+    struct mix_data *data = NULL;
+    struct mix_law_spec spec;
+    late.checkpoints = MIX_CHECKPOINTS_LATE;
+    const enum mix_status status = mix_table_select(table, &late, &data, err);
+    if (status == MIX_OK && data->n_rows > plan->all->n_rows && options->form != 1 &&
+        validate_spec(options->law, options->form, data, &spec, NULL) == MIX_OK)
+        fit_note(plan->notes, sizeof plan->notes,
+                 "%zu late checkpoints of these runs are left out; on public tables "
+                 "--checkpoints late made laws with D better at unseen sizes",
+                 data->n_rows - plan->all->n_rows);
+    mix_data_destroy(data);
+    return status;
+}
+
 static enum mix_status make_plan(const struct mix_table *table,
                                  const struct mix_fit_options *options, struct fit_plan *plan,
                                  struct mix_error *err)
@@ -233,6 +265,8 @@ static enum mix_status make_plan(const struct mix_table *table,
         status =
             mix_law_spec_from_data(options->law, options->form, plan->data, plan->names.domains,
                                    plan->names.targets, &plan->spec, plan->notes, err);
+    if (status == MIX_OK)
+        status = note_late(table, options, plan, err);
     if (status == MIX_OK)
         status = validate_splits(options->holdout, plan->data, options->seed, &plan->splits, err);
     if (status != MIX_OK)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* fit_parts.h - what fit.c, summary.c, bootstrap.c and compare.c share. Private to src/fit/. */
+/* fit_parts.h - what fit.c, summary.c, resample.c and compare.c share. Private to src/fit/. */
 #ifndef MIXSWEEP_FIT_PARTS_H
 #define MIXSWEEP_FIT_PARTS_H
 

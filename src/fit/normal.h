@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* normal.h - the loops of least_squares.c over rows and parameters, once per instruction set.
+/* normal.h - the loops of least squares over rows and parameters, once per instruction set.
  * Private to src/fit/.
  *
  * Columns are (R,M) arrays, a target in each lane; loops read up to LANES_MOST doubles behind
@@ -47,9 +47,14 @@ struct normal_kernels {
     /** columns (n, n_e) *= sw (n_e). */
     void (*weigh)(size_t n, size_t n_e, const double *sw, double *columns);
     /** out (n_i, ldo) += factor a' b: a (n, lda), b (n, ldb); where `upper` is set only j >= i are
-     * asked for. */
-    void (*multiply)(size_t n, double factor, size_t n_i, const double *a, size_t lda, size_t n_j,
-                     const double *b, size_t ldb, bool upper, double *out, size_t ldo);
+     * asked for. Rows of a that are 0 in columns next to each other in `order` cost nothing there.
+     *
+     * @param order  (n_i) all columns of a that count
+     * @param rows   (n) scratch
+     */
+    void (*multiply)(size_t n, double factor, size_t n_i, const size_t *order, const double *a,
+                     size_t lda, size_t n_j, const double *b, size_t ldb, bool upper, size_t *rows,
+                     double *out, size_t ldo);
     /**
      * Cholesky's factor of a (n, lda) in place, a = u'u in the upper triangle; lda a multiple of
      * LANES_MOST, with zeros behind n. Row i has zeros from end[i] to `shared`.

@@ -220,70 +220,145 @@ static void weigh(size_t n, size_t n_e, const double *sw, double *columns)
     }
 }
 
-/* Four rows of the product by two vectors of its columns. */
-static void multiply_tile(size_t n, double factor, const double *const a[TILE], size_t lda,
-                          const double *b, size_t ldb, size_t n_i, size_t n_j, double *out,
-                          size_t ldo)
+/* Four rows of the product by two vectors of its columns, summed over the n rows c of a and b. */
+static void multiply_tile(size_t n, const size_t *c, double factor, const double *const a[TILE],
+                          size_t lda, const double *b, size_t ldb, size_t n_i, size_t n_j, size_t j,
+                          double *const out[TILE])
 {
     lanes left[TILE] = {{0}}, right[TILE] = {{0}};
-    for (size_t c = 0; c < n; c++) {
-        const lanes x = lane_load(b + c * ldb), y = lane_load(b + c * ldb + LANES);
+    for (size_t k = 0; k < n; k++) {
+        const lanes x = lane_load(b + c[k] * ldb), y = lane_load(b + c[k] * ldb + LANES);
         UNROLLED
         for (int t = 0; t < TILE; t++) {
-            left[t] += x * a[t][c * lda];
-            right[t] += y * a[t][c * lda];
+            left[t] += x * a[t][c[k] * lda];
+            right[t] += y * a[t][c[k] * lda];
         }
     }
     for (size_t t = 0; t < n_i; t++) {
-        double *to = out + t * ldo;
+        double *to = out[t] + j;
         lane_store_some(to, lane_load(to) + left[t] * factor, n_j);
         if (n_j > LANES)
             lane_store_some(to + LANES, lane_load(to + LANES) + right[t] * factor, n_j - LANES);
     }
 }
 
-static void multiply(size_t n, double factor, size_t n_i, const double *a, size_t lda, size_t n_j,
-                     const double *b, size_t ldb, bool upper, double *out, size_t ldo)
+/* The rows, of n, in which one of the four columns is not 0; returns how many. */
+static size_t find_rows(size_t n, const double *const a[TILE], size_t lda, size_t *rows)
+{
+    size_t n_found = 0;
+    for (size_t c = 0; c < n; c++) {
+        rows[n_found] = c;
+        n_found += a[0][c * lda] != 0.0 || a[1][c * lda] != 0.0 || a[2][c * lda] != 0.0 ||
+                   a[3][c * lda] != 0.0;
+    }
+    return n_found;
+}
+
+static void multiply(size_t n, double factor, size_t n_i, const size_t *order, const double *a,
+                     size_t lda, size_t n_j, const double *b, size_t ldb, bool upper, size_t *rows,
+                     double *out, size_t ldo)
 {
     for (size_t i = 0; i < n_i; i += TILE) {
-        const double *rows[TILE];
-        for (size_t t = 0; t < TILE; t++)
-            rows[t] = a + (i + t < n_i ? i + t : n_i - 1);
-        const size_t first = upper ? i / (2 * (size_t)LANES) * (2 * (size_t)LANES) : 0;
-        for (size_t j = first; j < n_j; j += 2 * LANES)
-            multiply_tile(n, factor, rows, lda, b + j, ldb, n_i - i < TILE ? n_i - i : TILE,
-                          n_j - j, out + i * ldo + j, ldo);
+        const size_t n_t = n_i - i < TILE ? n_i - i : TILE;
+        const double *columns[TILE];
+        double *to[TILE];
+        size_t first = upper ? SIZE_MAX : 0;
+        for (size_t t = 0; t < TILE; t++) { /* the last again where there are no four */
+            const size_t column = order[t < n_t ? i + t : n_i - 1];
+            columns[t] = a + column;
+            to[t] = out + column * ldo;
+            first = column < first ? column : first;
+        }
+        const size_t n_rows = find_rows(n, columns, lda, rows);
+        first -= first % (2 * (size_t)LANES);
+        for (size_t j = first; n_rows > 0 && j < n_j; j += 2 * LANES)
+            multiply_tile(n_rows, rows, factor, columns, lda, b + j, ldb, n_t, n_j - j, j, to);
     }
 }
 
-/* to (begin .. end) -= f from, from a vector's boundary on: what lies before `begin` is below the
- * diagonal. */
-static void subtract_row(double *to, const double *from, double f, size_t begin, size_t end)
+enum { PIVOTS = 8 };
+
+/* Rows i and, where there are two, i + 1, from column i to `end`, less their products with
+ * `n_pivots` rows from `pivot` on. Columns begin on a vector's boundary: what lies before the
+ * diagonal is not looked at. */
+static inline void subtract_rows(size_t n_pivots, const double *pivot, size_t n_rows, double *a,
+                                 size_t lda, size_t i, size_t begin, size_t end)
 {
-    for (size_t j = begin / LANES_MOST * LANES_MOST; j < end; j += LANES)
-        lane_store(to + j, lane_load(to + j) - lane_load(from + j) * f);
+    lanes f[2][PIVOTS];
+    UNROLLED
+    for (size_t k = 0; k < PIVOTS; k++) {
+        f[0][k] = lane_all(k < n_pivots ? pivot[k * lda + i] : 0.0);
+        f[1][k] = lane_all(k < n_pivots && n_rows > 1 ? pivot[k * lda + i + 1] : 0.0);
+    }
+    for (size_t j = begin / LANES_MOST * LANES_MOST; j < end; j += LANES) {
+        double *to = a + i * lda + j;
+        lanes x = lane_load(to), y = n_rows > 1 ? lane_load(to + lda) : x;
+        UNROLLED
+        for (size_t k = 0; k < PIVOTS; k++)
+            if (k < n_pivots) {
+                const lanes p = lane_load(pivot + k * lda + j);
+                x -= p * f[0][k];
+                y -= p * f[1][k];
+            }
+        lane_store(to, x);
+        if (n_rows > 1)
+            lane_store(to + lda, y);
+    }
 }
 
+/* Rows from `first` on less their products with rows k to `end`, which are complete. */
+static void subtract_pivots(size_t k, size_t end, size_t first, size_t n, double *a, size_t lda)
+{
+    for (; k + PIVOTS <= end; k += PIVOTS) {
+        size_t i = first;
+        for (; i + 2 <= n; i += 2)
+            subtract_rows(PIVOTS, a + k * lda, 2, a, lda, i, i, n);
+        for (; i < n; i++)
+            subtract_rows(PIVOTS, a + k * lda, 1, a, lda, i, i, n);
+    }
+    for (; k < end; k++)
+        for (size_t i = first; i < n; i++)
+            subtract_rows(1, a + k * lda, 1, a, lda, i, i, n);
+}
+
+/* Complete row k; false where its pivot is not positive. */
+static bool complete_row(double *row, size_t k, size_t own_end, size_t next, size_t n)
+{
+    if (!(row[k] > 0.0))
+        return false;
+    const double inverse = 1.0 / sqrt(row[k]);
+    for (size_t j = k; j < own_end; j++)
+        row[j] *= inverse;
+    for (size_t j = next; j < n; j++)
+        row[j] *= inverse;
+    return true;
+}
+
+/* The rows of single targets, each with those of its own; then what they take from the others; then
+ * those, several pivots at a time. */
 static bool factorise(size_t n, double *a, size_t lda, const size_t *end, size_t shared)
 {
-    for (size_t k = 0; k < n; k++) {
-        double *pivot = a + k * lda;
-        if (!(pivot[k] > 0.0))
+    for (size_t k = 0; k < shared; k++) {
+        if (!complete_row(a + k * lda, k, end[k], shared, n))
             return false;
-        const double inverse = 1.0 / sqrt(pivot[k]);
-        const size_t own_end = k < shared ? end[k] : n, next = k < shared ? shared : n;
-        for (size_t j = k; j < own_end; j++)
-            pivot[j] *= inverse;
-        for (size_t j = next; j < n; j++)
-            pivot[j] *= inverse;
-        const bool apart = (own_end + LANES_MOST - 1) / LANES_MOST <= next / LANES_MOST;
-        for (size_t i = k + 1; i < own_end; i++) {
-            subtract_row(a + i * lda, pivot, pivot[i], i, apart ? own_end : n);
+        const bool apart =
+            (end[k] + LANES_MOST - 1) / LANES_MOST <= shared / LANES_MOST && end[k] < shared;
+        for (size_t i = k + 1; i < end[k]; i++) {
+            subtract_rows(1, a + k * lda, 1, a, lda, i, i, apart ? end[k] : n);
             if (apart)
-                subtract_row(a + i * lda, pivot, pivot[i], next, n);
+                subtract_rows(1, a + k * lda, 1, a, lda, i, shared, n);
         }
-        for (size_t i = next; i < n; i++)
-            subtract_row(a + i * lda, pivot, pivot[i], i, n);
+    }
+    subtract_pivots(0, shared, shared, n, a, lda);
+    for (size_t k = shared; k < n; k += PIVOTS) {
+        const size_t last = k + PIVOTS < n ? k + PIVOTS : n;
+        for (size_t p = k; p < last; p++) {
+            if (!complete_row(a + p * lda, p, n, n, n))
+                return false;
+            for (size_t i = p + 1; i < last; i++)
+                subtract_rows(1, a + p * lda, 1, a, lda, i, i, n);
+        }
+        subtract_pivots(k, last, last, n, a, lda);
     }
     return true;
 }

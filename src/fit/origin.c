@@ -44,10 +44,10 @@ static enum mix_status create_rolling(const struct mix_table *table, const struc
                                       struct rolling *r, struct mix_error *err)
 {
     *r = (struct rolling){.fit = fit};
-    if (!mix_fit_sees_same_runs(fit, table))
-        return mix_fail(err, MIX_EINVAL,
-                        "the runs have changed since fit %s was made; fit again with --replace",
-                        fit->name);
+    const char *outdated = mix_fit_outdated(fit, table);
+    if (outdated != NULL)
+        return mix_fail(err, MIX_EINVAL, "%s since fit %s was made; fit again with --replace",
+                        outdated, fit->name);
     const enum mix_status status = mix_table_select(table, &fit->selection, &r->data, err);
     if (status != MIX_OK)
         return status;
@@ -86,6 +86,11 @@ static double error_of(const struct rolling *r, size_t row)
     return predicted / observed - 1.0;
 }
 
+static bool is_early(const struct mix_data *data, size_t row)
+{
+    return data->early != NULL && data->early[row];
+}
+
 static bool at_step(const struct rolling *r, size_t row, const struct mix_origin *step)
 {
     return same(r->data->n_params[row], step->to_n) && same(r->data->n_tokens[row], step->to_d);
@@ -95,7 +100,7 @@ static void judge(const struct rolling *r, struct mix_origin *origin)
 {
     double sum = 0.0, squares = 0.0;
     for (size_t i = 0; i < r->data->n_rows; i++) {
-        if (!at_step(r, i, origin))
+        if (!at_step(r, i, origin) || is_early(r->data, i))
             continue;
         const double e = error_of(r, i);
         if (!isfinite(e))
@@ -118,7 +123,7 @@ static size_t later_scales(const struct rolling *r, double from_n, struct mix_or
         if (data->n_params[i] <= from_n * (1.0 + SAME_SIZE))
             from_d = fmax(from_d, data->n_tokens[i]);
     for (size_t i = 0; i < data->n_rows; i++) {
-        bool known = data->n_params[i] <= from_n * (1.0 + SAME_SIZE);
+        bool known = is_early(data, i) || data->n_params[i] <= from_n * (1.0 + SAME_SIZE);
         for (size_t k = 0; k < n && !known; k++)
             known = same(data->n_params[i], out[k].to_n) && same(data->n_tokens[i], out[k].to_d);
         if (!known)
@@ -226,19 +231,23 @@ static enum mix_status run_origin(struct mix_ranks *ranks, const struct mix_tabl
     return status == MIX_EINVAL || status == MIX_ENUMERIC ? MIX_OK : status;
 }
 
-/* Noise and lack of fit of the weighted mean loss, with the parameters that a target costs taken
- * off the degrees of freedom. */
+/* Noise and lack of fit of the weighted mean loss, of the rows that fits are judged on, with their
+ * part of the parameters that a target costs taken off the degrees of freedom. */
 static double residual_of(struct rolling *r, struct mix_error *err)
 {
-    double squares = 0.0, n = 0.0;
+    double squares = 0.0, n = 0.0, n_fitted = 0.0;
     if (predict_all(r, r->fit, r->fit->params, err) != MIX_OK)
         return NAN;
     for (size_t i = 0; i < r->data->n_rows; i++) {
         const double e = error_of(r, i);
-        n += isfinite(e);
-        squares += isfinite(e) ? e * e : 0.0;
+        n_fitted += isfinite(e);
+        if (!isfinite(e) || is_early(r->data, i))
+            continue;
+        n += 1.0;
+        squares += e * e;
     }
-    const double freedom = n - (double)r->fit->n_params / (double)r->fit->spec.n_targets;
+    const double cost = (double)r->fit->n_params / (double)r->fit->spec.n_targets;
+    const double freedom = n * (1.0 - cost / n_fitted);
     return freedom >= 1.0 ? sqrt(squares / freedom) : NAN;
 }
 

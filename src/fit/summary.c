@@ -87,7 +87,36 @@ struct mix_key mix_fit_key(const struct mix_fit *fit)
     return key;
 }
 
-bool mix_fit_sees_same_runs(const struct mix_fit *fit, const struct mix_table *table)
+/* Priors and the box of theta, rounded as logarithms differ between machines. */
+static struct mix_key priors_key(const struct mix_model *model)
+{
+    struct mix_key key = {0, 0};
+    if (model->pull == NULL)
+        return key;
+    for (size_t i = 0; i < model->n_theta; i++) {
+        const float prior[] = {(float)model->pull[i], (float)model->centre[i],
+                               (float)model->lower[i], (float)model->upper[i],
+                               model->heavy_tails[i] ? 1.0F : 0.0F};
+        chain_key(&key, "prior", prior, sizeof prior);
+    }
+    return key;
+}
+
+static bool has_priors_of_now(const struct mix_fit *fit)
+{
+    struct mix_model *model;
+    if (mix_model_create(&fit->spec, fit->target_domain, &model, NULL) != MIX_OK)
+        return false;
+    const struct mix_key key = priors_key(model);
+    const bool is_separable = model->separable;
+    mix_model_destroy(model);
+    /* Files have the key since the priors of transfer and demand changed, and no other's did. */
+    if (fit->priors_key.hi == 0 && fit->priors_key.lo == 0 && is_separable)
+        return true;
+    return key.hi == fit->priors_key.hi && key.lo == fit->priors_key.lo;
+}
+
+static bool sees_same_runs(const struct mix_fit *fit, const struct mix_table *table)
 {
     struct mix_data *data = NULL;
     struct fit_names names = {NULL, NULL};
@@ -99,6 +128,13 @@ bool mix_fit_sees_same_runs(const struct mix_fit *fit, const struct mix_table *t
     free(names.targets);
     mix_data_destroy(data);
     return key.hi == fit->table_key.hi && key.lo == fit->table_key.lo;
+}
+
+const char *mix_fit_outdated(const struct mix_fit *fit, const struct mix_table *table)
+{
+    if (!sees_same_runs(fit, table))
+        return "the runs have changed";
+    return has_priors_of_now(fit) ? NULL : "the priors of its law have changed";
 }
 
 /* "the seed has changed (from 3 to 1)" */
@@ -123,7 +159,6 @@ static const char *changed_count(char text[MIX_TEXT_MAX], const char *what, uint
 static const char *selection_difference(const struct mix_selection *old,
                                         const struct mix_selection *now, char text[MIX_TEXT_MAX])
 {
-    static const char *const checkpoints[] = {"last", "all"};
     char a[24], b[24];
     if (strcmp(old->where, now->where) != 0)
         return changed(text, "the selection (where) has", old->where, now->where);
@@ -131,8 +166,8 @@ static const char *selection_difference(const struct mix_selection *old,
         return changed(text, "the selection (targets) has", old->targets, now->targets);
     if (old->checkpoints != now->checkpoints)
         return changed(text, "the selection (checkpoints) has",
-                       checkpoints[old->checkpoints == MIX_CHECKPOINTS_ALL],
-                       checkpoints[now->checkpoints == MIX_CHECKPOINTS_ALL]);
+                       mix_checkpoints_name(old->checkpoints),
+                       mix_checkpoints_name(now->checkpoints));
     if (old->mask_below == now->mask_below)
         return NULL;
     snprintf(a, sizeof a, "%g", old->mask_below);
@@ -156,8 +191,9 @@ const char *mix_fit_difference(const struct mix_fit *fit, const struct mix_table
         return changed_count(text, "the seed has", fit->seed, options->seed);
     if (strcmp(fit->holdout_option, options->holdout) != 0)
         return changed(text, "the hold-out has", fit->holdout_option, options->holdout);
-    if (!mix_fit_sees_same_runs(fit, table))
-        return "the runs have changed";
+    const char *outdated = mix_fit_outdated(fit, table);
+    if (outdated != NULL)
+        return outdated;
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
         const int at = mix_table_target(table, fit->targets[m]);
         if (at >= 0 && table->targets[at].weight != fit->target_weight[m])
@@ -244,6 +280,7 @@ static void fill_facts(const struct mix_table *table, const struct mix_fit_optio
     snprintf(fit->holdout_option, sizeof fit->holdout_option, "%s", options->holdout);
     fit->seed = options->seed;
     fit->table_key = fit_table_key(plan->all, &plan->names, options->law);
+    fit->priors_key = priors_key(lsq_model(plan->subfit[0].lsq));
     fit->n_rows = data->n_rows;
     fit->n_clusters = data->n_clusters;
     for (size_t k = 0; k < data->n_domains; k++) {
@@ -544,19 +581,26 @@ static void note_state(struct mix_fit *fit, uint8_t state, const char *sentence)
         n++;
     }
     if (n > 0)
-        fit_note(fit->warnings, sizeof fit->warnings, "%zu of %zu parameters %s: %s%s", n,
+        fit_note(fit->warnings, sizeof fit->warnings, "%zu of the law's %zu parameters %s: %s%s", n,
                  fit->n_params, sentence, names, n > 6 ? ", ..." : "");
 }
 
 static void note_warnings(const struct fit_plan *plan, struct mix_fit *fit)
 {
     const size_t size = sizeof fit->warnings;
+    size_t n_early = 0;
     snprintf(fit->warnings, size, "%s", plan->notes);
-    if (plan->data->n_intermediate > 0)
+    for (size_t r = 0; plan->data->early != NULL && r < plan->data->n_rows; r++)
+        n_early += plan->data->early[r] != 0;
+    if (n_early > 0)
+        fit_note(fit->warnings, size,
+                 "%zu of %zu rows are earlier checkpoints; they are fitted, and not judged on",
+                 n_early, fit->n_rows);
+    if (plan->data->n_intermediate > n_early)
         fit_note(fit->warnings, size,
                  "%zu of %zu rows are intermediate checkpoints; their losses are not those of "
                  "finished runs",
-                 plan->data->n_intermediate, fit->n_rows);
+                 plan->data->n_intermediate - n_early, fit->n_rows);
     note_state(fit, 1, "sit on a bound");
     note_state(fit, 2, "are not identified by the design");
     if (fit->n_starts >= 16 && 20 * fit->n_at_best < fit->n_starts)

@@ -224,10 +224,9 @@ static bool can_hold_out_both(const struct mix_data *data)
            data->n_clusters >= 3 * (size_t)VALIDATE_FOLDS;
 }
 
-enum mix_status validate_splits(const char *option, const struct mix_data *data, uint64_t seed,
-                                struct splits *out, struct mix_error *err)
+static enum mix_status make_splits(const char *option, const struct mix_data *data, uint64_t seed,
+                                   struct splits *out, struct mix_error *err)
 {
-    *out = (struct splits){0};
     const size_t n_sizes = count_sizes(data);
     double share;
     int n_folds, length = 0;
@@ -263,10 +262,22 @@ enum mix_status validate_splits(const char *option, const struct mix_data *data,
         length > 0 && option[length] == '\0')
         return add_folds(out, data, (size_t)n_folds, seed, err);
     return mix_fail(
-        err, MIX_EINVAL,
-        "--holdout %s is unknown; allowed are auto, none, scale, both and mixture:F with F "
+        err, MIX_EUSAGE,
+        "--holdout \"%.80s\" is unknown; allowed are auto, none, scale, both and mixture:F with F "
         "between 0 and 1, or mixture:K-fold with K of 2 or more",
         option);
+}
+
+enum mix_status validate_splits(const char *option, const struct mix_data *data, uint64_t seed,
+                                struct splits *out, struct mix_error *err)
+{
+    *out = (struct splits){0};
+    const enum mix_status status = make_splits(option, data, seed, out, err);
+    for (size_t i = 0; status == MIX_OK && data->early != NULL && i < out->n; i++)
+        for (size_t e = 0; e < out->split[i].n_folds * data->n_rows; e++)
+            if (data->early[e % data->n_rows])
+                out->split[i].test[e] = 0;
+    return status;
 }
 
 void validate_splits_destroy(struct splits *splits)
@@ -294,6 +305,7 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
                              .n_scores = data->n_scores,
                              .n_clusters = data->n_clusters,
                              .row = calloc(n + 1, sizeof *sub->row),
+                             .early = calloc(n + 1, sizeof *sub->early),
                              .target = calloc(n_m, sizeof *sub->target),
                              .target_domain = calloc(n_m, sizeof *sub->target_domain),
                              .mixture = calloc(n * n_k + 1, sizeof *sub->mixture),
@@ -304,10 +316,10 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
                              .weight = calloc(n * n_m + 1, sizeof *sub->weight),
                              .size = calloc(n_m, sizeof *sub->size),
                              .cluster = calloc(n + 1, sizeof *sub->cluster)};
-    if (sub->row == NULL || sub->target == NULL || sub->target_domain == NULL ||
-        sub->mixture == NULL || sub->n_params == NULL || sub->n_tokens == NULL ||
-        sub->unique == NULL || sub->loss == NULL || sub->weight == NULL || sub->cluster == NULL ||
-        sub->size == NULL) {
+    if (sub->row == NULL || sub->early == NULL || sub->target == NULL ||
+        sub->target_domain == NULL || sub->mixture == NULL || sub->n_params == NULL ||
+        sub->n_tokens == NULL || sub->unique == NULL || sub->loss == NULL || sub->weight == NULL ||
+        sub->cluster == NULL || sub->size == NULL) {
         mix_data_destroy(sub);
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu rows", n);
     }
@@ -320,6 +332,7 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
         if (!rows[r])
             continue;
         sub->row[next] = data->row[r];
+        sub->early[next] = data->early != NULL && data->early[r];
         sub->n_params[next] = data->n_params[r];
         sub->n_tokens[next] = data->n_tokens[r];
         sub->cluster[next] = data->cluster[r];

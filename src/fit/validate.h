@@ -3,7 +3,7 @@
  * to src/fit/.
  *
  * The unit of every split is the mixture with all its sizes, seeds and checkpoints, or the largest
- * size.
+ * size. Rows that are data->early are fitted only.
  */
 #ifndef MIXSWEEP_VALIDATE_H
 #define MIXSWEEP_VALIDATE_H
@@ -32,7 +32,7 @@ struct splits {
  * "both", or "auto": the largest size where there are three sizes or more, and unseen mixtures at
  * that size; else 30% of the mixtures.
  *
- * @return MIX_OK; MIX_EINVAL unknown option, or the table cannot be split so
+ * @return MIX_OK; MIX_EUSAGE unknown option; MIX_EINVAL the table cannot be split so
  */
 enum mix_status validate_splits(const char *option, const struct mix_data *data, uint64_t seed,
                                 struct splits *out, struct mix_error *err);

@@ -413,6 +413,9 @@ static enum mix_status check_free(struct job_document *self, const yaml_node_t *
     static const cyaml_schema_value_t list = {.type = CYAML_IGNORE, .data_size = JOB_FREE_LIST};
     static const cyaml_schema_value_t lists = {
         .type = CYAML_SEQUENCE, .sequence = {.entry = &list, .min = 1, .max = JOB_ITEMS_MAX}};
+    const cyaml_schema_value_t section = {.type = CYAML_MAPPING, .mapping = schema->mapping};
+    const cyaml_schema_value_t sections = {
+        .type = CYAML_SEQUENCE, .sequence = {.entry = &section, .min = 1, .max = JOB_SECTIONS_MAX}};
     const bool is_single = node->type == YAML_SCALAR_NODE;
     switch ((enum job_free)schema->data_size) {
     case JOB_FREE_LIST:
@@ -421,6 +424,9 @@ static enum mix_status check_free(struct job_document *self, const yaml_node_t *
         return check_sequence(self, node, &lists, key, err);
     case JOB_FREE_SECTION:
         return is_single ? MIX_OK : check_mapping(self, node, schema->mapping.fields, key, err);
+    case JOB_FREE_SECTIONS:
+        return check_node(self, node, node->type == YAML_SEQUENCE_NODE ? &sections : &section, key,
+                          err);
     default:
         return check_mapping(self, node, NULL, key, err);
     }

@@ -14,7 +14,7 @@
 
 #include "mixsweep/status.h"
 
-enum { JOB_KEY_MAX = 160, JOB_ITEMS_MAX = 4096 };
+enum { JOB_KEY_MAX = 160, JOB_ITEMS_MAX = 4096, JOB_SECTIONS_MAX = 16 };
 
 /** Values that libcyaml has no type for are CYAML_IGNORE in a schema and read from the document;
  * `data_size` of the schema says which of these they are. */
@@ -22,7 +22,8 @@ enum job_free {
     JOB_FREE_MAPPING = 0, /* names of the user's own, each with a single value */
     JOB_FREE_LIST,        /* a single value, or a list of them */
     JOB_FREE_LISTS,       /* a list of these */
-    JOB_FREE_SECTION      /* a single value, or a mapping with the fields of the schema */
+    JOB_FREE_SECTION,     /* a single value, or a mapping with the fields of the schema */
+    JOB_FREE_SECTIONS     /* such a mapping, or a list of them */
 };
 
 /** The schema of a single value. */

@@ -200,7 +200,7 @@ static void take_job(struct reader *in, const struct raw_job *raw)
         take_sweep(in, raw);
     take_fit(in, raw->fit);
     take_bootstrap(in, raw->bootstrap);
-    take_optimum(in, raw->optimum);
+    take_optima(in);
     take_adaptive(in, raw->adaptive);
     take_confirm(in, raw);
     take_online(in, raw);
@@ -320,6 +320,20 @@ static void free_sources(size_t n, struct mix_job_source *sources)
     free(sources);
 }
 
+static void free_optima(struct mix_job *job)
+{
+    for (size_t i = 0; i < job->n_optima; i++) {
+        const struct mix_optimum_options *optimum = &job->optima[i];
+        free_const(optimum->name);
+        free_const(optimum->weight);
+        free_const(optimum->no_worse);
+        free_const(optimum->lower);
+        free_const(optimum->upper);
+        free_const(optimum->baseline);
+    }
+    free(job->optima);
+}
+
 void mix_job_destroy(struct mix_job *job)
 {
     if (!job)
@@ -345,11 +359,7 @@ void mix_job_destroy(struct mix_job *job)
     free_const(job->fit.law);
     free_const(job->fit.name);
     free_const(job->fit.holdout);
-    free_const(job->optimum.weight);
-    free_const(job->optimum.no_worse);
-    free_const(job->optimum.lower);
-    free_const(job->optimum.upper);
-    free_const(job->optimum.baseline);
+    free_optima(job);
     free(job->text);
     free(job);
 }

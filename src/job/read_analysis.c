@@ -110,25 +110,30 @@ out:
  * sweep. */
 static void check_where(struct reader *in)
 {
+    static const char option[] = "--where: ";
     struct mix_error reason = {.text = ""};
+    const char *why = reason.text;
     bool passes;
     if (in->status != MIX_OK || !in->job->fit.selection.where[0])
         return;
-    if (some_run_passes(in->job, &passes, &reason) != MIX_OK)
-        FAIL(in, "fit.where", "%s", reason.text);
+    const enum mix_status status = some_run_passes(in->job, &passes, &reason);
+    if (strncmp(why, option, strlen(option)) == 0)
+        why += strlen(option);
+    if (status != MIX_OK)
+        FAIL(in, "fit.where", "%s", why);
     else if (!passes)
         FAIL(in, "fit.where", "no planned run passes \"%.80s\".", in->job->fit.selection.where);
 }
 
 void take_fit(struct reader *in, const struct raw_fit *raw)
 {
-    static const char *const checkpoints[] = {"last", "all"};
+    static const char *const checkpoints[] = {"last", "all", "late"}; /* as enum mix_checkpoints */
     static const char *const forms[] = {"full", "eq1", "eq3"};
     static const int form_of[] = {0, 1, 3};
     int form = 0;
     struct mix_fit_options defaults = mix_fit_options_default();
     struct mix_fit_options *fit = &in->job->fit;
-    int last_or_all = MIX_CHECKPOINTS_LAST;
+    int which = MIX_CHECKPOINTS_LAST;
     char name[MIX_NAME_MAX] = "";
     if (in->status != MIX_OK || !raw)
         return;
@@ -141,8 +146,8 @@ void take_fit(struct reader *in, const struct raw_fit *raw)
     take_name(in, "fit.name", raw->name, name, sizeof name);
     fit->selection = defaults.selection;
     take_text(in, "fit.where", raw->where, fit->selection.where, sizeof fit->selection.where);
-    take_word(in, "fit.checkpoints", raw->checkpoints, checkpoints, 2, &last_or_all);
-    fit->selection.checkpoints = last_or_all ? MIX_CHECKPOINTS_ALL : MIX_CHECKPOINTS_LAST;
+    take_word(in, "fit.checkpoints", raw->checkpoints, checkpoints, MIX_N_CHECKPOINTS, &which);
+    fit->selection.checkpoints = (enum mix_checkpoints)which;
     take_text(in, "fit.targets", raw->targets, fit->selection.targets,
               sizeof fit->selection.targets);
     fit->n_starts = defaults.n_starts;
@@ -189,6 +194,21 @@ static const char *join_names(const char *const *names, size_t n, char text[MIX_
     return text;
 }
 
+/* An optimum being read, and where the file has it: at "optimum", or at "optimum[1]" of a list. */
+struct section {
+    struct reader *in;
+    const char *place;
+    struct mix_optimum_options *optimum;
+    double *upper;         /* (K) those of the optimum */
+    char key[JOB_KEY_MAX]; /* what text_of() was last asked for */
+};
+
+static const char *text_of(struct section *s, const char *name)
+{
+    snprintf(s->key, sizeof s->key, "%.40s.%s", s->place, name);
+    return s->in->status == MIX_OK ? job_document_text(&s->in->document, s->key) : NULL;
+}
+
 /* Numbers of a free mapping whose names are domains or targets, into `out` by
  * index. */
 static void take_named(struct reader *in, const char *key, const char *names, size_t stride,
@@ -205,7 +225,7 @@ static void take_named(struct reader *in, const char *key, const char *names, si
             if (strcmp(known[k], name) == 0)
                 j = k;
         }
-        ITEM_KEY(item, "%s.%.64s", key, name);
+        ITEM_KEY(item, "%.90s.%.64s", key, name);
         if (j < n_names) {
             take_number(in, item, text ? text : "", min, max, &out[j]);
             continue;
@@ -220,13 +240,16 @@ static void take_named(struct reader *in, const char *key, const char *names, si
 }
 
 /* lower <= upper for each domain, and room for a sum of 1. */
-static void check_bounds(struct reader *in)
+static void check_bounds(struct section *s)
 {
+    struct reader *in = s->in;
     const struct mix_job *job = in->job;
-    const struct mix_optimum_options *optimum = &job->optimum;
+    const struct mix_optimum_options *optimum = s->optimum;
     double sum_upper = 0, sum_lower = 0;
+    ITEM_KEY(floor_key, "%.40s.floor", s->place);
+    ITEM_KEY(caps_key, "%.40s.caps", s->place);
     for (size_t k = 0; in->status == MIX_OK && k < job->n_domains; k++) {
-        ITEM_KEY(key, "optimum.caps.%s", job->domains[k].name);
+        ITEM_KEY(key, "%.60s.%s", caps_key, job->domains[k].name);
         if (optimum->upper[k] < optimum->lower[k])
             FAIL(in, key, "the cap %g is below the floor %g.", optimum->upper[k],
                  optimum->lower[k]);
@@ -234,18 +257,19 @@ static void check_bounds(struct reader *in)
         sum_lower += optimum->lower[k];
     }
     if (in->status == MIX_OK && sum_lower > 1 + 1e-12)
-        FAIL(in, "optimum.floor", "%zu floors of %g sum to more than 1; at most %g is possible.",
+        FAIL(in, floor_key, "%zu floors of %g sum to more than 1; at most %g is possible.",
              job->n_domains, optimum->lower[0], 1.0 / (double)job->n_domains);
     if (in->status == MIX_OK && sum_upper < 1 - 1e-12)
-        FAIL(in, "optimum.caps", "the caps sum to %g; they must leave room for 1.", sum_upper);
+        FAIL(in, caps_key, "the caps sum to %g; they must leave room for 1.", sum_upper);
 }
 
 /* Tokens that caps and supplies leave in so many passes. */
-static double tokens_allowed(const struct mix_job *job, double epochs)
+static double tokens_allowed(const struct mix_job *job, const struct mix_optimum_options *optimum,
+                             double epochs)
 {
     double sum = 0;
     for (size_t k = 0; k < job->n_domains; k++) {
-        const double cap = job->optimum.upper[k] * job->optimum.n_tokens;
+        const double cap = optimum->upper[k] * optimum->n_tokens;
         const double supply = job->domains[k].supply_tokens * epochs; /* NaN = unlimited */
         sum += fmin(cap, supply);
     }
@@ -253,12 +277,13 @@ static double tokens_allowed(const struct mix_job *job, double epochs)
 }
 
 /* Passes with which caps and supplies leave a mixture, rounded up to three digits. */
-static double epochs_needed(const struct mix_job *job, double low)
+static double epochs_needed(const struct mix_job *job, const struct mix_optimum_options *optimum,
+                            double low)
 {
     double high = 1.001 * size_max; /* of a supply of one token */
     while (high > (1 + 1e-7) * low) {
         const double middle = sqrt(low * high);
-        if (tokens_allowed(job, middle) >= job->optimum.n_tokens)
+        if (tokens_allowed(job, optimum, middle) >= optimum->n_tokens)
             high = middle;
         else
             low = middle;
@@ -269,111 +294,141 @@ static double epochs_needed(const struct mix_job *job, double low)
 
 /* Supplies must leave a mixture as caps must: else that is said when all runs are trained. A floor
  * of 1e-4, the default, gives way to them. */
-static void check_supplies(struct reader *in)
+static void check_supplies(struct section *s)
 {
+    struct reader *in = s->in;
     const struct mix_job *job = in->job;
-    const double needed = job->optimum.n_tokens, epochs = job->optimum.max_epochs;
+    const struct mix_optimum_options *optimum = s->optimum;
+    const double needed = optimum->n_tokens, epochs = optimum->max_epochs;
+    ITEM_KEY(floor_key, "%.40s.floor", s->place);
+    ITEM_KEY(epochs_key, "%.40s.max_epochs", s->place);
     for (size_t k = 0; in->status == MIX_OK && epochs > 0 && k < job->n_domains; k++) {
         const double share = job->domains[k].supply_tokens * epochs / needed;
-        if (job->optimum.lower[k] > 1e-4 && job->optimum.lower[k] > share)
-            FAIL(in, "optimum.floor",
+        if (optimum->lower[k] > 1e-4 && optimum->lower[k] > share)
+            FAIL(in, floor_key,
                  "%g is above what the supply of %s allows: %g tokens, %g epoch%s, are %.3g of %g.",
-                 job->optimum.lower[k], job->domains[k].name, job->domains[k].supply_tokens, epochs,
+                 optimum->lower[k], job->domains[k].name, job->domains[k].supply_tokens, epochs,
                  epochs == 1 ? "" : "s", share, needed);
     }
-    if (in->status == MIX_OK && epochs > 0 && tokens_allowed(job, epochs) < needed)
-        FAIL(in, "optimum.max_epochs",
+    if (in->status == MIX_OK && epochs > 0 && tokens_allowed(job, optimum, epochs) < needed)
+        FAIL(in, epochs_key,
              "the supply_tokens of the domains, seen %g time%s and within caps, are %.3g tokens, "
              "and n_tokens is %g; %.4g epochs suffice.",
-             epochs, epochs == 1 ? "" : "s", tokens_allowed(job, epochs), needed,
-             epochs_needed(job, epochs));
+             epochs, epochs == 1 ? "" : "s", tokens_allowed(job, optimum, epochs), needed,
+             epochs_needed(job, optimum, epochs));
 }
 
-static void take_weights(struct reader *in)
+static void take_weights(struct section *s)
 {
+    struct reader *in = s->in;
     struct mix_job *job = in->job;
     const char *name, *text;
     double sum = 0;
-    if (!job_document_entry(&in->document, "optimum.weights", 0, &name, &text))
+    ITEM_KEY(key, "%.40s.weights", s->place);
+    if (!job_document_entry(&in->document, key, 0, &name, &text))
         return;
     double *weight = take_memory(in, job->n_targets, sizeof *weight);
-    job->optimum.weight = weight;
+    s->optimum->weight = weight;
     if (!weight)
         return;
     for (size_t m = 0; m < job->n_targets; m++)
-        weight[m] = job->targets[m].weight;
-    take_named(in, "optimum.weights", job->targets->name, sizeof *job->targets, job->n_targets, 0,
-               1e6, weight);
+        weight[m] = NAN;
+    take_named(in, key, job->targets->name, sizeof *job->targets, job->n_targets, 0, 1e6, weight);
     for (size_t m = 0; m < job->n_targets; m++)
-        sum += weight[m];
+        sum += isnan(weight[m]) ? job->targets[m].weight : weight[m];
     if (in->status == MIX_OK && sum <= 0)
-        FAIL(in, "optimum.weights", "all weights are 0; at least one must be larger.");
+        FAIL(in, key, "all weights are 0; at least one must be larger.");
 }
 
 /* "1/2048" or 2048. */
-static void take_lattice(struct reader *in, const char *text, size_t *out)
+static void take_lattice(struct section *s)
 {
+    const char *text = text_of(s, "lattice");
     if (text != NULL && strncmp(text, "1/", 2) == 0)
         text += 2;
-    take_count(in, "optimum.lattice", text, 2, MIX_LATTICE_MAX, out);
+    take_count(s->in, s->key, text, 2, MIX_LATTICE_MAX, &s->optimum->lattice);
 }
 
-static void check_supply(struct reader *in)
+static void take_epochs(struct section *s)
 {
+    const struct mix_job *job = s->in->job;
+    const char *text = text_of(s, "max_epochs");
     bool known = false;
-    for (size_t k = 0; k < in->job->n_domains; k++)
-        known = known || !isnan(in->job->domains[k].supply_tokens);
-    if (in->status == MIX_OK && !known)
-        FAIL(in, "optimum.max_epochs", "no domain has supply_tokens.");
+    take_number(s->in, s->key, text, 1e-6, 1e6, &s->optimum->max_epochs);
+    for (size_t k = 0; k < job->n_domains; k++)
+        known = known || !isnan(job->domains[k].supply_tokens);
+    if (s->in->status == MIX_OK && text != NULL && !known)
+        FAIL(s->in, s->key, "no domain has supply_tokens.");
 }
 
 /* What an optimum is asked for beyond weights, floors, caps and baseline. */
-static void take_constraints(struct reader *in, const struct raw_optimum *raw)
+static void take_constraints(struct section *s)
 {
-    struct mix_optimum_options *optimum = &in->job->optimum;
+    struct reader *in = s->in;
+    struct mix_optimum_options *optimum = s->optimum;
     int goal = MIX_GOAL_MEAN;
-    take_word(in, "optimum.objective", raw->objective, mix_goal_names, MIX_GOALS, &goal);
+    const char *text = text_of(s, "objective");
+    take_word(in, s->key, text, mix_goal_names, MIX_GOALS, &goal);
     optimum->goal = (enum mix_goal)goal;
-    take_number(in, "optimum.max_epochs", raw->max_epochs, 1e-6, 1e6, &optimum->max_epochs);
-    if (raw->max_epochs != NULL)
-        check_supply(in);
-    take_bool(in, "optimum.within_support", raw->within_support, &optimum->within_support);
-    take_bool(in, "optimum.path", raw->path, &optimum->path);
-    take_lattice(in, raw->lattice, &optimum->lattice);
-    if (raw->no_worse != NULL)
-        check_targets(in, "optimum.no_worse", raw->no_worse);
-    take_copy(in, raw->no_worse, &optimum->no_worse);
-    if (in->status == MIX_OK && raw->near != NULL &&
-        !mix_near_parse(raw->near, &optimum->distance, &optimum->radius))
-        FAIL(in, "optimum.near",
-             "\"%.40s\" is not baseline:tv=X or baseline:kl=X with a positive X.", raw->near);
+    take_epochs(s);
+    text = text_of(s, "within_support");
+    take_bool(in, s->key, text, &optimum->within_support);
+    text = text_of(s, "path");
+    take_bool(in, s->key, text, &optimum->path);
+    take_lattice(s);
+    text = text_of(s, "no_worse");
+    if (text != NULL)
+        check_targets(in, s->key, text);
+    take_copy(in, text, &optimum->no_worse);
+    text = text_of(s, "near");
+    if (in->status == MIX_OK && text != NULL &&
+        !mix_near_parse(text, &optimum->distance, &optimum->radius))
+        FAIL(in, s->key, "\"%.40s\" is not baseline:tv=X or baseline:kl=X with a positive X.",
+             text);
 }
 
-void take_optimum(struct reader *in, const struct raw_optimum *raw)
+/* The fit's, unless the file says another. */
+static void take_optimum_name(struct section *s)
+{
+    const struct mix_job *job = s->in->job;
+    char name[MIX_NAME_MAX];
+    snprintf(name, sizeof name, "%s", job->fit.name);
+    const char *text = text_of(s, "name");
+    take_name(s->in, s->key, text, name, sizeof name);
+    if (s->in->status == MIX_OK && text == NULL && job->n_optima > 1)
+        FAIL(s->in, s->place, "the key name is missing: each of several optima has one.");
+    for (const struct mix_optimum_options *other = job->optima;
+         s->in->status == MIX_OK && other < s->optimum; other++)
+        if (strcmp(other->name, name) == 0)
+            FAIL(s->in, s->key, "%s is the name of an earlier entry too.", name);
+    take_copy(s->in, name, &s->optimum->name);
+}
+
+static void take_optimum(struct section *s)
 {
     static const char *const baselines[] = {"uniform", "prior"};
-    struct mix_job *job = in->job;
-    struct mix_optimum_options *optimum = &job->optimum;
+    struct reader *in = s->in;
+    const struct mix_job *job = in->job;
+    struct mix_optimum_options *optimum = s->optimum;
     int baseline = 0;
     double floor_share = 1e-4;
-    if (in->status != MIX_OK || !raw)
-        return;
-    if (!job->fit.law) {
-        FAIL(in, "optimum", "there is no section fit to extrapolate.");
-        return;
-    }
     double *lower = take_memory(in, job->n_domains, sizeof *lower);
     double *upper = take_memory(in, job->n_domains, sizeof *upper);
     double *prior = take_memory(in, job->n_domains, sizeof *prior);
     optimum->lower = lower;
-    optimum->upper = upper;
+    optimum->upper = s->upper = upper;
     optimum->baseline = prior;
-    take_number(in, "optimum.n_params", raw->n_params, 1, size_max, &optimum->n_params);
-    take_number(in, "optimum.n_tokens", raw->n_tokens, 1, size_max, &optimum->n_tokens);
-    take_number(in, "optimum.floor", raw->floor, 0, 1, &floor_share);
     optimum->level = 0.9;
-    take_number(in, "optimum.level", raw->level, 0.01, 0.9999, &optimum->level);
-    take_word(in, "optimum.baseline", raw->baseline, baselines, 2, &baseline);
+    const char *text = text_of(s, "n_params");
+    take_number(in, s->key, text, 1, size_max, &optimum->n_params);
+    text = text_of(s, "n_tokens");
+    take_number(in, s->key, text, 1, size_max, &optimum->n_tokens);
+    text = text_of(s, "floor");
+    take_number(in, s->key, text, 0, 1, &floor_share);
+    text = text_of(s, "level");
+    take_number(in, s->key, text, 0.01, 0.9999, &optimum->level);
+    text = text_of(s, "baseline");
+    take_word(in, s->key, text, baselines, 2, &baseline);
     if (in->status != MIX_OK)
         return;
     for (size_t k = 0; k < job->n_domains; k++) {
@@ -381,15 +436,52 @@ void take_optimum(struct reader *in, const struct raw_optimum *raw)
         upper[k] = 1;
         prior[k] = baseline ? job->domains[k].prior : 1.0 / (double)job->n_domains;
     }
-    take_constraints(in, raw);
-    take_named(in, "optimum.caps", job->domains->name, sizeof *job->domains, job->n_domains, 0, 1,
-               upper);
-    check_bounds(in);
-    check_supplies(in);
-    take_weights(in);
     optimum->baseline_name = baselines[baseline];
     optimum->seed = 1;
     optimum->n_starts = 32;
+}
+
+static void take_limits(struct section *s)
+{
+    struct reader *in = s->in;
+    const struct mix_job *job = in->job;
+    if (in->status != MIX_OK)
+        return;
+    take_constraints(s);
+    ITEM_KEY(caps_key, "%.40s.caps", s->place);
+    take_named(in, caps_key, job->domains->name, sizeof *job->domains, job->n_domains, 0, 1,
+               s->upper);
+    check_bounds(s);
+    check_supplies(s);
+    take_weights(s);
+}
+
+void take_optima(struct reader *in)
+{
+    struct mix_job *job = in->job;
+    size_t n = 0;
+    if (in->status != MIX_OK || !job_document_has(&in->document, "optimum"))
+        return;
+    if (!job->fit.law) {
+        FAIL(in, "optimum", "there is no section fit to extrapolate.");
+        return;
+    }
+    for (bool more = true; more; n += more) {
+        ITEM_KEY(place, "optimum[%zu]", n);
+        more = job_document_has(&in->document, place);
+    }
+    const bool is_list = n > 0;
+    n = is_list ? n : 1;
+    job->optima = take_memory(in, n, sizeof *job->optima);
+    job->n_optima = job->optima ? n : 0;
+    for (size_t i = 0; in->status == MIX_OK && i < job->n_optima; i++) {
+        ITEM_KEY(place, "optimum[%zu]", i);
+        struct section section = {
+            .in = in, .place = is_list ? place : "optimum", .optimum = &job->optima[i]};
+        take_optimum(&section);
+        take_optimum_name(&section);
+        take_limits(&section);
+    }
 }
 
 void take_adaptive(struct reader *in, const struct raw_adaptive *raw)
@@ -398,7 +490,7 @@ void take_adaptive(struct reader *in, const struct raw_adaptive *raw)
     int criterion = MIX_NEXT_REGRET;
     if (in->status != MIX_OK || !raw)
         return;
-    if (in->job->optimum.n_params == 0)
+    if (in->job->n_optima == 0)
         FAIL(in, "adaptive", "there is no section optimum to make more certain.");
     else if (in->job->n_draws < MIX_NEXT_DRAWS_MIN)
         FAIL(in, "adaptive",
@@ -424,6 +516,18 @@ void take_adaptive(struct reader *in, const struct raw_adaptive *raw)
     take_count(in, "adaptive.rounds", raw->rounds, 1, ROUNDS_MAX, &adaptive->n_rounds);
 }
 
+/* Which of the optima, by name. */
+static void take_confirmed(struct reader *in, const char *text)
+{
+    const struct mix_job *job = in->job;
+    const char *names[JOB_SECTIONS_MAX];
+    int index = 0;
+    for (size_t i = 0; i < job->n_optima; i++)
+        names[i] = job->optima[i].name;
+    take_word(in, "confirm.of", text, names, job->n_optima, &index);
+    in->job->confirm.of = (size_t)index;
+}
+
 /* What is confirmed is trained as the runs of the sweep are, at scales of its own. */
 void take_confirm(struct reader *in, const struct raw_job *raw_job)
 {
@@ -432,10 +536,11 @@ void take_confirm(struct reader *in, const struct raw_job *raw_job)
     const struct raw_sweep *sweep = raw_job->sweep;
     if (in->status != MIX_OK || !raw)
         return;
-    if (in->job->optimum.n_params == 0) {
+    if (in->job->n_optima == 0) {
         FAIL(in, "confirm", "there is no section optimum to confirm.");
         return;
     }
+    take_confirmed(in, raw->of);
     confirm->n_seeds = 3;
     take_count(in, "confirm.seeds", raw->seeds, 1, SEEDS_MAX, &confirm->n_seeds);
     take_scales(in, "confirm.scales", raw->scales, raw->n_scales, &confirm->n_scales,

@@ -73,7 +73,7 @@ void take_design(struct reader *in, const struct raw_job *raw);
 void take_sweep(struct reader *in, const struct raw_job *raw);
 void take_fit(struct reader *in, const struct raw_fit *raw);
 void take_bootstrap(struct reader *in, const struct raw_bootstrap *raw);
-void take_optimum(struct reader *in, const struct raw_optimum *raw);
+void take_optima(struct reader *in);
 void take_adaptive(struct reader *in, const struct raw_adaptive *raw);
 /** After the sweep: the trainer of its scales is the sweep's. */
 void take_confirm(struct reader *in, const struct raw_job *raw);

@@ -16,6 +16,11 @@ enum { SCALES_MAX = 64 };
 #define RANGE(type, member)                                                                        \
     CYAML_FIELD_SEQUENCE_COUNT(#member, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type,     \
                                member, n_##member, &job_text_schema, 2, 2)
+/* A value of a section that is read from the document. */
+#define TEXT(name, flag)                                                                           \
+    {                                                                                              \
+        .key = name, .value = {.type = CYAML_STRING, .flags = (flag) }                             \
+    }
 #define FREE(name, kind, flag)                                                                     \
     {                                                                                              \
         .key = name, .value = {.type = CYAML_IGNORE, .flags = (flag), .data_size = (kind) }        \
@@ -53,8 +58,8 @@ static const cyaml_schema_field_t match_epochs_fields[] = {
 
 /* The fields of design.replicates, which is read from the document. */
 static const cyaml_schema_field_t replicates_fields[] = {
-    {.key = "mixtures", .value = {.type = CYAML_STRING, .flags = CYAML_FLAG_OPTIONAL}},
-    {.key = "seeds", .value = {.type = CYAML_STRING, .flags = CYAML_FLAG_OPTIONAL}},
+    TEXT("mixtures", CYAML_FLAG_OPTIONAL),
+    TEXT("seeds", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
 };
 
@@ -195,19 +200,21 @@ static const cyaml_schema_field_t bootstrap_fields[] = {
     CYAML_FIELD_END,
 };
 
+/* The fields of an optimum, read from the document. */
 static const cyaml_schema_field_t optimum_fields[] = {
-    MUST(raw_optimum, n_params),
-    MUST(raw_optimum, n_tokens),
-    MAY(raw_optimum, floor),
-    MAY(raw_optimum, baseline),
-    MAY(raw_optimum, level),
-    MAY(raw_optimum, max_epochs),
-    MAY(raw_optimum, within_support),
-    MAY(raw_optimum, objective),
-    MAY(raw_optimum, no_worse),
-    MAY(raw_optimum, near),
-    MAY(raw_optimum, lattice),
-    MAY(raw_optimum, path),
+    TEXT("n_params", CYAML_FLAG_DEFAULT),
+    TEXT("n_tokens", CYAML_FLAG_DEFAULT),
+    TEXT("name", CYAML_FLAG_OPTIONAL),
+    TEXT("floor", CYAML_FLAG_OPTIONAL),
+    TEXT("baseline", CYAML_FLAG_OPTIONAL),
+    TEXT("level", CYAML_FLAG_OPTIONAL),
+    TEXT("max_epochs", CYAML_FLAG_OPTIONAL),
+    TEXT("within_support", CYAML_FLAG_OPTIONAL),
+    TEXT("objective", CYAML_FLAG_OPTIONAL),
+    TEXT("no_worse", CYAML_FLAG_OPTIONAL),
+    TEXT("near", CYAML_FLAG_OPTIONAL),
+    TEXT("lattice", CYAML_FLAG_OPTIONAL),
+    TEXT("path", CYAML_FLAG_OPTIONAL),
     FREE("weights", JOB_FREE_MAPPING, CYAML_FLAG_OPTIONAL),
     FREE("caps", JOB_FREE_MAPPING, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
@@ -222,6 +229,7 @@ static const cyaml_schema_field_t confirm_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("scales", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                struct raw_confirm, scales, n_scales, &scale_entry, 1, SCALES_MAX),
     MAY(raw_confirm, seeds),
+    MAY(raw_confirm, of),
     CYAML_FIELD_END,
 };
 
@@ -372,7 +380,11 @@ static const cyaml_schema_field_t job_fields[] = {
     SECTION(raw_job, sweep, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, fit, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, bootstrap, CYAML_FLAG_OPTIONAL),
-    SECTION(raw_job, optimum, CYAML_FLAG_OPTIONAL),
+    {.key = "optimum",
+     .value = {.type = CYAML_IGNORE,
+               .flags = CYAML_FLAG_OPTIONAL,
+               .data_size = JOB_FREE_SECTIONS,
+               .mapping = {.fields = optimum_fields}}},
     SECTION(raw_job, adaptive, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, confirm, CYAML_FLAG_OPTIONAL),
     SECTION(raw_job, online, CYAML_FLAG_OPTIONAL),

@@ -83,17 +83,12 @@ struct raw_bootstrap {
     char *draws, *cluster, *bayesian;
 };
 
-struct raw_optimum {
-    char *n_params, *n_tokens, *floor, *baseline, *level, *max_epochs, *within_support, *objective,
-        *no_worse, *near, *lattice, *path; /* free: weights and caps */
-};
-
 struct raw_adaptive {
     char *rounds, *runs, *flops, *worth, *criterion;
 };
 
 struct raw_confirm {
-    char *seeds;
+    char *seeds, *of;
     struct raw_scale *scales;
     unsigned n_scales;
 };
@@ -151,7 +146,7 @@ struct raw_agent { /* free: source, target */
     struct raw_agent_training *training;
 };
 
-struct raw_job {
+struct raw_job { /* free: optimum */
     char *job, *file, *seed, *recipe, *schedule;
     struct raw_domain *domains;
     unsigned n_domains;
@@ -163,7 +158,6 @@ struct raw_job {
     struct raw_sweep *sweep;
     struct raw_fit *fit;
     struct raw_bootstrap *bootstrap;
-    struct raw_optimum *optimum;
     struct raw_adaptive *adaptive;
     struct raw_confirm *confirm;
     struct raw_online *online;

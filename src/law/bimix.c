@@ -23,11 +23,10 @@ static enum mix_status check(const struct mix_data *data, const char *const *dom
     (void)domains;
     for (size_t m = 0; m < data->n_targets; m++)
         if (data->target_domain[m] < 0)
-            return mix_fail(
-                err, MIX_EINVAL,
-                "law bimix knows a target by the share of its own domain, and target "
-                "%s is no training domain; select --targets domains or use law additive",
-                targets[m]);
+            return mix_fail(err, MIX_EINVAL,
+                            "law bimix knows a target by the share of its own domain, and target "
+                            "%s is no training domain; %suse law additive",
+                            targets[m], law_domains_hint(data));
     return separable_check_one_size(data, spec, notes, err);
 }
 

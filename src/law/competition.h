@@ -26,7 +26,8 @@
  *
  * transfer and demand have priors; see competition.c.
  *
- * Box: b, a, q in [1e-3, 8], p in [1e-3, 0.5], gamma in [0.1, 1], 0 < H < n_min.
+ * Box: b, a, q in [1e-3, 8] (b of transfer and demand at most 2), p in [1e-3, 0.5], gamma in [0.1,
+ * 1], 0 < H < n_min.
  *
  * theta: ln b (M), gamma (M) = ln c - b ln x_ref, eta (H = n_min / (1 + exp(-eta))), then T of
  * demand (logits), ln gamma (M) of demand, ln a (M), T of transfer (off-diagonal values), ln gamma

@@ -486,6 +486,14 @@ enum mix_status law_model_reserve(struct mix_model *model, size_t n_rows, struct
     return MIX_OK;
 }
 
+const char *law_domains_hint(const struct mix_data *data)
+{
+    for (size_t m = 0; m < data->n_targets; m++)
+        if (data->target_domain[m] >= 0)
+            return "select --targets domains or ";
+    return "";
+}
+
 bool law_make_priors(struct mix_model *model)
 {
     model->pull = calloc(model->n_theta + 1, sizeof *model->pull);

@@ -129,6 +129,10 @@ extern const struct mix_law mix_law_capacity, mix_law_transfer, mix_law_demand, 
     mix_law_chinchilla, mix_law_additive, mix_law_joint, mix_law_bimix, mix_law_dml,
     mix_law_loglinear, mix_law_linear, mix_law_repetition;
 
+/** What a law of training domains asks for beside another law: "select --targets domains or ", or
+ * nothing where no target is a domain. */
+const char *law_domains_hint(const struct mix_data *data);
+
 /** Say in the notes where no run repeats anything, so that r1 is not to be known. */
 void law_note_repetition(const struct mix_data *data, char notes[MIX_TEXT_MAX]);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* external.c - a program that trains, as a trainee: requests by line on its stdin, answers by line
- * on its stdout; see mixsweep/online.h, reply.h and the README, "An external trainer".
+ * on its stdout; see mixsweep/online.h, reply.h and the head of jobs/steer.py.
  *
  * One request is under way at a time. One that has not been answered in full (time limit, end of
  * the program, noise) leaves the two sides out of step: nothing more is asked then.

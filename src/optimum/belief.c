@@ -41,6 +41,11 @@ struct mix_belief {
     size_t n_directions;
 };
 
+struct mix_belief_state {
+    double freedom, left;
+    double anomaly[];
+};
+
 static double dot(const double *a, const double *b, size_t n)
 {
     double sum[8] = {0}; /* as many as keep the adders busy */
@@ -96,6 +101,29 @@ void mix_belief_reset(struct mix_belief *b)
     }
     b->freedom = (double)(b->n_draws - 1);
     b->left = 1;
+}
+
+enum mix_status mix_belief_keep(const struct mix_belief *b, struct mix_belief_state **out,
+                                struct mix_error *err)
+{
+    const size_t n = (b->n_losses + b->n_decisions) * b->n_draws;
+    struct mix_belief_state *state = malloc(sizeof *state + n * sizeof *state->anomaly);
+    *out = state;
+    if (!state)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu draws of %zu candidates",
+                        b->n_draws, b->n_candidates);
+    state->freedom = b->freedom;
+    state->left = b->left;
+    memcpy(state->anomaly, b->anomaly, n * sizeof *state->anomaly);
+    return MIX_OK;
+}
+
+void mix_belief_restore(struct mix_belief *b, const struct mix_belief_state *state)
+{
+    b->freedom = state->freedom;
+    b->left = state->left;
+    memcpy(b->anomaly, state->anomaly,
+           (b->n_losses + b->n_decisions) * b->n_draws * sizeof *b->anomaly);
 }
 
 /* What the decision with the least mean objective loses in each draw's world. */

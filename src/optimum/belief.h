@@ -44,6 +44,12 @@ void mix_belief_destroy(struct mix_belief *belief);
 /** Forget all measurements. */
 void mix_belief_reset(struct mix_belief *belief);
 
+/** What is known by now, to come back to: free with free(). */
+struct mix_belief_state;
+enum mix_status mix_belief_keep(const struct mix_belief *belief, struct mix_belief_state **out,
+                                struct mix_error *err);
+void mix_belief_restore(struct mix_belief *belief, const struct mix_belief_state *state);
+
 /** The prospect of measuring a candidate with so many seeds, on top of what was measured. */
 enum mix_status mix_belief_prospect(struct mix_belief *belief, size_t candidate, size_t n_seeds,
                                     struct mix_prospect *out, struct mix_error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* interval.c - intervals of a figure over bootstrap draws. */
+#include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -65,4 +66,20 @@ double mix_share_above(double limit, double value, size_t n, double *draws)
     for (size_t b = 0; b < n_known; b++)
         n_above += draws[b] + shift > limit;
     return (double)n_above / (double)n_known;
+}
+
+double mix_chance_above(double limit, double value, double spread, size_t n, double *draws)
+{
+    const size_t n_known = sort_known(n, draws);
+    if (isnan(spread) || isnan(value))
+        return NAN;
+    if (spread == 0.0)
+        return mix_share_above(limit, value, n, draws);
+    if (n_known == 0)
+        return gsl_cdf_ugaussian_P((value - limit) / spread);
+    const double shift = value - mix_quantile_of_draws(n_known, draws, 0.5);
+    double sum = 0.0;
+    for (size_t b = 0; b < n_known; b++)
+        sum += gsl_cdf_ugaussian_P((draws[b] + shift - limit) / spread);
+    return sum / (double)n_known;
 }

@@ -2,12 +2,14 @@
 /* lattice.c - the mixture of shares n/Q nearest to another one, by largest remainders (Hamilton's
  * method), within bounds. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "optimum/search.h"
 
 static const double ROUNDING = 1e-9; /* of a count: what is a whole number but for rounding */
 enum { ROUNDS = 8 };                 /* moves per domain when constraints are mended */
+enum { FINEST = 1 << 20 };           /* tried where a lattice is too coarse */
 
 static size_t least_count(size_t lattice, double lower)
 {
@@ -119,35 +121,57 @@ static size_t find_narrow(size_t n, size_t lattice, const double *lower, const d
     return j;
 }
 
+/* Round the optimum to shares of 1/lattice and mend what that breaks; whether all is kept then. */
+static bool find_near(struct mix_search *s, const double *mixture, size_t lattice, size_t *counts,
+                      double *h)
+{
+    if (!mix_lattice_round(s->n_domains, lattice, mixture, s->asked.lower, s->asked.upper, counts))
+        return false;
+    set_shares(s->n_domains, lattice, counts, h);
+    if (!mix_search_keeps(s, h))
+        mend(s, lattice, counts, h);
+    return mix_search_keeps(s, h);
+}
+
+/* Why there is none, and the first of the lattices twice, four times ... as fine that has one. */
+static enum mix_status fail_coarse(struct mix_search *s, struct mix_optimum *o, size_t *counts,
+                                   struct mix_error *err)
+{
+    const size_t n = s->n_domains;
+    char finer[48] = "";
+    size_t q = 2 * o->lattice;
+    while (q <= FINEST && !find_near(s, o->mixture, q, counts, o->lattice_mixture))
+        q *= 2;
+    if (q <= FINEST)
+        snprintf(finer, sizeof finer, "; 1/%zu is fine enough", q);
+    const size_t narrow = find_narrow(n, o->lattice, s->asked.lower, s->asked.upper);
+    if (narrow < n)
+        return mix_fail(err, MIX_EINVAL,
+                        "the lattice 1/%zu is too coarse: it has no share between the floor %g and "
+                        "the limit %.4g of %s%s",
+                        o->lattice, s->asked.lower[narrow], s->asked.upper[narrow],
+                        o->domains[narrow], finer);
+    const bool fits =
+        mix_lattice_round(n, o->lattice, o->mixture, s->asked.lower, s->asked.upper, counts);
+    return mix_fail(err, MIX_EINVAL,
+                    "the lattice 1/%zu is too coarse: no mixture on it near the optimum keeps "
+                    "the %s%s",
+                    o->lattice,
+                    fits ? "losses no worse than the baseline's and the distance to it"
+                         : "floors and caps",
+                    finer);
+}
+
 enum mix_status mix_lattice_find(struct mix_search *search, struct mix_optimum *o,
                                  struct mix_error *err)
 {
-    const size_t n = search->n_domains;
-    size_t *counts = calloc(n + 1, sizeof *counts);
+    size_t *counts = calloc(search->n_domains + 1, sizeof *counts);
     if (counts == NULL)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", n);
-    const char *what = "floors and caps";
-    bool keeps = mix_lattice_round(n, o->lattice, o->mixture, search->asked.lower,
-                                   search->asked.upper, counts);
-    if (keeps) {
-        set_shares(n, o->lattice, counts, o->lattice_mixture);
-        if (!mix_search_keeps(search, o->lattice_mixture))
-            mend(search, o->lattice, counts, o->lattice_mixture);
-        keeps = mix_search_keeps(search, o->lattice_mixture);
-        what = "losses no worse than the baseline's and the distance to it";
-    }
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains", search->n_domains);
+    const bool found = find_near(search, o->mixture, o->lattice, counts, o->lattice_mixture);
+    const enum mix_status status = found ? MIX_OK : fail_coarse(search, o, counts, err);
     free(counts);
-    const size_t narrow = find_narrow(n, o->lattice, search->asked.lower, search->asked.upper);
-    if (!keeps && narrow < n)
-        return mix_fail(err, MIX_EINVAL,
-                        "the lattice 1/%zu is too coarse: it has no share between the floor %g and "
-                        "the limit %.4g of %s",
-                        o->lattice, search->asked.lower[narrow], search->asked.upper[narrow],
-                        o->domains[narrow]);
-    if (!keeps)
-        return mix_fail(err, MIX_EINVAL,
-                        "the lattice 1/%zu is too coarse: no mixture on it near the optimum keeps "
-                        "the %s",
-                        o->lattice, what);
+    if (status != MIX_OK)
+        return status;
     return mix_search_value(search, o->lattice_mixture, &o->lattice_value, NULL, err);
 }

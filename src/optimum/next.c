@@ -52,6 +52,18 @@ static void take_all(struct mix_proposing *p, const struct batch *batch, bool ta
         take(p, batch->candidate[i], taken);
 }
 
+/* Where the law is in doubt scales take turns, the dearest first, or a cheaper one if that is all
+ * that `left` allows: by the law the cheapest are nearly always best. */
+static void take_turns(struct mix_proposing *p, size_t turn, double left)
+{
+    const size_t n = p->ask.n_scales;
+    size_t s = n - 1 - turn % n;
+    while (s > 0 && mix_next_cost(&p->ask.scale[s]) > left)
+        s--;
+    for (size_t t = 0; t < n; t++)
+        p->n_seeds[t] = t == s;
+}
+
 /* Collective. */
 static enum mix_status choose_greedily(struct mix_proposing *p, bool per_flop, struct batch *batch,
                                        struct mix_error *err)
@@ -62,6 +74,8 @@ static enum mix_status choose_greedily(struct mix_proposing *p, bool per_flop, s
     mix_belief_reset(p->belief);
     while (batch->n < p->options->n_runs) {
         double gained = 0;
+        if (p->by_turns)
+            take_turns(p, batch->n, left);
         enum mix_status status = mix_proposing_score(p, left, err);
         if (status != MIX_OK)
             return status;
@@ -81,37 +95,72 @@ static enum mix_status choose_greedily(struct mix_proposing *p, bool per_flop, s
     return MIX_OK;
 }
 
-/* Collective: each run in turn gives way to a better one beside the others; those that were chosen
- * when least was known, for time goes with the square of how many. */
+/* Collective: a run gives way to a better one beside the others, which are measured. */
+static enum mix_status exchange_one(struct mix_proposing *p, struct batch *batch, size_t i,
+                                    struct mix_error *err)
+{
+    double left = p->options->flops, gained = 0;
+    for (size_t o = 0; o < batch->n; o++)
+        if (o != i)
+            left -= mix_next_cost(&p->ask.scale[p->of_scale[batch->candidate[o]]]);
+    take(p, batch->candidate[i], false);
+    for (size_t s = 0; p->by_turns && s < p->ask.n_scales; s++)
+        p->n_seeds[s] = s == p->of_scale[batch->candidate[i]];
+    const enum mix_status status = mix_proposing_score(p, left, err);
+    if (status != MIX_OK)
+        return status;
+    size_t chosen = batch->candidate[i];
+    if (p->is_first) {
+        const size_t best = mix_proposing_best(p, false, &gained);
+        if (best != SIZE_MAX && gained > mix_proposing_merit(p, chosen) * (1 + 1e-9))
+            chosen = best;
+    }
+    mix_ranks_broadcast(p->ranks, &chosen, sizeof chosen);
+    batch->candidate[i] = chosen;
+    take(p, chosen, true);
+    return MIX_OK;
+}
+
+/* Collective. */
+static enum mix_status measure_runs(struct mix_proposing *p, const struct batch *batch,
+                                    size_t first, size_t last, struct mix_error *err)
+{
+    enum mix_status status = MIX_OK;
+    for (size_t i = first; i < last && status == MIX_OK; i++)
+        status = mix_belief_measure(p->belief, batch->candidate[i], 1, err);
+    return mix_ranks_agree(p->ranks, status, err);
+}
+
+/* Collective: [first, last) of a batch in turn, beside the others, which are measured. One half
+ * beside the other and then the other beside it: n log n measurements instead of n^2. */
+static enum mix_status exchange_some(struct mix_proposing *p, struct batch *batch, size_t first,
+                                     size_t last, struct mix_error *err)
+{
+    const size_t middle = first + (last - first) / 2;
+    struct mix_belief_state *before = NULL;
+    if (last - first == 1)
+        return exchange_one(p, batch, first, err);
+    enum mix_status status = mix_belief_keep(p->belief, &before, err);
+    status = mix_ranks_agree(p->ranks, status, err);
+    if (status == MIX_OK)
+        status = measure_runs(p, batch, middle, last, err);
+    if (status == MIX_OK)
+        status = exchange_some(p, batch, first, middle, err);
+    if (status == MIX_OK) {
+        mix_belief_restore(p->belief, before);
+        status = measure_runs(p, batch, first, middle, err);
+    }
+    free(before);
+    return status == MIX_OK ? exchange_some(p, batch, middle, last, err) : status;
+}
+
+/* Collective: those that were chosen when least was known. */
 static enum mix_status exchange(struct mix_proposing *p, struct batch *batch, struct mix_error *err)
 {
-    for (size_t i = 0; i < batch->n && i < EXCHANGED_MAX; i++) {
-        double left = p->options->flops, gained = 0;
-        enum mix_status status = MIX_OK;
-        mix_belief_reset(p->belief);
-        take(p, batch->candidate[i], false);
-        for (size_t o = 0; o < batch->n && status == MIX_OK; o++) {
-            if (o == i)
-                continue;
-            left -= mix_next_cost(&p->ask.scale[p->of_scale[batch->candidate[o]]]);
-            status = mix_belief_measure(p->belief, batch->candidate[o], 1, err);
-        }
-        status = mix_ranks_agree(p->ranks, status, err);
-        if (status == MIX_OK)
-            status = mix_proposing_score(p, left, err);
-        if (status != MIX_OK)
-            return status;
-        size_t chosen = batch->candidate[i];
-        if (p->is_first) {
-            const size_t best = mix_proposing_best(p, false, &gained);
-            if (best != SIZE_MAX && gained > mix_proposing_merit(p, chosen) * (1 + 1e-9))
-                chosen = best;
-        }
-        mix_ranks_broadcast(p->ranks, &chosen, sizeof chosen);
-        batch->candidate[i] = chosen;
-        take(p, chosen, true);
-    }
-    return MIX_OK;
+    const size_t n = batch->n < EXCHANGED_MAX ? batch->n : EXCHANGED_MAX;
+    mix_belief_reset(p->belief);
+    const enum mix_status status = measure_runs(p, batch, n, batch->n, err);
+    return status == MIX_OK && n > 0 ? exchange_some(p, batch, 0, n, err) : status;
 }
 
 /* Whether a FLOP buys the same wherever it is spent, so that both ways to be greedy are one. */
@@ -134,7 +183,7 @@ static enum mix_status choose(struct mix_proposing *p, struct batch *out, struct
     if (status == MIX_OK)
         status = choose_greedily(p, true, out, err);
     take_all(p, out, false);
-    if (status == MIX_OK && !all_cost_the_same(p))
+    if (status == MIX_OK && !p->by_turns && !all_cost_the_same(p))
         status = choose_greedily(p, false, &other, err);
     take_all(p, &other, false);
     if (status == MIX_OK && other.merit > out->merit) {
@@ -222,7 +271,9 @@ static void advise(struct mix_next *next, const char *limit)
                  less->se, next->pays ? "more" : "less", limit);
     const size_t used = strlen(text);
     const double agree = next->pays ? next->chance : 1 - next->chance;
-    if (next->is_sure)
+    if (next->is_doubted)
+        snprintf(text + used, MIX_TEXT_MAX - used, " That is not sure: the law does not hold.");
+    else if (next->is_sure)
         snprintf(text + used, MIX_TEXT_MAX - used, " %.0f%% of the draws agree.", 100 * agree);
     else
         snprintf(text + used, MIX_TEXT_MAX - used,
@@ -241,6 +292,7 @@ void mix_next_weigh(struct mix_next *next, double worth)
     next->pays = less->value > next->worth;
     next->is_sure = next->pays ? next->chance >= 1 - MIX_NEXT_DOUBT && less->value > 2 * less->se
                                : next->chance <= MIX_NEXT_DOUBT;
+    next->is_sure = next->is_sure && !next->is_doubted;
     say_worth(next, isnan(worth), limit);
     advise(next, limit);
 }
@@ -258,6 +310,7 @@ static enum mix_status conclude(struct mix_proposing *p, const struct mix_data *
     next->n_candidates = p->ask.n_candidates;
     next->n_decisions = p->ask.n_decisions;
     next->noise = mix_proposing_noise(p);
+    next->is_doubted = p->ask.is_doubted;
     mix_belief_reset(p->belief);
     mix_belief_regret(p->belief, before);
     next->before = next->after = mix_next_estimate(p->n_draws, before);
@@ -324,6 +377,7 @@ enum mix_status mix_next_propose(struct mix_ranks *ranks, const struct mix_table
                               .progress_context = progress_context};
     *out = NULL;
     enum mix_status status = mix_proposing_open(&p, table, optimum, err);
+    p.by_turns = p.ask.is_doubted && !options->among;
     if (status == MIX_OK)
         status = propose(&p, table, out, err);
     status = mix_ranks_agree(ranks, status, err);

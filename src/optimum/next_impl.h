@@ -15,6 +15,7 @@ struct mix_next_question {
     size_t n_mixtures, n_scales, n_decisions, n_candidates;
     double n_params, n_tokens; /* of the target */
     enum mix_goal goal;
+    bool is_doubted; /* the law */
     struct mix_next_scale scale[NEXT_SCALES_MAX];
 };
 
@@ -46,6 +47,7 @@ struct mix_proposing {
                                            theirs */
     double match_tokens;                /* of the options of rank 0 */
     double *row_unique; /* (rows,K) in 1e9 tokens: what the run of a row sees without a repeat */
+    bool by_turns;      /* scales are */
     size_t n_draws;     /* answered */
     double *loss, *goal;
     struct mix_belief *belief;

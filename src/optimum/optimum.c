@@ -126,8 +126,10 @@ static enum mix_status prepare(struct inquiry *q, struct mix_error *err)
     status = make_memory(q, err);
     if (status != MIX_OK)
         return status;
-    memcpy(q->weight, o->weight != NULL ? o->weight : q->fit->target_weight,
-           q->n_targets * sizeof *q->weight);
+    for (size_t m = 0; m < q->n_targets; m++)
+        q->weight[m] = o->weight != NULL ? o->weight[m] : NAN;
+    if (o->weight == NULL)
+        mix_goal_fill_weights(q->fit, o->goal, q->weight);
     for (size_t i = 0; i < MIX_REFERENCES * n; i++)
         q->references[i] = 1.0 / (double)n;
     if (o->baseline != NULL)
@@ -426,7 +428,14 @@ static enum mix_status set_figures(const struct inquiry *q, struct mix_optimum *
                                   .options = q->options,
                                   .question = &q->question,
                                   .references = q->references};
-    return status == MIX_OK ? mix_wide_set(&wide, out, err) : status;
+    if (status == MIX_OK)
+        status = mix_wide_set(&wide, out, err);
+    for (size_t gain = 0; gain < MIX_GAINS && status == MIX_OK; gain++) {
+        read_column(&q->answers, MIX_ANSWER_AT + 1 + gain, MIX_ANSWER_AT + MIX_AT_OPTIMUM, scratch);
+        out->p_better_wide[gain] = mix_chance_above(0.0, out->gain[gain].value,
+                                                    out->gain_error[gain], q->answers.n, scratch);
+    }
+    return status;
 }
 
 /* Winner's curse: the optimum is chosen for what the fit says of it, errors of the fit included.

@@ -76,11 +76,11 @@ struct mix_optimum *mix_optimum_create(size_t n_domains, size_t n_targets, size_
     o->n_targets = n_targets;
     o->n_draws = n_draws;
     o->near_radius = o->near_price = o->gain_bias = o->lattice_value = NAN;
-    o->seed_error = o->law_error = o->scale_error = NAN;
+    o->seed_error = o->law_error = o->scale_error = o->fit_error = NAN;
     o->objective_bca = (struct mix_interval){NAN, NAN, NAN};
     for (size_t g = 0; g < MIX_GAINS; g++) {
         o->gain_wide[g] = o->gain_bca[g] = o->objective_bca;
-        o->not_worse[g] = NAN;
+        o->not_worse[g] = o->gain_error[g] = o->p_better_wide[g] = NAN;
     }
     o->r1 = o->fresh_expected = o->fresh_value = NAN;
     for (size_t i = 0; i < MEMBERS; i++) {
@@ -103,6 +103,13 @@ bool mix_optimum_add_path(struct mix_optimum *o, size_t n_path)
     o->path_mixture = zeros(n_path, o->n_domains * sizeof *o->path_mixture);
     return o->path_n_params != NULL && o->path_n_tokens != NULL && o->path_value != NULL &&
            o->path_mixture != NULL;
+}
+
+void mix_optima_destroy(size_t n, struct mix_optimum **optima)
+{
+    for (size_t i = 0; optima != NULL && i < n; i++)
+        mix_optimum_destroy(optima[i]);
+    free(optima);
 }
 
 void mix_optimum_destroy(struct mix_optimum *optimum)

@@ -75,19 +75,7 @@ static enum mix_status predict(struct mix_proposing *p, const double *params, si
 /* What an optimum minimises, by the losses (M) of a mixture and of the baseline. */
 static double goal_of(const struct mix_proposing *p, const double *loss, const double *baseline)
 {
-    const enum mix_goal goal = p->ask.goal;
-    const bool relative = goal == MIX_GOAL_MEAN_GAIN || goal == MIX_GOAL_WORST_GAIN;
-    double sum = 0, worst = -INFINITY;
-    for (size_t m = 0; m < p->n_targets; m++) {
-        const double plain = relative ? loss[m] / baseline[m] : loss[m];
-        const bool is_score = p->fit->link[m] != 0;
-        const double value = is_score ? (relative ? 2 : 0) - plain : plain;
-        if (!isfinite(value))
-            return NAN;
-        sum += p->weight[m] * value;
-        worst = p->weight[m] > 0 ? fmax(worst, value) : worst;
-    }
-    return goal == MIX_GOAL_WORST || goal == MIX_GOAL_WORST_GAIN ? worst : sum;
+    return mix_goal_value(p->fit, p->ask.goal, p->weight, loss, baseline);
 }
 
 /* A draw that says nothing of the target is left out. */

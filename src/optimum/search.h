@@ -190,7 +190,7 @@ struct mix_wide {
     const double *references; /* (MIX_REFERENCES,K) */
 };
 
-/** Behind all other figures: objective_wide and what it adds, loss_wide, gain_wide,
+/** Behind all other figures: objective_wide and what it adds, loss_wide, gain_wide, gain_error,
  * mixture_wide_*. */
 enum mix_status mix_wide_set(const struct mix_wide *w, struct mix_optimum *out,
                              struct mix_error *err);

@@ -62,8 +62,7 @@ static const struct mix_fit *find_better(const struct mix_fit *fit, size_t at, s
         for (size_t h = 0; h < others[i]->n_holdouts; h++) {
             const struct mix_holdout *held = &others[i]->holdouts[h];
             if (strcmp(held->kind, fit->holdouts[at].kind) != 0 || !(held->law.mre < *mre) ||
-                others[i]->table_key.hi != fit->table_key.hi ||
-                others[i]->table_key.lo != fit->table_key.lo)
+                !mix_fits_of_same_runs(fit, others[i]))
                 continue;
             best = others[i];
             *mre = held->law.mre;
@@ -75,9 +74,9 @@ void mix_fit_caveats(const struct mix_table *table, const struct mix_fit *fit, s
                      const struct mix_fit *const *others, size_t n_text, char *text)
 {
     text[0] = '\0';
-    if (!mix_fit_sees_same_runs(fit, table))
-        add_line(n_text, text,
-                 "the runs have changed since fit %s was made: fit again with --replace",
+    const char *outdated = mix_fit_outdated(fit, table);
+    if (outdated != NULL)
+        add_line(n_text, text, "%s since fit %s was made: fit again with --replace", outdated,
                  fit->name);
     for (size_t i = 0; i < fit->n_holdouts; i++) {
         const struct mix_holdout *held = &fit->holdouts[i];
@@ -192,8 +191,9 @@ static void warn_extrapolation(const struct mix_fit *fit, struct mix_optimum *o)
     factor_text(o->extrapolation_n, size);
     if (o->extrapolation_n > 1.0 + 1e-9) {
         if (!(fit->scale_factor > 1.0))
-            warn(o, "the size is %s times the largest fitted one, and no held-out size was tested",
-                 size);
+            warn(o,
+                 "%sthe size is %s times the largest fitted one, and no held-out size was tested",
+                 o->extrapolation_n > BEYOND_TEST ? "caution: " : "", size);
         else if (o->extrapolation_n > BEYOND_TEST * fit->scale_factor)
             warn(o,
                  "caution: the size is %s times the largest fitted one; the held-out test went "

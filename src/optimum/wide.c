@@ -92,6 +92,17 @@ static enum mix_status set_losses(const struct mix_wide *w, const struct mix_err
     return status;
 }
 
+/* Standard deviation of the sources beside resampling; NaN where none is known, 0 where there is
+ * nothing but resampling. */
+static double spread_of(const struct mix_wide *w, const struct mix_error_budget *budget)
+{
+    const double parts[] = {budget->seed, budget->fit, budget->law, budget->scale};
+    double sum = 0.0;
+    for (size_t i = 0; i < 4; i++)
+        sum = isfinite(parts[i]) ? hypot(sum, parts[i]) : sum;
+    return sum > 0.0 || (w->draws != NULL && budget->scale == 0.0) ? sum : NAN;
+}
+
 static enum mix_status set_gains(const struct mix_wide *w, const struct mix_error_budget *mean,
                                  struct mix_optimum *out, struct mix_error *err)
 {
@@ -105,8 +116,10 @@ static enum mix_status set_gains(const struct mix_wide *w, const struct mix_erro
         status = mix_error_budget_gain(w->fit, w->draws, o->n_others, o->others, out->weight,
                                        out->mixture, other, o->n_params, o->n_tokens, mean, &budget,
                                        err);
-        if (status == MIX_OK)
-            out->gain_wide[g] = mix_error_budget_widen(&budget, out->gain[g], out->level);
+        if (status != MIX_OK)
+            break;
+        out->gain_wide[g] = mix_error_budget_widen(&budget, out->gain[g], out->level);
+        out->gain_error[g] = spread_of(w, &budget);
     }
     return status;
 }
@@ -130,6 +143,7 @@ enum mix_status mix_wide_set(const struct mix_wide *w, struct mix_optimum *out,
         return status;
     out->objective_wide = mix_error_budget_widen(&budget, out->objective, out->level);
     out->seed_error = budget.seed;
+    out->fit_error = budget.fit;
     out->law_error = budget.law;
     out->scale_error = budget.scale;
     return set_gains(w, &budget, out, err);

@@ -61,10 +61,10 @@ static enum mix_status begin_round(struct mix_pipeline *pipeline, struct mix_err
 {
     mix_fit_destroy(pipeline->fit);
     mix_draws_destroy(pipeline->draws);
-    mix_optimum_destroy(pipeline->optimum);
+    mix_optima_destroy(pipeline->job->n_optima, pipeline->optima);
     pipeline->fit = NULL;
     pipeline->draws = NULL;
-    pipeline->optimum = NULL;
+    pipeline->optima = NULL;
     if (!is_root(pipeline)) {
         mix_table_destroy(pipeline->table);
         mix_table_destroy(pipeline->job->chosen);
@@ -96,11 +96,13 @@ static enum mix_status propose(struct mix_pipeline *pipeline, mix_progress_fn pr
     options.worth = job->adaptive.worth;
     options.max_epochs = job->max_epochs;
     options.match_tokens = job->match_tokens;
+    options.n_others = pipeline->n_others;
+    options.others = (const struct mix_fit *const *)pipeline->others;
     options.seed = job->seed + (uint64_t)mix_pipeline_rounds(pipeline);
     if (status == MIX_OK)
-        status =
-            mix_next_propose(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws,
-                             pipeline->optimum, &options, progress, progress_context, out, err);
+        status = mix_next_propose(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws,
+                                  pipeline->optima ? pipeline->optima[0] : NULL, &options, progress,
+                                  progress_context, out, err);
     free(scales);
     return status;
 }

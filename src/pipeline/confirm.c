@@ -26,6 +26,12 @@ static bool is_root(const struct mix_pipeline *pipeline)
     return mix_ranks_rank(pipeline->ranks) == 0;
 }
 
+/* Rank 0: the optimum that is confirmed, behind recall(). */
+static const struct mix_optimum *claimed(const struct mix_pipeline *pipeline)
+{
+    return pipeline->optima[pipeline->job->confirm.of];
+}
+
 /* The largest difference of a share. */
 static double distance_of(size_t n, const double *a, const double *b)
 {
@@ -65,6 +71,16 @@ static void line_them_up(const struct mix_job *job, const struct mix_optimum *op
         enter(line, c, n_domains, mixtures[c]);
 }
 
+static enum mix_status recall_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const struct mix_job *job = pipeline->job;
+    pipeline->optima = calloc(job->n_optima + 1, sizeof(struct mix_optimum *));
+    if (!pipeline->optima)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu optima.", job->n_optima);
+    return mix_store_read_optimum(pipeline->store, job->optima[job->confirm.of].name,
+                                  &pipeline->optima[job->confirm.of], err);
+}
+
 /* Rank 0: fit, draws and optimum as the file has them, where the pipeline has not made them now. */
 static enum mix_status recall(struct mix_pipeline *pipeline, struct mix_error *err)
 {
@@ -74,14 +90,18 @@ static enum mix_status recall(struct mix_pipeline *pipeline, struct mix_error *e
     if (!name)
         return mix_fail(err, MIX_EINVAL, "the job %s fits no law, so there is nothing to confirm.",
                         pipeline->job->name);
+    if (pipeline->job->n_optima == 0)
+        return mix_fail(err, MIX_EINVAL,
+                        "the job %s asks for no optimum, so there is nothing to confirm.",
+                        pipeline->job->name);
     if (!pipeline->fit)
         status = mix_store_read_fit(pipeline->store, name, &pipeline->fit, &reason);
     if (status == MIX_OK && !pipeline->draws) {
         status = mix_store_read_draws(pipeline->store, name, &pipeline->draws, &reason);
         status = status == MIX_ENOTFOUND ? MIX_OK : status;
     }
-    if (status == MIX_OK && !pipeline->optimum)
-        status = mix_store_read_optimum(pipeline->store, name, &pipeline->optimum, &reason);
+    if (status == MIX_OK && !pipeline->optima)
+        status = recall_optimum(pipeline, &reason);
     if (status == MIX_OK && !pipeline->others)
         status =
             mix_store_read_fits(pipeline->store, &pipeline->n_others, &pipeline->others, &reason);
@@ -100,8 +120,8 @@ static struct mix_job_scale target_scale(const struct mix_job *job)
         if (job->scales[s].n_params >= largest->n_params)
             largest = &job->scales[s];
     struct mix_job_scale scale = *largest;
-    scale.n_params = job->optimum.n_params;
-    scale.n_tokens = job->optimum.n_tokens;
+    scale.n_params = job->optima[job->confirm.of].n_params;
+    scale.n_tokens = job->optima[job->confirm.of].n_tokens;
     scale.n_checkpoints = 1;
     scale.checkpoints[0] = scale.n_tokens;
     scale.n_mixtures = 0;
@@ -147,16 +167,16 @@ static bool same_key(struct mix_key a, struct mix_key b)
     return a.hi == b.hi && a.lo == b.lo;
 }
 
-/* What the optimum minimised, of losses (M): their weighted mean, or minus that of scores. */
-static double objective_from(const struct mix_pipeline *pipeline, const double *losses)
+/* What the optimum minimised, of losses and scores (M) and those of its baseline (M). */
+static double objective_from(const struct mix_pipeline *pipeline, const double *losses,
+                             const double *baseline)
 {
-    const double *weight = pipeline->optimum->weight;
-    const double mean = mix_fit_mean(pipeline->fit, weight, losses);
-    return mix_fit_mean_is_score(pipeline->fit, weight) ? -mean : mean;
+    return mix_goal_value(pipeline->fit, claimed(pipeline)->goal, claimed(pipeline)->weight, losses,
+                          baseline);
 }
 
-/* The same of a row; NaN where a target is not measured. losses (M). */
-static double objective_of(const struct mix_pipeline *pipeline, size_t row, double *losses)
+/* Losses (M) of a row; NaN where a target is not measured. */
+static void losses_of(const struct mix_pipeline *pipeline, size_t row, double *losses)
 {
     const struct mix_fit *fit = pipeline->fit;
     const struct mix_table *table = pipeline->table;
@@ -164,7 +184,6 @@ static double objective_of(const struct mix_pipeline *pipeline, size_t row, doub
         const int t = mix_table_target(table, fit->targets[m]);
         losses[m] = t < 0 ? NAN : table->loss[row * table->n_targets + (size_t)t];
     }
-    return objective_from(pipeline, losses);
 }
 
 /* Mean and standard error of the finite ones. */
@@ -185,56 +204,112 @@ static size_t mean_of(size_t n, const double *values, double *mean, double *se)
     return n_good;
 }
 
-/* Objectives (n_scales, n_contenders, n_seeds) of the confirming plan; NaN where not measured. */
+/* The contender that the plan has rounded to `mixture`. */
+static size_t contender_of(const struct mix_confirmation *out, const double *mixture)
+{
+    size_t c = 0;
+    while (c + 1 < out->n_contenders &&
+           distance_of(out->n_domains, mixture, &out->mixture[c * out->n_domains]) >= SAME / 2)
+        c++;
+    return c;
+}
+
+/* Losses (n_scales, n_contenders, n_seeds, M) of the confirming plan; NaN where not measured. */
 static enum mix_status gather(const struct mix_pipeline *pipeline, const struct mix_job *confirming,
-                              struct mix_confirmation *out, double *objective,
-                              struct mix_error *err)
+                              struct mix_confirmation *out, double *losses, struct mix_error *err)
 {
     struct mix_plan *plan = NULL;
     const struct mix_table *table = pipeline->table;
+    const size_t n_targets = pipeline->fit->spec.n_targets;
     enum mix_status status = mix_plan_create(confirming, &plan, err);
     if (status != MIX_OK)
         return status;
     size_t *n_seen = calloc(out->n_scales * out->n_contenders, sizeof *n_seen);
-    double *losses = calloc(pipeline->fit->spec.n_targets, sizeof *losses);
-    if (!n_seen || !losses)
+    if (!n_seen)
         status = mix_fail(err, MIX_ENOMEM, "out of memory for the confirmation.");
     out->n_planned = mix_plan_n_runs(plan);
     for (size_t i = 0; status == MIX_OK && i < out->n_planned; i++) {
         struct mix_planned planned;
         mix_plan_run(plan, i, &planned);
-        size_t c = 0, row = 0; /* the plan has rounded the mixtures a little */
-        while (c + 1 < out->n_contenders &&
-               distance_of(out->n_domains, planned.mixture, &out->mixture[c * out->n_domains]) >=
-                   SAME / 2)
-            c++;
+        const size_t c = contender_of(out, planned.mixture);
+        size_t row = 0;
         memcpy(&out->mixture[c * out->n_domains], planned.mixture,
                out->n_domains * sizeof *planned.mixture);
         while (row < table->n_rows && !same_key(table->runs[row].key, planned.run.key))
             row++;
         const size_t at = planned.scale * out->n_contenders + c;
         assert(n_seen[at] < out->n_seeds);
-        double *seed = &objective[at * out->n_seeds + n_seen[at]++];
-        *seed = NAN;
+        const size_t seed = at * out->n_seeds + n_seen[at]++;
         if (row < table->n_rows && table->runs[row].status == MIX_RUN_DONE)
-            *seed = objective_of(pipeline, row, losses);
-        out->n_failed += !isfinite(*seed);
+            losses_of(pipeline, row, &losses[seed * n_targets]);
     }
-    free(losses);
     free(n_seen);
     mix_plan_destroy(plan);
     return status;
 }
 
-/* Objective of a mixture under one set of parameters; NaN where the law has no answer. */
+/* Mean measured losses (M) at a scale of the optimum's baseline, which stands in the line as prior
+ * or uniform; NaN where it does not. losses (n_contenders, n_seeds, M) */
+static void measure_baseline(const struct mix_pipeline *pipeline,
+                             const struct mix_confirmation *out, const double *losses,
+                             double *baseline)
+{
+    const size_t n_targets = pipeline->fit->spec.n_targets;
+    size_t c = 0;
+    while (c < out->n_contenders && distance_of(out->n_domains, claimed(pipeline)->baseline,
+                                                &out->mixture[c * out->n_domains]) >= SAME)
+        c++;
+    for (size_t m = 0; m < n_targets; m++) {
+        double sum = 0, n = 0;
+        for (size_t s = 0; c < out->n_contenders && s < out->n_seeds; s++) {
+            const double loss = losses[(c * out->n_seeds + s) * n_targets + m];
+            sum += isfinite(loss) ? loss : 0;
+            n += isfinite(loss);
+        }
+        baseline[m] = n > 0 ? sum / n : NAN;
+    }
+}
+
+/* Objectives (n_scales, n_contenders, n_seeds) as they were measured. */
+static enum mix_status measure(const struct mix_pipeline *pipeline,
+                               const struct mix_job *confirming, struct mix_confirmation *out,
+                               double *objective, struct mix_error *err)
+{
+    const size_t n_targets = pipeline->fit->spec.n_targets;
+    const size_t n = out->n_contenders * out->n_seeds;
+    double *losses = calloc((out->n_scales * n + 1) * n_targets, sizeof *losses);
+    if (!losses)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for the confirmation.");
+    double *baseline = losses + out->n_scales * n * n_targets;
+    for (size_t i = 0; i < out->n_scales * n * n_targets; i++)
+        losses[i] = NAN;
+    const enum mix_status status = gather(pipeline, confirming, out, losses, err);
+    for (size_t s = 0; status == MIX_OK && s < out->n_scales; s++) {
+        const double *here = losses + s * n * n_targets;
+        measure_baseline(pipeline, out, here, baseline);
+        for (size_t i = 0; i < n; i++) {
+            objective[s * n + i] = objective_from(pipeline, here + i * n_targets, baseline);
+            out->n_failed += !isfinite(objective[s * n + i]);
+        }
+    }
+    free(losses);
+    return status;
+}
+
+/* Objective of a mixture under one set of parameters; NaN where the law has no answer. losses (2M)
+ */
 static double predict(const struct mix_pipeline *pipeline, struct mix_model *model,
                       const double *params, const double *mixture,
                       const struct mix_job_scale *scale, double *losses)
 {
     const double size = scale->n_params / 1e6, tokens = scale->n_tokens / 1e9;
-    if (mix_model_predict(model, params, 1, mixture, &size, &tokens, losses, NULL) != MIX_OK)
+    const struct mix_optimum *o = claimed(pipeline);
+    double *baseline = losses + pipeline->fit->spec.n_targets;
+    if (mix_model_predict(model, params, 1, mixture, &size, &tokens, losses, NULL) != MIX_OK ||
+        (mix_goal_is_relative(o->goal) && mix_model_predict(model, params, 1, o->baseline, &size,
+                                                            &tokens, baseline, NULL) != MIX_OK))
         return NAN;
-    return objective_from(pipeline, losses);
+    return objective_from(pipeline, losses, baseline);
 }
 
 /* What a law with repetition sees: the part of the text that runs of the scale are given. */
@@ -253,18 +328,20 @@ static void set_supply(const struct mix_pipeline *pipeline, const struct mix_job
     mix_model_set_supply(model, supply);
 }
 
-/* With all sources of error that are known. */
+/* With all sources of error that are known, which is of mean losses. */
 static enum mix_status widen(const struct mix_pipeline *pipeline, const double *mixture,
                              const struct mix_job_scale *scale, double level,
                              struct mix_interval narrow, struct mix_interval *out,
                              struct mix_error *err)
 {
     struct mix_error_budget budget;
+    *out = narrow;
+    if (claimed(pipeline)->goal != MIX_GOAL_MEAN)
+        return MIX_OK;
     const enum mix_status status = mix_error_budget_compute(
         pipeline->table, pipeline->fit, pipeline->draws, pipeline->n_others,
-        (const struct mix_fit *const *)pipeline->others, pipeline->optimum->weight, mixture,
+        (const struct mix_fit *const *)pipeline->others, claimed(pipeline)->weight, mixture,
         scale->n_params, scale->n_tokens, &budget, err);
-    *out = narrow;
     if (status != MIX_OK) /* EINVAL: the law predicts nothing for some of its own rows */
         return status == MIX_EINVAL ? MIX_OK : status;
     const struct mix_interval wide = mix_error_budget_widen(&budget, narrow, level);
@@ -283,7 +360,7 @@ static enum mix_status forecast(const struct mix_pipeline *pipeline,
     const size_t n_draws = draws ? draws->n_draws : 0;
     struct mix_model *model = NULL;
     enum mix_status status = mix_fit_model(fit, &model, err);
-    double *losses = calloc(fit->spec.n_targets, sizeof *losses);
+    double *losses = calloc(2 * fit->spec.n_targets, sizeof *losses);
     double *values = calloc(2 * n_draws + 1, sizeof *values),
            *gains = values ? values + n_draws : 0;
     if (status == MIX_OK && (!losses || !values))
@@ -339,7 +416,9 @@ static struct mix_confirmation *create(const struct mix_pipeline *pipeline,
     out->n_scales = confirming->n_scales;
     out->n_seeds = confirming->scales[0].n_replicates;
     out->n_domains = confirming->n_domains;
-    out->level = pipeline->optimum->level;
+    out->level = claimed(pipeline)->level;
+    out->objective = mix_optimum_objective_text(claimed(pipeline));
+    out->is_mean = claimed(pipeline)->goal == MIX_GOAL_MEAN;
     out->domains = calloc(out->n_domains, sizeof *out->domains);
     out->mixture = calloc(out->n_contenders * out->n_domains, sizeof *out->mixture);
     out->scales = calloc(out->n_scales, sizeof *out->scales);
@@ -369,7 +448,7 @@ static enum mix_status compare(const struct mix_pipeline *pipeline, const struct
     if (!out || !objective)
         status = mix_fail(err, MIX_ENOMEM, "out of memory for the confirmation.");
     if (status == MIX_OK)
-        status = gather(pipeline, confirming, out, objective, err);
+        status = measure(pipeline, confirming, out, objective, err);
     if (status == MIX_OK)
         judge(out, objective);
     for (size_t s = 0; status == MIX_OK && s < out->n_scales; s++)
@@ -419,7 +498,7 @@ enum mix_status mix_pipeline_confirm(struct mix_pipeline *pipeline,
     if (status == MIX_OK && is_root(pipeline))
         status = recall(pipeline, err);
     if (status == MIX_OK && is_root(pipeline))
-        line_them_up(pipeline->job, pipeline->optimum, &line);
+        line_them_up(pipeline->job, claimed(pipeline), &line);
     status = mix_ranks_agree(pipeline->ranks, status, err);
     if (status != MIX_OK)
         goto out;

@@ -198,9 +198,11 @@ static void name_domain(const struct build *b, size_t k, struct mix_domain *doma
         domain->prior *= 1 - c->prior;
     if (is_revised && !isnan(c->supply_tokens))
         domain->supply_tokens = c->supply_tokens;
-    if (is_added || is_revised)
+    if (is_added || is_revised) {
         (void)snprintf(domain->content, sizeof domain->content, "%s",
                        c->content != NULL ? c->content : "");
+        domain->files[0] = '\0';
+    }
 }
 
 /* ---- the targets */

@@ -28,9 +28,13 @@ static void note(struct mix_pipeline *pipeline, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void note(struct mix_pipeline *pipeline, const char *format, ...)
 {
+    char *end = pipeline->notice + strlen(pipeline->notice);
+    const size_t room = sizeof pipeline->notice - strlen(pipeline->notice);
     va_list arguments;
+    if (end > pipeline->notice && room > 3)
+        end += snprintf(end, room, "; ");
     va_start(arguments, format);
-    vsnprintf(pipeline->notice, sizeof pipeline->notice, format, arguments);
+    vsnprintf(end, sizeof pipeline->notice - (size_t)(end - pipeline->notice), format, arguments);
     va_end(arguments);
 }
 
@@ -74,8 +78,7 @@ static enum mix_status check_content(const struct mix_pipeline *pipeline, struct
                                 strcmp(table->runs[r].recipe, job->recipe) == 0);
     for (size_t k = 0; has_runs && k < job->n_domains; k++) {
         const char *old = table->domains[k].content, *new = job->domains[k].content;
-        if (old[0] != '\0' && new[0] != '\0' && strncmp(old, "text:", 5) != 0 &&
-            strcmp(old, new) != 0)
+        if (old[0] != '\0' && new[0] != '\0' && !mix_content_is_hash(old) && strcmp(old, new) != 0)
             return mix_fail(err, MIX_EINVAL,
                             "the content of %s is %s in job %s, and %s of the runs in %s: give the "
                             "job another file or another recipe; mixsweep domains revise %s %s "
@@ -98,8 +101,10 @@ static enum mix_status keep_runs(struct mix_pipeline *pipeline, struct mix_error
     for (size_t k = 0; k < job->n_domains; k++) {
         const struct mix_domain old = table->domains[k];
         table->domains[k] = job->domains[k];
-        if (!job->domains[k].content[0])
+        if (!job->domains[k].content[0]) {
             memcpy(table->domains[k].content, old.content, sizeof old.content);
+            memcpy(table->domains[k].files, old.files, sizeof old.files);
+        }
     }
     memcpy(table->targets, job->targets, job->n_targets * sizeof *table->targets);
     status = mix_store_set_job(pipeline->store, job->text, job->seed);
@@ -186,11 +191,12 @@ void mix_pipeline_close(struct mix_pipeline *pipeline)
     if (!pipeline)
         return;
     mix_store_close(pipeline->store);
+    if (pipeline->job)
+        mix_optima_destroy(pipeline->job->n_optima, pipeline->optima);
     mix_job_destroy(pipeline->job);
     mix_table_destroy(pipeline->table);
     mix_fit_destroy(pipeline->fit);
     mix_draws_destroy(pipeline->draws);
-    mix_optimum_destroy(pipeline->optimum);
     mix_fits_destroy(pipeline->n_others, pipeline->others);
     free(pipeline);
 }
@@ -213,9 +219,13 @@ static enum mix_status release_runs(struct mix_pipeline *pipeline, struct mix_er
 static enum mix_status note_content(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     struct mix_error reason = {.text = ""};
-    const enum mix_status status = mix_sweep_check_content(pipeline->job, pipeline->table, &reason);
+    bool is_new = false;
+    const enum mix_status status =
+        mix_sweep_check_content(pipeline->job, pipeline->table, &is_new, &reason);
     if (status == MIX_EINVAL)
         note(pipeline, "%s", reason.text);
+    else if (status == MIX_OK && is_new)
+        return keep_runs(pipeline, err);
     return status == MIX_OK || status == MIX_EINVAL ? MIX_OK
                                                     : mix_fail(err, status, "%s", reason.text);
 }
@@ -246,8 +256,7 @@ static enum mix_status share_runs(struct mix_pipeline *pipeline, struct mix_erro
 {
     const struct mix_job *job = pipeline->job;
     enum mix_status status = MIX_OK;
-    if (!job->fit.law && job->n_draws == 0 && job->optimum.n_params <= 0 &&
-        job->confirm.n_scales == 0)
+    if (!job->fit.law && job->n_draws == 0 && job->n_optima == 0 && job->confirm.n_scales == 0)
         return MIX_OK;
     if (is_root(pipeline) && !pipeline->table)
         status = read_table(pipeline, err);
@@ -293,13 +302,27 @@ static enum mix_status recall_fit(struct mix_pipeline *pipeline, struct mix_erro
     return MIX_OK;
 }
 
+/* Whether the first of a list of optima, each as "optimum NAME", is one that the job makes. */
+static bool is_own(const struct mix_job *job, const char *list, size_t *length)
+{
+    for (size_t i = 0; i < job->n_optima; i++) {
+        char own[2 * MIX_NAME_MAX];
+        *length = (size_t)snprintf(own, sizeof own, "optimum %s", job->optima[i].name);
+        if (strncmp(list, own, *length) == 0 &&
+            (list[*length] == '\0' || strncmp(list + *length, ", optimum ", 10) == 0))
+            return true;
+    }
+    return false;
+}
+
 /* Name what goes with a fit or its draws, where the job will not make all of it again. */
 static void note_dropped(struct mix_pipeline *pipeline, const char *dropped)
 {
-    char own[3 * MIX_NAME_MAX];
-    const char *name = pipeline->job->fit.name, *optimum = strstr(dropped, "optimum ");
-    snprintf(own, sizeof own, "optimum %s", name);
-    if (optimum == NULL || strcmp(optimum, own) == 0)
+    const char *optimum = strstr(dropped, "optimum ");
+    size_t length = 0;
+    while (optimum != NULL && is_own(pipeline->job, optimum, &length))
+        optimum = optimum[length] != '\0' ? optimum + length + 2 : NULL;
+    if (optimum == NULL)
         return;
     const size_t used = strlen(pipeline->notice);
     snprintf(pipeline->notice + used, sizeof pipeline->notice - used, "%s%s",
@@ -429,7 +452,8 @@ enum mix_status mix_pipeline_bootstrap(struct mix_pipeline *pipeline, mix_progre
 }
 
 /* Weights of the fit's targets: the job's by name where it gives some, else the fit's own. */
-static enum mix_status fit_weights(const struct mix_pipeline *pipeline, double **out,
+static enum mix_status fit_weights(const struct mix_pipeline *pipeline,
+                                   const struct mix_optimum_options *options, double **out,
                                    struct mix_error *err)
 {
     const struct mix_job *job = pipeline->job;
@@ -438,11 +462,12 @@ static enum mix_status fit_weights(const struct mix_pipeline *pipeline, double *
     if (!weight)
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu weights.", fit->spec.n_targets);
     for (size_t i = 0; i < fit->spec.n_targets; i++) {
-        weight[i] = fit->target_weight[i];
-        for (size_t m = 0; job->optimum.weight && m < job->n_targets; m++)
+        weight[i] = NAN;
+        for (size_t m = 0; options->weight && m < job->n_targets; m++)
             if (strcmp(fit->targets[i], job->targets[m].name) == 0)
-                weight[i] = job->optimum.weight[m];
+                weight[i] = options->weight[m];
     }
+    mix_goal_fill_weights(fit, options->goal, weight);
     *out = weight;
     return MIX_OK;
 }
@@ -481,77 +506,94 @@ static bool same_budget(const struct mix_optimum *optimum, const struct mix_pipe
            same_bound(wide.hi, optimum->objective_wide.hi);
 }
 
-/* Rank 0: all fits of the file, which say how much hangs on the choice of the law. */
-static enum mix_status read_others(struct mix_pipeline *pipeline,
-                                   struct mix_optimum_options *options, struct mix_error *err)
+/* Rank 0: room for the optima, and all fits of the file, which say how much hangs on the choice of
+ * the law. */
+static enum mix_status prepare_optima(struct mix_pipeline *pipeline, struct mix_error *err)
 {
     mix_fits_destroy(pipeline->n_others, pipeline->others);
     pipeline->others = NULL;
     pipeline->n_others = 0;
-    const enum mix_status status =
-        mix_store_read_fits(pipeline->store, &pipeline->n_others, &pipeline->others, err);
-    options->n_others = pipeline->n_others;
-    options->others = (const struct mix_fit *const *)pipeline->others;
-    return status;
+    mix_optima_destroy(pipeline->job->n_optima, pipeline->optima);
+    pipeline->optima = calloc(pipeline->job->n_optima, sizeof(struct mix_optimum *));
+    if (!pipeline->optima)
+        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu optima.", pipeline->job->n_optima);
+    return mix_store_read_fits(pipeline->store, &pipeline->n_others, &pipeline->others, err);
 }
 
 /* Rank 0: the stored optimum where it still holds. */
 static enum mix_status recall_optimum(struct mix_pipeline *pipeline,
                                       const struct mix_optimum_options *options,
-                                      struct mix_error *err)
+                                      struct mix_optimum **out, struct mix_error *err)
 {
     struct mix_error reason = {.text = ""};
     struct mix_optimum *optimum = NULL;
     enum mix_status status =
-        mix_store_read_optimum(pipeline->store, pipeline->fit->name, &optimum, &reason);
+        mix_store_read_optimum(pipeline->store, options->name, &optimum, &reason);
     if (status == MIX_ENOTFOUND)
         return MIX_OK;
     if (status != MIX_OK)
         return mix_fail(err, status, "%s", reason.text);
     const bool same = same_optimum(optimum, pipeline, options);
     if (same && same_budget(optimum, pipeline, options)) {
-        pipeline->optimum = optimum;
+        *out = optimum;
         return MIX_OK;
     }
-    note(pipeline, "the optimum of %s is made anew: %s", pipeline->fit->name,
+    note(pipeline, "the optimum of %s is made anew: %s", options->name,
          same ? "its error is another beside the other fits of the file"
               : "what is asked has changed");
     mix_optimum_destroy(optimum);
     return MIX_OK;
 }
 
-enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
+/* Collective: optimum i of the job, from the file or made and stored. */
+static enum mix_status find_optimum(struct mix_pipeline *pipeline, size_t i, bool *recalled,
+                                    struct mix_error *err)
 {
-    struct mix_optimum_options options = pipeline->job->optimum;
+    struct mix_optimum_options options = pipeline->job->optima[i];
+    struct mix_optimum *optimum = NULL;
     double *weight = NULL;
-    pipeline->notice[0] = '\0';
-    if (options.n_params <= 0)
-        return MIX_OK;
-    enum mix_status status = fit_weights(pipeline, &weight, err);
+    enum mix_status status = fit_weights(pipeline, &options, &weight, err);
     options.weight = weight;
-    options.name = pipeline->fit->name;
+    options.n_others = pipeline->n_others;
+    options.others = (const struct mix_fit *const *)pipeline->others;
     if (status == MIX_OK && is_root(pipeline))
-        status = read_others(pipeline, &options, err);
-    if (status == MIX_OK && is_root(pipeline))
-        status = recall_optimum(pipeline, &options, err);
+        status = recall_optimum(pipeline, &options, &optimum, err);
     status = mix_ranks_agree(pipeline->ranks, status, err);
-    if (status != MIX_OK)
-        goto out;
-    pipeline->skipped = pipeline->optimum != NULL;
-    mix_ranks_broadcast(pipeline->ranks, &pipeline->skipped, sizeof pipeline->skipped);
-    if (pipeline->skipped)
-        goto out;
-    status = mix_optimum_run(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws,
-                             &options, &pipeline->optimum, err);
-    if (status == MIX_OK && is_root(pipeline)) {
-        status = mix_store_put_optimum(pipeline->store, pipeline->optimum, err);
-        if (status == MIX_OK)
+    *recalled = optimum != NULL;
+    mix_ranks_broadcast(pipeline->ranks, recalled, sizeof *recalled);
+    if (status == MIX_OK && !*recalled) {
+        status = mix_optimum_run(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws,
+                                 &options, &optimum, err);
+        if (status == MIX_OK && is_root(pipeline))
+            status = mix_store_put_optimum(pipeline->store, optimum, err);
+        if (status == MIX_OK && is_root(pipeline))
             status = mix_store_commit(pipeline->store, err);
+        status = mix_ranks_agree(pipeline->ranks, status, err);
     }
-    status = mix_ranks_agree(pipeline->ranks, status, err);
-    if (status == MIX_EINTERRUPTED)
-        status = interrupted(pipeline, "optimum", err);
-out:
+    if (is_root(pipeline))
+        pipeline->optima[i] = optimum;
     free(weight);
     return status;
+}
+
+enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    const size_t n = pipeline->job->n_optima;
+    pipeline->notice[0] = '\0';
+    if (n == 0)
+        return MIX_OK;
+    enum mix_status status = is_root(pipeline) ? prepare_optima(pipeline, err) : MIX_OK;
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    pipeline->skipped = true;
+    for (size_t i = 0; status == MIX_OK && i < n; i++) {
+        struct mix_error reason = {.text = ""};
+        bool recalled = false;
+        status = find_optimum(pipeline, i, &recalled, &reason);
+        pipeline->skipped = pipeline->skipped && recalled;
+        if (status != MIX_OK)
+            (void)mix_fail(err, status, "%s%s%s%s", n > 1 ? "optimum " : "",
+                           n > 1 ? pipeline->job->optima[i].name : "", n > 1 ? ": " : "",
+                           reason.text);
+    }
+    return status == MIX_EINTERRUPTED ? interrupted(pipeline, "optimum", err) : status;
 }

@@ -4,10 +4,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+enum { BLOCK_BYTES = 65536 };
+static const uint64_t ALL_BYTES = (uint64_t)64 << 20; /* of a source: so much is read whole */
 
 /* Files and folders met so far, by what they are: an open-addressing table, never over half full.
  */
@@ -204,4 +209,114 @@ void corpus_files_free(struct corpus_files *files)
         free(files->files[i].path);
     free(files->files);
     *files = (struct corpus_files){0};
+}
+
+/* ---- what the files hold, in a few bytes */
+
+static enum mix_status fail_file(const char *source, const char *path, struct mix_error *err)
+{
+    return mix_fail(err, MIX_EIO, "source %s: %s cannot be read: %s.", source, path,
+                    strerror(errno));
+}
+
+/* What came before and the next piece. */
+static struct mix_key chain(struct mix_key before, struct mix_key next)
+{
+    const struct mix_key both[2] = {before, next};
+    return mix_key_make(0, "chain", both, sizeof both);
+}
+
+enum mix_status mix_corpus_stamp(const struct mix_corpus_source *source, struct mix_key *out,
+                                 struct mix_error *err)
+{
+    struct corpus_files files = {0};
+    struct mix_key key = {0};
+    enum mix_status status = corpus_find(source, &files, err);
+    for (size_t i = 0; status == MIX_OK && i < files.n_files; i++) {
+        const char *path = files.files[i].path;
+        struct stat what;
+        if (stat(path, &what) != 0) {
+            status = fail_file(source->name, path, err);
+            break;
+        }
+        const int64_t is[3] = {what.st_size, what.st_mtim.tv_sec, what.st_mtim.tv_nsec};
+        key = chain(key, mix_key_make(0, path, is, sizeof is));
+    }
+    corpus_files_free(&files);
+    *out = key;
+    return status;
+}
+
+/* Up to `n` bytes from `at` on; 0 at the end of the file, less than 0 on failure. */
+static ssize_t read_block(int fd, uint8_t *bytes, size_t n, uint64_t at)
+{
+    size_t n_read = 0;
+    while (n_read < n) {
+        const ssize_t got = pread(fd, bytes + n_read, n - n_read, (off_t)(at + n_read));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        n_read += (size_t)got;
+    }
+    return (ssize_t)n_read;
+}
+
+/* At most `n_most` blocks of the file, the first and the last among them. */
+static enum mix_status hash_blocks(const char *source, const char *path, int fd, uint64_t n_bytes,
+                                   uint64_t n_most, struct mix_key *key, struct mix_error *err)
+{
+    uint8_t bytes[BLOCK_BYTES];
+    const uint64_t n_all = (n_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+    const uint64_t n = n_all < n_most ? n_all : n_most;
+    *key = chain(*key, (struct mix_key){.lo = n_bytes});
+    for (uint64_t b = 0; b < n; b++) {
+        const double place = n > 1 ? (double)b / (double)(n - 1) : 0.0;
+        const uint64_t block = n == n_all ? b : (uint64_t)(place * (double)(n_all - 1));
+        const ssize_t got = read_block(fd, bytes, sizeof bytes, block * BLOCK_BYTES);
+        if (got < 0)
+            return fail_file(source, path, err);
+        *key = chain(*key, mix_key_make(block, "block", bytes, (size_t)got));
+    }
+    return MIX_OK;
+}
+
+static enum mix_status hash_file(const char *source, const char *path, uint64_t n_most,
+                                 struct mix_key *key, struct mix_error *err)
+{
+    struct stat what;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum mix_status status = MIX_OK;
+    if (fd < 0 || fstat(fd, &what) != 0)
+        status = fail_file(source, path, err);
+    else
+        status = hash_blocks(source, path, fd, (uint64_t)what.st_size, n_most, key, err);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+enum mix_status mix_corpus_hash_files(const struct mix_corpus_source *source, struct mix_key *out,
+                                      struct mix_error *err)
+{
+    struct corpus_files files = {0};
+    struct mix_key key = {0};
+    enum mix_status status = corpus_find(source, &files, err);
+    uint64_t n_bytes = 0, n_most = UINT64_MAX;
+    for (size_t i = 0; status == MIX_OK && i < files.n_files; i++) {
+        struct stat what;
+        if (stat(files.files[i].path, &what) == 0)
+            n_bytes += (uint64_t)what.st_size;
+    }
+    if (n_bytes > ALL_BYTES) { /* some of each */
+        n_most = ALL_BYTES / BLOCK_BYTES / files.n_files;
+        n_most = n_most > 2 ? n_most : 2;
+    }
+    for (size_t i = 0; status == MIX_OK && i < files.n_files; i++)
+        status = hash_file(source->name, files.files[i].path, n_most, &key, err);
+    corpus_files_free(&files);
+    *out = key;
+    return status;
 }

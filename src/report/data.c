@@ -122,20 +122,19 @@ READ_ALL(read_campaigns, "agent", struct mix_agent_campaign, campaigns, n_campai
          mix_store_read_agent)
 READ_ALL(read_onlines, "online", struct mix_online, onlines, n_onlines, mix_store_read_online)
 
-/* The question of the job comes first; others were asked beside it. */
-static void put_job_optimum_first(struct report_data *data)
+/* The questions of the job come first; others were asked beside it. */
+static void put_job_optima_first(struct report_data *data)
 {
     const struct mix_job *job = data->job;
-    const char *name = job == NULL                 ? NULL
-                       : job->optimum.name != NULL ? job->optimum.name
-                                                   : job->fit.name;
-    for (size_t i = 0; name != NULL && i < data->n_optima; i++) {
-        struct mix_optimum *own = data->optima[i];
-        if (strcmp(own->name, name) != 0)
+    for (size_t last = job == NULL ? 0 : job->n_optima; last-- > 0;) {
+        size_t i = 0;
+        while (i < data->n_optima && strcmp(data->optima[i]->name, job->optima[last].name) != 0)
+            i++;
+        if (i == data->n_optima)
             continue;
+        struct mix_optimum *own = data->optima[i];
         memmove(data->optima + 1, data->optima, i * sizeof(*data->optima));
         data->optima[0] = own;
-        return;
     }
 }
 
@@ -158,7 +157,7 @@ enum mix_status report_read(const char *path, struct report_data *data, struct m
         status = read_draws(store, data, err);
     if (status == MIX_OK)
         status = read_optima(store, data, err);
-    put_job_optimum_first(data);
+    put_job_optima_first(data);
     if (status == MIX_OK)
         status = read_compares(store, data, err);
     if (status == MIX_OK)

@@ -369,8 +369,12 @@ static enum mix_status write_fit(struct page *page, const struct report_data *da
         fit->spec.law, fit->n_fitted, fit->n_rows, fit->n_clusters,
         fit->selection.where[0] != '\0' ? ", where " : "", fit->selection.where, fit->n_at_best,
         fit->n_starts);
-    if (data->table != NULL && !mix_fit_sees_same_runs(fit, data->table))
-        page_warnings(page, "The runs have changed since this fit was made.");
+    const char *outdated = data->table != NULL ? mix_fit_outdated(fit, data->table) : NULL;
+    if (outdated != NULL) {
+        char text[MIX_NAME_MAX + 64];
+        snprintf(text, sizeof text, "Since this fit was made %s.", outdated);
+        page_warnings(page, text);
+    }
     page_warnings(page, fit->warnings);
     put_all_metrics(page, fit);
     enum mix_status status = MIX_OK;

@@ -180,9 +180,10 @@ static void put_gain(struct page *page, const struct mix_optimum *o)
 {
     char heading[40], text[32], range[64], name[MIX_NAME_MAX + 16], bounds[MIX_NAME_MAX];
     snprintf(heading, sizeof heading, "%g%%, resampling only", 100.0 * o->level);
-    const char *const heads[] = {"gain over", mix_optimum_objective_text(o), heading,
-                                 "all known errors", "P(better)"};
-    page_table(page, "Predicted gain", false, 5, heads);
+    const char *const heads[] = {
+        "gain over",        mix_optimum_objective_text(o), heading,
+        "all known errors", "P(better), resampling only",  "all known errors"};
+    page_table(page, "Predicted gain", false, 6, heads);
     for (size_t i = 0; i < MIX_GAINS; i++) {
         if (!shows_gain(o, i))
             continue;
@@ -194,6 +195,7 @@ static void put_gain(struct page *page, const struct mix_optimum *o)
         page_cell(page, "%s", report_range(o->gain[i].lo, o->gain[i].hi, 4, range));
         page_cell(page, "%s", report_range(o->gain_wide[i].lo, o->gain_wide[i].hi, 4, range));
         page_cell(page, "%s", report_number(o->p_better[i], 2, text));
+        page_cell(page, "%s", report_number(o->p_better_wide[i], 2, text));
     }
     page_table_end(page, false);
     if (isfinite(o->gain_bias))
@@ -308,6 +310,77 @@ static void put_constraints(struct page *page, const struct mix_optimum *o)
                          o->targets[m], o->guard_price[m]);
 }
 
+/* ---- several side by side */
+
+static void put_shares(struct page *page, size_t n, const struct mix_optimum *const *optima)
+{
+    const char *heads[2 + MIX_DOMAINS_MAX] = {"share of", "prior"};
+    char text[32];
+    for (size_t i = 0; i < n; i++)
+        heads[2 + i] = optima[i]->name;
+    page_table(page, "The optima side by side", false, 2 + n, heads);
+    for (size_t k = 0; k < optima[0]->n_domains; k++) {
+        page_row(page);
+        page_cell(page, "%s", optima[0]->domains[k]);
+        page_cell(page, "%s", report_share(optima[0]->prior[k], text));
+        for (size_t i = 0; i < n; i++)
+            page_cell(page, "%s", report_share(optima[i]->mixture[k], text));
+    }
+    page_table_end(page, false);
+}
+
+/* Own values, and what an objective rises by under the others' mixtures. */
+static void put_trade_off(struct page *page, const struct mix_trade_off *t,
+                          const struct mix_optimum *const *optima)
+{
+    const char *heads[1 + MIX_DOMAINS_MAX] = {"objective of, by the mixture of"};
+    char text[32];
+    for (size_t i = 0; i < t->n; i++)
+        heads[1 + i] = optima[i]->name;
+    page_table(page, "What each mixture costs by the objectives of the others", false, 1 + t->n,
+               heads);
+    for (size_t i = 0; i < t->n; i++) {
+        page_row(page);
+        page_cell(page, "%s (%s)", optima[i]->name, mix_optimum_objective_text(optima[i]));
+        for (size_t j = 0; j < t->n; j++) {
+            const size_t at = i * t->n + j;
+            const double rise = t->objective[at] - t->objective[i * t->n + i];
+            const bool tied = t->not_worse[at] >= 0.5 * (1.0 - optima[i]->level);
+            page_cell(page, "%s%s%s%s", i != j && rise >= 0.0 ? "+" : "",
+                      report_number(i == j ? t->objective[at] : rise, 4, text),
+                      i != j && tied ? " tied" : "", t->allowed[at] ? "" : " (not allowed)");
+        }
+    }
+    page_table_end(page, false);
+}
+
+/* The optima of the fit that the first is of, where there are several. */
+static enum mix_status put_side_by_side(struct page *page, const struct report_data *data,
+                                        struct mix_error *err)
+{
+    enum { SHOWN = 16 };
+    const struct mix_optimum *optima[SHOWN];
+    const struct mix_fit *fit = NULL;
+    struct mix_trade_off trade_off;
+    size_t n = 0;
+    for (size_t i = 0; i < data->n_optima && n < SHOWN; i++)
+        if (strcmp(data->optima[i]->fit, data->optima[0]->fit) == 0)
+            optima[n++] = data->optima[i];
+    for (size_t i = 0; i < data->n_fits; i++)
+        if (strcmp(data->fits[i]->name, data->optima[0]->fit) == 0)
+            fit = data->fits[i];
+    if (n < 2 || fit == NULL)
+        return MIX_OK;
+    const enum mix_status status =
+        mix_trade_off_compute(fit, report_draws(data, fit), n, optima, &trade_off, err);
+    if (status != MIX_OK) /* EINVAL: of an earlier fit */
+        return status == MIX_EINVAL ? MIX_OK : status;
+    put_shares(page, n, optima);
+    put_trade_off(page, &trade_off, optima);
+    mix_trade_off_clear(&trade_off);
+    return MIX_OK;
+}
+
 /* ---- the section */
 
 static void put_claim(struct page *page, const struct mix_optimum *o)
@@ -346,7 +419,9 @@ static bool has_optima(const struct report_data *data)
 static enum mix_status write_optima(struct page *page, const struct report_data *data,
                                     struct mix_error *err)
 {
-    (void)err;
+    const enum mix_status status = put_side_by_side(page, data, err);
+    if (status != MIX_OK)
+        return status;
     for (size_t i = 0; i < data->n_optima; i++) {
         const struct mix_optimum *o = data->optima[i];
         size_t n_gains = 0;

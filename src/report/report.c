@@ -179,6 +179,16 @@ static void put_optimum_card(struct page *page, const struct mix_optimum *o)
     const size_t gain = strcmp(o->baseline_name, "uniform") == 0 ? 1 : 0;
     char figure[64], text[32], range[64], size[16], tokens[16], bounds[MIX_NAME_MAX];
     const bool breaks = mix_optimum_broken_text(o, gain, bounds)[0] != '\0';
+    if (breaks && o->gain[gain].value < 0.0) { /* no mixture that one may choose is better */
+        snprintf(figure, sizeof figure, "%s", report_number(o->objective.value, 4, text));
+        card(page, figure,
+             "%s at %s parameters, %s tokens; %s, which is %s lower, is not allowed by "
+             "the %s",
+             mix_optimum_objective_text(o), report_size(o->n_params, size),
+             report_size(o->n_tokens, tokens), o->baseline_name,
+             report_number(-o->gain[gain].value, 4, text), bounds);
+        return;
+    }
     snprintf(figure, sizeof figure, "gain %s", report_number(o->gain[gain].value, 4, text));
     card(page, figure, "in %s over %s%s%s%s at %s parameters, %s tokens%s%s",
          mix_optimum_objective_text(o), o->baseline_name, breaks ? " (not allowed by the " : "",

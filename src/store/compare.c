@@ -84,16 +84,13 @@ static const struct h5_note compare_notes[] = {
     {"loses_skill", "meaning", "bits: 1 mean, 2 scale-only, 4 copy-scale has a larger skill"},
 };
 
-static const char ALL_CHECKPOINTS[] = "all", LAST_CHECKPOINTS[] = "last";
-
 enum mix_status store_write_compare(const struct h5_group *group, const struct mix_compare *compare,
                                     struct mix_error *err)
 {
     const struct h5_dim dims[DIMS] = {{"holdout", compare->n_tests, "holdout"},
                                       {"predictor", compare->n_predictors, "predictor"}};
-    const bool all = compare->selection.checkpoints == MIX_CHECKPOINTS_ALL;
-    enum mix_status status =
-        h5_write_text(group, "checkpoints", all ? ALL_CHECKPOINTS : LAST_CHECKPOINTS, err);
+    enum mix_status status = h5_write_text(
+        group, "checkpoints", mix_checkpoints_name(compare->selection.checkpoints), err);
     if (status == MIX_OK)
         status = h5_write(group, compare, compare_fields, COUNT(compare_fields), dims, err);
     return status == MIX_OK ? h5_annotate(group, compare_notes, COUNT(compare_notes), err) : status;
@@ -122,8 +119,8 @@ static enum mix_status read_checkpoints(const struct h5_group *group, struct mix
     const enum mix_status status = h5_read_text(group, "checkpoints", &word, err);
     if (status != MIX_OK)
         return status;
-    const bool all = strcmp(word, ALL_CHECKPOINTS) == 0;
-    compare->selection.checkpoints = all ? MIX_CHECKPOINTS_ALL : MIX_CHECKPOINTS_LAST;
+    if (!mix_checkpoints_read(word, &compare->selection.checkpoints))
+        compare->selection.checkpoints = MIX_CHECKPOINTS_LAST;
     free(word);
     return MIX_OK;
 }

@@ -12,7 +12,7 @@
 enum { TARGETS_MAX = 65536, PARAMS_MAX = 65536, COUNT_MAX = 100 * 1000 * 1000, HELD_MAX = 1 << 28 };
 enum { PREDICTORS = 1 + MIX_FLOORS }; /* the law and the floors */
 
-enum { FIT_DOMAIN, FIT_TARGET, FIT_PARAM, FIT_START, FIT_OPTIMUM, FIT_DIMS };
+enum { FIT_DOMAIN, FIT_TARGET, FIT_PARAM, FIT_START, FIT_OPTIMUM, FIT_OTHER, FIT_DIMS };
 
 #define SCALAR(member, name, type) H5_SCALAR(struct mix_fit, member, name, type)
 #define ARRAY(member, name, unit, type, dim0, dim1)                                                \
@@ -49,14 +49,21 @@ static const struct h5_field fit_fields[] = {
     ARRAY(param_units, "param_unit", NULL, H5_TEXT, FIT_PARAM, NO_DIM),
     ARRAY(params, "params", NULL, H5_DOUBLE, FIT_PARAM, NO_DIM),
     ARRAY(std_error, "std_error", NULL, H5_DOUBLE, FIT_PARAM, NO_DIM),
-    ARRAY(covariance, "covariance", NULL, H5_DOUBLE, FIT_PARAM, FIT_PARAM),
+    ARRAY(covariance, "covariance", NULL, H5_DOUBLE, FIT_PARAM, FIT_OTHER),
     ARRAY(param_state, "param_state", NULL, H5_UINT8, FIT_PARAM, NO_DIM),
     ARRAY(seen_max, "seen_max", "1", H5_DOUBLE, FIT_DOMAIN, NO_DIM),
 };
 
+/* The parameters again, for readers that want two names for two dimensions; never read. */
+static const struct h5_field other_field =
+    ARRAY(param_names, "param_other", NULL, H5_TEXT, FIT_OTHER, NO_DIM);
+
 /* Of laws with repetition only. */
 static const struct h5_field supply_field =
-    ARRAY(supply, "supply", "token", H5_DOUBLE, FIT_DOMAIN, NO_DIM);
+    ARRAY(supply, "supply", "tokens", H5_DOUBLE, FIT_DOMAIN, NO_DIM);
+
+/* Of laws with priors only. */
+static const struct h5_field priors_field = SCALAR(priors_key, "priors_key", H5_KEY);
 
 /* Of fits of targets in several units, and of fits with scores, only. */
 static const struct h5_field size_field =
@@ -89,9 +96,6 @@ static const struct h5_note fit_notes[] = {
     {"covariance", "description", "in products of the units of params"},
     {"optima", "description", "warm starts of the bootstrap, the best first; units of params"},
 };
-
-static const char *const checkpoints_names[] = {
-    [MIX_CHECKPOINTS_LAST] = "last", [MIX_CHECKPOINTS_ALL] = "all"};
 
 #define METRIC_COLUMNS(array, dim0)                                                                \
     H5_COLUMN(struct mix_fit, array, struct mix_metrics, n, "n", NULL, H5_UINT64, dim0),           \
@@ -361,9 +365,11 @@ enum mix_status store_write_fit(const struct h5_group *group, const struct mix_f
     const struct h5_dim dims[FIT_DIMS] = {
         {"domain", fit->spec.n_domains, "domain"}, {"target", fit->spec.n_targets, "target"},
         {"param", fit->n_params, "parameter"},     {"start", fit->n_starts, "start"},
-        {"optimum", fit->n_optima, "optimum"},
+        {"optimum", fit->n_optima, "optimum"},     {"param_other", fit->n_params, "parameter"},
     };
-    enum mix_status status = h5_write(group, fit, fit_fields, COUNT(fit_fields), dims, err);
+    enum mix_status status = h5_write(group, fit, &other_field, 1, dims, err);
+    if (status == MIX_OK)
+        status = h5_write(group, fit, fit_fields, COUNT(fit_fields), dims, err);
     if (status == MIX_OK)
         status = h5_write_index(group, "start", fit->n_starts, err);
     if (status == MIX_OK)
@@ -372,11 +378,13 @@ enum mix_status store_write_fit(const struct h5_group *group, const struct mix_f
         status = h5_write(group, fit, counted_fields, COUNT(counted_fields), dims, err);
     if (status == MIX_OK && mix_law_repeats(fit->spec.law))
         status = h5_write(group, fit, &supply_field, 1, dims, err);
+    if (status == MIX_OK && (fit->priors_key.hi != 0 || fit->priors_key.lo != 0))
+        status = h5_write(group, fit, &priors_field, 1, dims, err);
     if (status == MIX_OK)
         status = write_links(group, fit, dims, err);
     if (status == MIX_OK)
-        status =
-            h5_write_text(group, "checkpoints", checkpoints_names[fit->selection.checkpoints], err);
+        status = h5_write_text(group, "checkpoints",
+                               mix_checkpoints_name(fit->selection.checkpoints), err);
     if (status == MIX_OK)
         status = h5_annotate(group, fit_notes, COUNT(fit_notes), err);
     if (status == MIX_OK)
@@ -412,17 +420,19 @@ static enum mix_status read_checkpoints(const struct h5_group *group, struct mix
     char *word = NULL;
     int32_t code = -1;
     if (h5_read_text(group, "checkpoints", &word, NULL) == MIX_OK) {
-        for (int i = 0; i < (int)COUNT(checkpoints_names); i++)
-            if (strcmp(word, checkpoints_names[i]) == 0)
-                code = i;
+        enum mix_checkpoints which;
+        if (mix_checkpoints_read(word, &which))
+            code = (int32_t)which;
         free(word);
     } else {
         const enum mix_status status = h5_read(group, &code, &number, 1, NULL, err);
         if (status != MIX_OK)
             return status;
+        if (code > (int32_t)MIX_CHECKPOINTS_ALL)
+            code = -1;
     }
-    if (code < 0 || code >= (int32_t)COUNT(checkpoints_names))
-        return mix_fail(err, MIX_EFORMAT, "%s: %s/checkpoints (attribute) is not last or all",
+    if (code < 0 || code >= (int32_t)MIX_N_CHECKPOINTS)
+        return mix_fail(err, MIX_EFORMAT, "%s: %s/checkpoints (attribute) is not last, late or all",
                         group->file, group->path);
     fit->selection.checkpoints = (enum mix_checkpoints)code;
     return MIX_OK;
@@ -431,16 +441,15 @@ static enum mix_status read_checkpoints(const struct h5_group *group, struct mix
 enum mix_status store_read_fit(const struct h5_group *group, const char *name, struct mix_fit **out,
                                struct mix_error *err)
 {
-    struct h5_dim dims[FIT_DIMS] = {{"domain", 0, "domain"},
-                                    {"target", 0, "target"},
-                                    {"param", 0, "parameter"},
-                                    {"start", 0, "start"},
-                                    {"optimum", 0, "optimum"}};
-    const size_t min[FIT_DIMS] = {1, 1, 0, 0, 0};
-    const size_t max[FIT_DIMS] = {MIX_DOMAINS_MAX, TARGETS_MAX, PARAMS_MAX, COUNT_MAX, COUNT_MAX};
+    struct h5_dim dims[FIT_DIMS] = {{"domain", 0, "domain"},   {"target", 0, "target"},
+                                    {"param", 0, "parameter"}, {"start", 0, "start"},
+                                    {"optimum", 0, "optimum"}, {"param_other", 0, "parameter"}};
+    const size_t min[FIT_OTHER] = {1, 1, 0, 0, 0};
+    const size_t max[FIT_OTHER] = {MIX_DOMAINS_MAX, TARGETS_MAX, PARAMS_MAX, COUNT_MAX, COUNT_MAX};
     enum mix_status status = MIX_OK;
-    for (int d = 0; d < FIT_DIMS && status == MIX_OK; d++)
+    for (int d = 0; d < FIT_OTHER && status == MIX_OK; d++)
         status = h5_extent(group, dims[d].scale, min[d], max[d], &dims[d].n, err);
+    dims[FIT_OTHER].n = dims[FIT_PARAM].n;
     if (status != MIX_OK)
         return status;
     struct mix_fit *fit = mix_fit_create(dims[FIT_DOMAIN].n, dims[FIT_TARGET].n, dims[FIT_PARAM].n,
@@ -453,6 +462,8 @@ enum mix_status store_read_fit(const struct h5_group *group, const char *name, s
         status = h5_read(group, fit, counted_fields, COUNT(counted_fields), dims, err);
     if (status == MIX_OK && mix_law_repeats(fit->spec.law))
         status = h5_read(group, fit, &supply_field, 1, dims, err);
+    if (status == MIX_OK && h5_has_any(group, &priors_field, 1))
+        status = h5_read(group, fit, &priors_field, 1, dims, err);
     if (status == MIX_OK)
         status = read_links(group, fit, dims, err);
     if (status == MIX_OK)

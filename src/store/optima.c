@@ -91,7 +91,7 @@ static const struct h5_field later_fields[] = {
     SCALAR(gain_bias, "gain_bias", H5_DOUBLE),
     SCALAR(lattice, "lattice", H5_UINT64),
     SCALAR(lattice_value, "lattice_value", H5_DOUBLE),
-    H5_ARRAY(struct mix_optimum, supply, "supply", "token", H5_DOUBLE, DIM_DOMAIN, NO_DIM),
+    H5_ARRAY(struct mix_optimum, supply, "supply", "tokens", H5_DOUBLE, DIM_DOMAIN, NO_DIM),
     SHARES(limit),
     H5_ARRAY(struct mix_optimum, price, "price", "loss", H5_DOUBLE, DIM_DOMAIN, NO_DIM),
     H5_ARRAY(struct mix_optimum, guard, "guard", NULL, H5_UINT8, DIM_TARGET, NO_DIM),
@@ -99,6 +99,13 @@ static const struct h5_field later_fields[] = {
     H5_ARRAY(struct mix_optimum, baseline_loss, "baseline_loss", "loss", H5_DOUBLE, DIM_TARGET,
              NO_DIM),
     SHARES(lattice_mixture),
+};
+
+/* Not in files that have all the others either. */
+static const struct h5_field newest_fields[] = {
+    SCALAR(fit_error, "fit_error", H5_DOUBLE),
+    GAIN(gain_error, 0, "loss", "gain_error"),
+    GAIN(p_better_wide, 0, "1", "p_better_wide"),
 };
 
 /* Intervals of other kinds, and which mixtures are tied; not in files of earlier versions either.
@@ -130,6 +137,9 @@ static const struct h5_note interval_notes[] = {
     {"mixture_bca_lo", "description", "BCa interval over draws and jackknife"},
     {"loss_wide_lo", "description", "with all known errors"},
     {"gain_wide_lo", "description", "with all known errors, of expected losses"},
+    {"gain_error", "description",
+     "standard deviation of what gain_wide adds to resampling; NaN = not known"},
+    {"p_better_wide", "description", "p_better with all known errors, of expected losses"},
     {"tied_lo", "description", "least share of a mixture that the draws cannot tell from mixture"},
     {"tied_hi", "description", "largest share of such a mixture"},
     {"not_worse", "description", "share of draws that put the other mixture no higher"},
@@ -156,7 +166,7 @@ static const struct h5_note supply_notes[] = {
 static const struct h5_field path_fields[] = {
     H5_ARRAY(struct mix_optimum, path_n_params, "path_n_params", "parameter", H5_DOUBLE, DIM_PATH,
              NO_DIM),
-    H5_ARRAY(struct mix_optimum, path_n_tokens, "path_n_tokens", "token", H5_DOUBLE, DIM_PATH,
+    H5_ARRAY(struct mix_optimum, path_n_tokens, "path_n_tokens", "tokens", H5_DOUBLE, DIM_PATH,
              NO_DIM),
     H5_ARRAY(struct mix_optimum, path_value, "path_objective", "loss", H5_DOUBLE, DIM_PATH, NO_DIM),
     H5_ARRAY(struct mix_optimum, path_mixture, "path_mixture", "1", H5_DOUBLE, DIM_PATH,
@@ -199,6 +209,8 @@ enum mix_status store_write_optimum(const struct h5_group *group, const struct m
         status = h5_write(group, optimum, gain_fields, COUNT(gain_fields), dims, err);
     if (status == MIX_OK)
         status = h5_write(group, optimum, later_fields, COUNT(later_fields), dims, err);
+    if (status == MIX_OK)
+        status = h5_write(group, optimum, newest_fields, COUNT(newest_fields), dims, err);
     if (status == MIX_OK)
         status = h5_write(group, optimum, interval_fields, COUNT(interval_fields), dims, err);
     if (status == MIX_OK)
@@ -272,6 +284,8 @@ enum mix_status store_read_optimum(const struct h5_group *group, const char *nam
         status = h5_read(group, optimum, later_fields, COUNT(later_fields), dims, err);
     if (status == MIX_OK && h5_has_any(group, interval_fields, COUNT(interval_fields)))
         status = h5_read(group, optimum, interval_fields, COUNT(interval_fields), dims, err);
+    if (status == MIX_OK && h5_has_any(group, newest_fields, COUNT(newest_fields)))
+        status = h5_read(group, optimum, newest_fields, COUNT(newest_fields), dims, err);
     if (status == MIX_OK && h5_has_any(group, supply_fields, COUNT(supply_fields)))
         status = h5_read(group, optimum, supply_fields, COUNT(supply_fields), dims, err);
     if (status == MIX_OK)

@@ -24,6 +24,9 @@ static const struct h5_field domain_fields[] = {
     DOMAIN(content, "content", NULL, H5_TEXT),
 };
 
+/* What files without a hash of text or files lack. */
+static const struct h5_field files_fields[] = {DOMAIN(files, "files", NULL, H5_TEXT)};
+
 static const struct h5_field target_fields[] = {
     TARGET(name, NULL, H5_TEXT),      TARGET(unit, NULL, H5_TEXT),
     TARGET(transform, NULL, H5_TEXT), TARGET(validation, NULL, H5_TEXT),
@@ -104,6 +107,14 @@ static bool has_score(const struct mix_table *table)
     return false;
 }
 
+static bool has_files(const struct mix_table *table)
+{
+    for (size_t k = 0; k < table->n_domains; k++)
+        if (table->domains[k].files[0] != '\0')
+            return true;
+    return false;
+}
+
 /* /domains and /targets */
 static enum mix_status write_names(const struct h5_group *root, const struct mix_table *table,
                                    struct mix_error *err)
@@ -114,6 +125,8 @@ static enum mix_status write_names(const struct h5_group *root, const struct mix
     enum mix_status status = h5_group_create(root, "domains", &group, err);
     if (status == MIX_OK)
         status = h5_write(&group, table, domain_fields, COUNT(domain_fields), &domains, err);
+    if (status == MIX_OK && has_files(table))
+        status = h5_write(&group, table, files_fields, COUNT(files_fields), &domains, err);
     h5_group_close(&group);
     if (status == MIX_OK)
         status = h5_group_create(root, "targets", &group, err);
@@ -263,6 +276,8 @@ static enum mix_status read_names(const struct h5_group *root, struct mix_table 
         status = mix_fail(err, MIX_ENOMEM, "%s: no memory for the table of runs", root->file);
     if (status == MIX_OK)
         status = h5_read(&domains, table, domain_fields, COUNT(domain_fields), &domain, err);
+    if (status == MIX_OK && h5_has_any(&domains, files_fields, COUNT(files_fields)))
+        status = h5_read(&domains, table, files_fields, COUNT(files_fields), &domain, err);
     if (status == MIX_OK)
         status = h5_read(&targets, table, target_fields, COUNT(target_fields), &target, err);
     if (status == MIX_OK && h5_has_any(&targets, score_fields, COUNT(score_fields)))

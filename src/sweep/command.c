@@ -840,11 +840,18 @@ static void abandon(void *state, void *run)
     free_attempt(run);
 }
 
+static void content(const void *state, size_t domain, char out[MIX_NAME_MAX])
+{
+    const struct command *command = state;
+    mix_content_of_files(command->job, domain, out);
+}
+
 const struct mix_evaluator mix_evaluator_command = {
     .name = "command",
     .summary = "any command, one per run",
     .create = create,
     .destroy = destroy,
+    .content = content,
     .start = start,
     .check = check,
     .descriptor = descriptor,

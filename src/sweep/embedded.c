@@ -49,14 +49,6 @@ static void destroy(void *state)
     free(embedded);
 }
 
-static struct mix_corpus_source source_of(const char *name, const struct mix_job_source *source)
-{
-    return (struct mix_corpus_source){.name = name,
-                                      .paths = (const char *const *)source->paths,
-                                      .n_paths = source->n_paths,
-                                      .document = source->document};
-}
-
 static enum mix_status load_text(const struct mix_job *job, struct embedded *embedded,
                                  struct mix_error *err)
 {
@@ -65,13 +57,13 @@ static enum mix_status load_text(const struct mix_job *job, struct embedded *emb
         return mix_fail(err, MIX_ENOMEM, "out of memory for the text of the domains.");
     size_t n = 0;
     for (size_t k = 0; k < job->n_domains; k++)
-        sources[n++] = source_of(job->domains[k].name, &job->domain_sources[k]);
+        sources[n++] = mix_source_of(job->domains[k].name, &job->domain_sources[k]);
     for (size_t m = 0; m < job->n_targets; m++) {
         embedded->source[m] = n;
         if (job->targets[m].domain >= 0)
             embedded->source[m] = (size_t)job->targets[m].domain;
         else
-            sources[n++] = source_of(job->targets[m].name, &job->target_sources[m]);
+            sources[n++] = mix_source_of(job->targets[m].name, &job->target_sources[m]);
     }
     const enum mix_status status =
         mix_corpus_load(sources, n, &job->embedded.corpus, &embedded->corpus, err);

@@ -65,9 +65,33 @@ static void tell_missing(const char *kind, const char *where, const char *names,
         snprintf(text + used, MIX_TEXT_MAX - used, " only in the %s; ", where);
 }
 
-/* The vectors of a table have the order of its names: both must be the job's. */
-static enum mix_status check_names(const struct mix_job *job, const struct mix_table *table,
-                                   struct mix_error *err)
+/* The same names in another order: which that of the file is. */
+static enum mix_status fail_order(const struct mix_job *job, const char *path,
+                                  const struct mix_table *table, struct mix_error *err)
+{
+    char names[MIX_TEXT_MAX] = "domains ";
+    size_t used = strlen(names);
+    for (size_t i = 0; i < table->n_domains + table->n_targets; i++) {
+        const bool is_domain = i < table->n_domains;
+        if (used + MIX_NAME_MAX + 32 >= sizeof names) { /* the rest is in status */
+            snprintf(names + used, sizeof names - used, ", ... (mixsweep status)");
+            break;
+        }
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                 i == table->n_domains ? "; targets "
+                                 : i > 0               ? ", "
+                                                       : "",
+                                 is_domain ? table->domains[i].name
+                                           : table->targets[i - table->n_domains].name);
+    }
+    return mix_fail(err, MIX_EINVAL,
+                    "%s has the domains and targets of the job %s in another order; list them in "
+                    "the job as they are in the file: %s.",
+                    path, job->name, names);
+}
+
+enum mix_status mix_sweep_check_names(const struct mix_job *job, const char *path,
+                                      const struct mix_table *table, struct mix_error *err)
 {
     char what[MIX_TEXT_MAX] = "";
     bool same = table->n_domains == job->n_domains && table->n_targets == job->n_targets;
@@ -87,14 +111,15 @@ static enum mix_status check_names(const struct mix_job *job, const struct mix_t
         tell_missing(kinds[i], "file", file[i], stride[i], n_file[i], own[i], n_own[i], what);
         tell_missing(kinds[i], "job", own[i], stride[i], n_own[i], file[i], n_file[i], what);
     }
+    if (what[0] == '\0')
+        return fail_order(job, path, table, err);
     const bool is_empty = table->n_rows == 0; /* `plan --emit` made it */
     return mix_fail(err, MIX_EINVAL,
                     "%s %s other domains or targets than the job %s (%s%zu domains and "
-                    "%zu targets against %zu and %zu%s); %sgive the job another file.",
-                    job->file, is_empty ? "has no runs yet and was made for" : "holds runs of",
+                    "%zu targets against %zu and %zu); %sgive the job another file.",
+                    path, is_empty ? "has no runs yet and was made for" : "holds runs of",
                     job->name, what, table->n_domains, table->n_targets, job->n_domains,
-                    job->n_targets, what[0] == '\0' ? ", in another order" : "",
-                    is_empty ? "remove it, or " : "");
+                    job->n_targets, is_empty ? "remove it, or " : "");
 }
 
 /* Simulated losses are those of one truth. A run that is there already is simulated again: where
@@ -213,7 +238,7 @@ enum mix_status mix_marks_make(const struct mix_job *job, const struct mix_plan 
     const size_t n = mix_plan_n_runs(plan);
     struct keyed *keys = NULL;
     *out = (struct mix_marks){.n = n, .counts = {.elapsed_s = 0, .left_s = NAN, .best_loss = NAN}};
-    enum mix_status status = check_names(job, table, err);
+    enum mix_status status = mix_sweep_check_names(job, job->file, table, err);
     if (status != MIX_OK)
         return status;
     assert(job->n_scales <= UINT16_MAX);

@@ -197,112 +197,6 @@ static enum mix_status prepare(struct mix_sweep *sweep, struct mix_error *err)
     return compare(sweep->follower, err);
 }
 
-/* ---- what is behind the names of the domains */
-
-static bool has_runs(const struct mix_table *table, const char *recipe)
-{
-    for (size_t r = 0; r < table->n_rows; r++)
-        if (table->runs[r].status == MIX_RUN_DONE && strcmp(table->runs[r].recipe, recipe) == 0)
-            return true;
-    return false;
-}
-
-/* A domain that the job gives no label of is known by its text: refuse that which is not the text
- * of the runs in the table. */
-static enum mix_status compare_content(const struct mix_job *job, const struct mix_table *table,
-                                       const char (*content)[MIX_NAME_MAX], struct mix_error *err)
-{
-    const bool has_any = has_runs(table, job->recipe);
-    for (size_t k = 0; has_any && k < job->n_domains; k++) {
-        const char *kept = table->domains[k].content;
-        if (!job->domains[k].content[0] && strncmp(kept, "text:", 5) == 0 &&
-            strcmp(kept, content[k]) != 0)
-            return mix_fail(err, MIX_EINVAL,
-                            "the text of %s is not that of the runs in %s: put it back, "
-                            "or give the job %s another file or another recipe; mixsweep "
-                            "domains revise %s %s -o NEW.h5 keeps what is still valid.",
-                            job->domains[k].name, job->file, job->name, job->file,
-                            job->domains[k].name);
-    }
-    return MIX_OK;
-}
-
-enum mix_status mix_sweep_check_content(const struct mix_job *job, const struct mix_table *table,
-                                        struct mix_error *err)
-{
-    const struct mix_evaluator *evaluator = mix_evaluator_find(job->evaluator);
-    void *state = NULL;
-    if (!evaluator || !evaluator->content)
-        return MIX_OK;
-    char(*content)[MIX_NAME_MAX] = calloc(job->n_domains, sizeof *content);
-    if (!content)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains.", job->n_domains);
-    enum mix_status status = MIX_OK;
-    if (evaluator->create(job, &state, NULL) == MIX_OK) {
-        for (size_t k = 0; k < job->n_domains; k++)
-            evaluator->content(state, k, content[k]);
-        status = compare_content(job, table, (const char(*)[MIX_NAME_MAX])content, err);
-        evaluator->destroy(state);
-    }
-    free(content);
-    return status;
-}
-
-/* Rank 0: the file has the text of all domains that the job gives no label of. */
-static enum mix_status keep_content(const struct mix_sweep *sweep,
-                                    const char (*content)[MIX_NAME_MAX], struct mix_error *err)
-{
-    const struct mix_job *job = sweep->job;
-    struct mix_store *store = sweep->follower->store;
-    struct mix_table *table = NULL;
-    bool is_new = false;
-    enum mix_status status = mix_store_read_table(store, &table, err);
-    if (status == MIX_OK)
-        status = compare_content(job, table, content, err);
-    for (size_t k = 0; status == MIX_OK && k < job->n_domains; k++) {
-        char *kept = table->domains[k].content;
-        if (job->domains[k].content[0] || strcmp(kept, content[k]) == 0)
-            continue;
-        memcpy(kept, content[k], MIX_NAME_MAX);
-        is_new = true;
-    }
-    if (status == MIX_OK && is_new) {
-        status = mix_store_put_table(store, table, err);
-        if (status == MIX_OK)
-            status = mix_store_commit(store, err);
-    }
-    mix_table_destroy(table);
-    return status;
-}
-
-/* All ranks have the same text, and it is that of the runs in the file. */
-static enum mix_status check_content(const struct mix_sweep *sweep, struct mix_error *err)
-{
-    const struct mix_job *job = sweep->job;
-    char(*content)[MIX_NAME_MAX] = calloc(2 * job->n_domains, sizeof *content);
-    enum mix_status status =
-        content ? MIX_OK
-                : mix_fail(err, MIX_ENOMEM, "out of memory for %zu domains.", job->n_domains);
-    status = mix_ranks_agree(sweep->ranks, status, err);
-    if (status == MIX_OK) {
-        char(*first)[MIX_NAME_MAX] = content + job->n_domains;
-        for (size_t k = 0; k < job->n_domains; k++)
-            sweep->evaluator->content(sweep->state, k, content[k]);
-        memcpy(first, content, job->n_domains * sizeof *content);
-        mix_ranks_broadcast(sweep->ranks, first, job->n_domains * sizeof *content);
-        for (size_t k = 0; status == MIX_OK && k < job->n_domains; k++)
-            if (strcmp(content[k], first[k]) != 0)
-                status =
-                    mix_fail(err, MIX_EINVAL, "the text of %s on rank %d is not that on rank 0.",
-                             job->domains[k].name, mix_ranks_rank(sweep->ranks));
-        if (status == MIX_OK && sweep->follower)
-            status = keep_content(sweep, (const char(*)[MIX_NAME_MAX])content, err);
-        status = mix_ranks_agree(sweep->ranks, status, err);
-    }
-    free(content);
-    return status;
-}
-
 static enum mix_status run_missing(struct mix_sweep *sweep, const struct mix_sweep_options *options,
                                    struct mix_error *err)
 {
@@ -310,7 +204,7 @@ static enum mix_status run_missing(struct mix_sweep *sweep, const struct mix_swe
     enum mix_status status = sweep->evaluator->create(sweep->job, &sweep->state, err);
     status = mix_ranks_agree(sweep->ranks, status, err);
     if (status == MIX_OK && sweep->evaluator->content)
-        status = check_content(sweep, err);
+        status = mix_content_check(sweep, err);
     if (status != MIX_OK)
         return status;
     if (sweep->follower && !isnan(options->stop_before_s)) {

@@ -80,4 +80,8 @@ struct mix_task_class *mix_sweep_classes(const struct mix_job *job);
 enum mix_status mix_sweep_in_process(struct mix_sweep *sweep, double stop_s, struct mix_error *err);
 enum mix_status mix_sweep_children(struct mix_sweep *sweep, double stop_s, struct mix_error *err);
 
+/** Collective. What is behind the domains is the same on all ranks that train, and that of the runs
+ * in the file, which is told it. MIX_EINVAL where it is not; MIX_ENOMEM */
+enum mix_status mix_content_check(const struct mix_sweep *sweep, struct mix_error *err);
+
 #endif

@@ -115,13 +115,13 @@ h5py.File("damaged.h5", "r+")["compare/laws"][name][0] = int(value)' $change
 done
 
 # refusals
-refuses 1 'no law "nonesuch"; the laws are capacity' compare s.h5 --laws nonesuch
-refuses 1 '--holdout sideways is unknown' compare s.h5 --holdout sideways
-refuses 1 'a comparison holds out' compare s.h5 --holdout none
+refuses 2 'no law "nonesuch"; the laws are capacity' compare s.h5 --laws nonesuch
+refuses 2 '--holdout "sideways" is unknown' compare s.h5 --holdout sideways
+refuses 2 'a comparison holds out' compare s.h5 --holdout none
 refuses 1 'needs as many mixtures' compare s.h5 --holdout mixture:99-fold
 refuses 2 '--starts' compare s.h5 --starts 0
 refuses 2 'no slash' compare s.h5 --name a/b
-refuses 2 '--checkpoints some' compare s.h5 --checkpoints some
+refuses 2 '--checkpoints "some": not last, late or all' compare s.h5 --checkpoints some
 refuses 2 '--mask-below' compare s.h5 --mask-below 1.5
 refuses 1 'there is no "none"' compare s.h5 --show --name none
 refuses 1 'nothing.h5' compare nothing.h5

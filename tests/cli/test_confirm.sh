@@ -53,7 +53,7 @@ done
 import json
 j = json.load(open("json.1"))
 c = j["confirmation"]
-assert sorted(c) == ["level", "mixtures", "n_failed", "n_runs", "n_seeds", "scales"], c
+assert sorted(c) == ["level", "mixtures", "n_failed", "n_runs", "n_seeds", "objective", "scales"], c
 names = list(c["mixtures"])
 assert names[0] == "optimum" and "prior" in names and "uniform" in names, names
 assert c["n_failed"] == 0 and c["n_seeds"] == 4 and c["n_runs"] == 2 * 4 * len(names), c

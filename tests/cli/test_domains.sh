@@ -78,6 +78,12 @@ job add.h5 '{name: web}, {name: code}, {name: wiki}, {name: math}' '{name: chat}
 asked 0 'plan add.h5, by the draws of its fit' domains plan add.h5 --mixtures 3 --runs next.csv
 head -1 next.csv | grep -q '^n_params,n_tokens,h_web,h_code,h_wiki,h_math$'
 
+# ---- another order of the same names is said to be one, with the order that it has to be
+job add.h5 '{name: web}, {name: math}, {name: code}, {name: wiki}' '{name: chat}, {name: exams}' \
+    'file: math.csv' >swapped.yaml
+asked 1 'in another order; list them in the job as they are in the file: domains web, code, wiki, math; targets chat, exams' \
+    sweep swapped.yaml
+
 # ---- a silent change of data is refused, and revise is the way out
 sed 's/content: v1/content: v2/; s/mixtures: 8/mixtures: 9/' job.yaml >changed.yaml
 asked 1 'mixsweep domains revise s.h5 code --content v2 -o NEW.h5 keeps what is still valid' sweep changed.yaml

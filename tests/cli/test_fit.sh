@@ -71,9 +71,9 @@ holds 'j["holdout"] is None and j["name"] == "other" and j["law"] == "capacity"'
 # what is misspelt is named, before and after --replace, and nothing is dropped
 cp s.h5 before.h5
 for option in '' --replace; do
-    refuses 1 'there is no column "n_parms"' \
+    refuses 2 'there is no column "n_parms"' \
         fit s.h5 --law capacity --starts 8 --where 'n_parms<=6e7' $option
-    refuses 1 'there is no target "cod"' fit s.h5 --law capacity --starts 8 --targets cod $option
+    refuses 2 'there is no target "cod"' fit s.h5 --law capacity --starts 8 --targets cod $option
     ! grep -q 'dropped' err || die "a refusal says that something is dropped"
 done
 cmp -s s.h5 before.h5 || die "a refusal changed the file"
@@ -82,7 +82,7 @@ cmp -s s.h5 before.h5 || die "a refusal changed the file"
 run bootstrap s.h5 --fit capacity --draws 3
 run bootstrap s.h5 --fit other --draws 3
 run optimum s.h5 --fit capacity --params 1e9 --tokens 2e10
-refuses 1 '--holdout sideways' fit s.h5 --law capacity --starts 4 --holdout sideways --replace
+refuses 2 '--holdout "sideways"' fit s.h5 --law capacity --starts 4 --holdout sideways --replace
 ! grep -q 'dropped' err || die "a refusal says that something is dropped"
 run fit s.h5 --law capacity --starts 4 --holdout mixture:0.25 --replace
 says "former fit capacity and dropped: bootstrap capacity, optimum "
@@ -123,14 +123,43 @@ for n in 1 2 3 4; do
     "$python" "$MIXSWEEP_TESTS/h5equal.py" np0.h5 np$n.h5 || die "on $n ranks the file differs"
 done
 
+# late checkpoints are fitted beside the ends, and judged on are the ends alone; those of a longer run
+# are no seeds of a shorter one
+awk 'BEGIN {
+    print "run,n_params,n_tokens,h_web,h_code,loss_web,loss_code"
+    for (i = 0; i < 36; i++)
+        for (u = 1; u <= 5; u++) {
+            h = 0.1 + 0.8 * (i % 12) / 11; k = int(i / 12); n = 20 * 3 ^ k; d = 5 * u
+            t = 2 * n ^ -0.3 + d ^ -0.4 + (u < 5 ? 0.01 : 0.001 * sin(9 * i))
+            printf "m%d,%.0f,%.0f,%.9f,%.9f,%.9f,%.9f\n", i, n * 1e6, d * 1e9, h, 1 - h, \
+                1.2 + 0.5 * h ^ -0.3 + t, 0.9 + 0.4 * (1 - h) ^ -0.3 + t
+            if (u == 4) printf "short%d,%.0f,%.0f,%.9f,%.9f,%.9f,%.9f\n", i, n * 1e6, d * 1e9, h, 1 - h, \
+                1.19 + 0.5 * h ^ -0.3 + t, 0.89 + 0.4 * (1 - h) ^ -0.3 + t
+        }
+}' >steps.csv
+run import steps.csv --checkpoints all -o late0.h5
+run fit late0.h5 --law additive --starts 2 --format json
+holds 'any("72 late checkpoints of these runs are left out" in w for w in j["warnings"])'
+run fit late0.h5 --law additive --starts 2 --checkpoints late --name late --format json
+holds 'j["n_fitted"] == 2 * (36 * 3 + 36) and j["holdout"]["n"] == 48'
+holds 'any("72 of 144 rows are earlier checkpoints; they are fitted, and not judged on" in w for w in j["warnings"])'
+run bootstrap late0.h5 --fit late --draws 20
+run predict late0.h5 --fit late --mixture web=.5,code=.5 --params 1e9 --tokens 3e10 --format json
+holds 'j["error"]["seed"] is None and j["error"]["fit"] < 0.02'
+run import steps.csv --checkpoints all -o late1.h5
+run fit late1.h5 --law additive --starts 2
+mpirun -n 2 --oversubscribe "$MIXSWEEP" fit late1.h5 --law additive --starts 2 --checkpoints late --name late >out
+mpirun -n 3 --oversubscribe "$MIXSWEEP" bootstrap late1.h5 --fit late --draws 20 >out
+"$python" "$MIXSWEEP_TESTS/h5equal.py" late0.h5 late1.h5 || die "late checkpoints: the files differ"
+
 # refusals
 refuses 2 'law nonesuch is unknown; the laws are capacity' fit s.h5 --law nonesuch
 refuses 2 '--form eq2' fit s.h5 --law capacity --form eq2
-refuses 2 '--checkpoints some' fit s.h5 --checkpoints some
+refuses 2 '--checkpoints "some": not last, late or all' fit s.h5 --checkpoints some
 refuses 2 '--starts' fit s.h5 --starts 0
 refuses 2 '--mask-below' fit s.h5 --mask-below 1.5
 refuses 2 'no slash' fit s.h5 --name a/b
-refuses 1 '--holdout sideways' fit s.h5 --holdout sideways --name x
+refuses 2 '--holdout "sideways"' fit s.h5 --holdout sideways --name x
 refuses 1 'n_params>1e12' fit s.h5 --where 'n_params>1e12' --name x
 refuses 1 'none.h5' fit none.h5
 refuses 1 'runs.csv' fit runs.csv

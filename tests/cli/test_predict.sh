@@ -103,8 +103,8 @@ no_prediction 2 '--mixture needs --params and --tokens' s.h5 --mixture web=1
 no_prediction 2 'the table gives its own sizes' s.h5 runs.csv $at
 no_prediction 2 '--where, --checkpoints and -o go with a table' s.h5 --mixture web=1 $at -o x.csv
 no_prediction 2 '--checkpoints "first": not last or all' s.h5 runs.csv --checkpoints first
-no_prediction 1 '--mixture: there is no domain wikki; did you mean wiki?' s.h5 --mixture wikki=1 $at
-no_prediction 1 '--mixture: the shares sum to 0.9' s.h5 --mixture web=.5,code=.4 $at
+no_prediction 2 '--mixture: there is no domain wikki; did you mean wiki?' s.h5 --mixture wikki=1 $at
+no_prediction 2 '--mixture: the shares sum to 0.9' s.h5 --mixture web=.5,code=.4 $at
 no_prediction 2 '--mixture "web": not NAME=NUMBER' s.h5 --mixture web,code=1 $at
 columns run,n_params,n_tokens,h_code,h_web,loss_code >less.csv
 sed -e '2,$s/^\([^,]*,[^,]*,[^,]*\),[^,]*,[^,]*/\1,0.5,0.5/' less.csv >two.csv

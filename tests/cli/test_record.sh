@@ -183,7 +183,7 @@ fails 1 'job.yaml is not an HDF5 file' "$MIXSWEEP" record job.yaml --task "one/$
 sed 's/books/poems/' job.yaml >poems.yaml
 sed "s/job.yaml/poems.yaml/" "one/$name.json" >poems.task
 sed -i 's/"key": "[0-9a-f]*"/"key": "'"$key"'"/' poems.task
-fails 1 'holds runs of other domains or targets than the job outside' \
+fails 1 'o.h5 holds runs of other domains or targets than the job outside (domains books only in the file; domains poems only' \
     "$MIXSWEEP" record o.h5 --task poems.task result.json
 fails 2 'either --run RUN or --task' "$MIXSWEEP" record o.h5 result.json
 fails 2 'either --run RUN or --task' "$MIXSWEEP" record o.h5 result.json --run a --task b

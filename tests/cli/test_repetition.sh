@@ -84,6 +84,11 @@ holds 'r["mixture"]["good"] > 0.4 and r["max_epochs"] is None'
 run optimum s.h5 --fit transfer+repetition --params 2e8 --tokens 5e10 --max-epochs 2 --name held --format json
 holds 'abs(r["mixture"]["good"] - 0.08) < 1e-9'
 
+# A law that does not see the supplies is another law on the same runs.
+run fit s.h5 --law transfer --starts 2 --holdout none
+run predict s.h5 --fit transfer+repetition --mixture good=.2,web=.4,code=.4 --params 2e8 --tokens 5e10 --format json
+holds 'r["error"]["laws"] == 2 and r["error"]["law"] > 0'
+
 # A table says the same by what each run could see without a repeat.
 "$python" - <<'PY' || die "no table"
 import csv

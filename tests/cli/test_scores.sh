@@ -28,7 +28,7 @@ says 'mmlu (score, better when higher)'
 run optimum scores.h5 --params 1e9 --tokens 2e11 --weight web=0,code=0 --format json
 holds 'abs(j["mixture"]["web"] - 0.5) < 0.1 and j["objective"]["value"] == -j["loss"]["mmlu"]["value"]'
 holds 'any("mmlu is a score (accuracy)" in w for w in j["warnings"])'
-refuses 1 'mean-gain or worst-gain' optimum scores.h5 --params 1e9 --tokens 2e11 --no-save
+refuses 1 'mean-gain or worst-gain' optimum scores.h5 --params 1e9 --tokens 2e11 --weight mmlu=1 --no-save
 run optimum scores.h5 --params 1e9 --tokens 2e11 --objective mean-gain --no-worse all --no-save
 echo 'targets: [{name: web, chance: 0.25}]' >wrong.yaml
 refuses 1 'direction: higher' import runs.csv --map wrong.yaml -o wrong.h5

@@ -65,6 +65,18 @@ if grep -qiw nan text || grep -q 'have changed' text; then exit 1; fi
 "$MIXSWEEP" status part.h5 --format json >json
 grep -q '"mre": null' json
 
+# A fit whose law had other priors, or none that the file tells of, is made again.
+"$MIXSWEEP_PYTHON" - <<'END'
+import h5py
+
+with h5py.File("part.h5", "r+") as f:
+    del f["fits/transfer"].attrs["priors_key"]
+END
+"$MIXSWEEP" status part.h5 >text
+grep -q '^  note: transfer: the priors of its law have changed since this fit; fit again' text
+if "$MIXSWEEP" bootstrap part.h5 --fit transfer --draws 4 2>err; then exit 1; fi
+grep -q 'the priors of its law have changed since fit transfer was made; fit again' err
+
 # One more run, and the fit is not of these runs.
 { head -1 runs.csv; echo 'm21,150e6,1e9,0.5,0.5,1.3,2.4'; } >more.csv
 "$MIXSWEEP" import more.csv -o s.h5 --append >/dev/null

@@ -19,6 +19,11 @@ expect 2 '--format "yaml": not text or json' "$MIXSWEEP" status s.h5 --format ya
 expect 2 '--format needs a value' "$MIXSWEEP" status s.h5 --format
 expect 2 'something is missing: mixsweep status S.h5' "$MIXSWEEP" status
 expect 2 'one word too many, "b.h5"' "$MIXSWEEP" status a.h5 b.h5
+expect 2 '--output "": FILE is empty' "$MIXSWEEP" import runs.csv -o ''
+expect 2 '--fit "x" goes with fits, bootstrap and optimum, not with runs' "$MIXSWEEP" export none.h5 runs --fit x
+expect 2 'add takes no --flops' "$MIXSWEEP" domains add none.h5 d -o new.h5 --flops 1e9
+expect 2 'plan takes no --prior' "$MIXSWEEP" domains plan none.h5 --prior 0.5
+expect 2 '--stop-before "0x10": not a time like 300s' "$MIXSWEEP" sweep none.yaml --stop-before 0x10
 expect 1 'mixsweep: .*none\.h5' "$MIXSWEEP" status none.h5
 expect 1 'mixsweep: .*--none' "$MIXSWEEP" status -- --none
 

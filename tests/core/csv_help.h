@@ -54,13 +54,18 @@ static inline struct mix_table *take(struct texts texts)
 }
 
 /* The whole sentence of a table that is not. */
-static inline void refuse(struct texts texts, const char *sentence)
+static inline void refuse_as(enum mix_status status, struct texts texts, const char *sentence)
 {
     struct mix_table *table = NULL;
     struct mix_error err = {.text = ""};
-    assert_int_equal(import_texts(texts, &table, NULL, &err), MIX_EINVAL);
+    assert_int_equal(import_texts(texts, &table, NULL, &err), status);
     assert_null(table);
     assert_string_equal(err.text, sentence);
+}
+
+static inline void refuse(struct texts texts, const char *sentence)
+{
+    refuse_as(MIX_EINVAL, texts, sentence);
 }
 
 #endif

@@ -249,11 +249,12 @@ static void test_import_refuses_where(void **state)
         (struct texts){.table = checkpoints,
                        .import = {.where = (const char *const[]){"n_tokens>1e10"}, .n_where = 1}},
         "no row of 4 passes --where \"n_tokens>1e10\".");
-    refuse((struct texts){.table = checkpoints,
-                          .import = {.where = (const char *const[]){"tokens=1"}, .n_where = 1}},
-           "--where: there is no column \"tokens\"; allowed are run, n_params, n_tokens, seed, "
-           "round and "
-           "h_DOMAIN, for example h_code.");
+    refuse_as(MIX_EUSAGE,
+              (struct texts){.table = checkpoints,
+                             .import = {.where = (const char *const[]){"tokens=1"}, .n_where = 1}},
+              "--where: there is no column \"tokens\"; allowed are run, n_params, n_tokens, seed, "
+              "round and "
+              "h_DOMAIN, for example h_code.");
 }
 
 /* Written and read again: the same table, byte for byte. */

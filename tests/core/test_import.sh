@@ -37,6 +37,7 @@ grep -q 'note: no run has more than 4 parameters: in millions or billions? `fact
 grep -qx 'note: no run has a loss of target exam (1 of 2): laws are fitted without.' err || fail "$(cat err)"
 sed 's/loss_exam/loss_web/' units.csv >web.csv # a law of all domains cannot be fitted on one without a loss
 "$MIXSWEEP" import web.csv -o web.h5 --checkpoints all >out 2>err
+[ "$(grep -c '^note:.*loss' err)" = 1 ] || fail "one empty column, several notes: $(cat err)"
 grep -qx 'next: mixsweep fit web.h5 --law demand --targets all' out || fail "$(cat out)"
 rm units.h5 web.h5
 tr , ';' <runs.csv >semicolon.csv

@@ -61,12 +61,13 @@ static struct mix_data *pick(const struct mix_table *table, struct mix_selection
     return data;
 }
 
+/* What was misspelt is wrong use; that nothing is left is not. */
 static void refuse(const struct mix_table *table, struct mix_selection selection,
-                   const char *sentence)
+                   enum mix_status expected, const char *sentence)
 {
     struct mix_data *data = NULL;
     struct mix_error err = {.text = ""};
-    assert_int_equal(mix_table_select(table, &selection, &data, &err), MIX_EINVAL);
+    assert_int_equal(mix_table_select(table, &selection, &data, &err), expected);
     assert_null(data);
     if (strstr(err.text, sentence) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", err.text, sentence);
@@ -124,6 +125,37 @@ static void test_select_checkpoints_and_mask(void **state)
     mix_table_destroy(table);
 }
 
+static void test_late_checkpoints_are_fitted_only(void **state)
+{
+    (void)state;
+    static const size_t rows[] = {0, 1, 3, 4};
+    struct mix_table *table = sample();
+    table->runs[0].n_tokens = 1.3e9; /* of 2e9; that of b, at half, is too early */
+    struct mix_data *data =
+        pick(table, (struct mix_selection){.targets = "all", .checkpoints = MIX_CHECKPOINTS_LATE});
+    assert_int_equal(data->n_rows, 4);
+    for (size_t r = 0; r < 4; r++) {
+        assert_int_equal(data->row[r], rows[r]);
+        assert_int_equal(data->early[r], r == 0);
+    }
+    mix_data_destroy(data);
+    /* the end is that of the rows which pass */
+    data = pick(table, (struct mix_selection){.where = "n_tokens<2e9",
+                                              .targets = "all",
+                                              .checkpoints = MIX_CHECKPOINTS_LATE});
+    assert_int_equal(data->n_rows, 3);
+    for (size_t r = 0; r < 3; r++)
+        assert_int_equal(data->early[r], 0);
+    mix_data_destroy(data);
+    enum mix_checkpoints which = MIX_CHECKPOINTS_ALL;
+    for (int i = 0; i < (int)MIX_N_CHECKPOINTS; i++) {
+        assert_true(mix_checkpoints_read(mix_checkpoints_name((enum mix_checkpoints)i), &which));
+        assert_int_equal(which, i);
+    }
+    assert_false(mix_checkpoints_read("lates", &which));
+    mix_table_destroy(table);
+}
+
 static void test_where_terms(void **state)
 {
     (void)state;
@@ -164,20 +196,29 @@ static void test_where_is_refused(void **state)
 {
     (void)state;
     struct mix_table *table = sample();
-    refuse(table, (struct mix_selection){.where = "n_params"}, "\"n_params\" is not COLUMN OP");
-    refuse(table, (struct mix_selection){.where = "n_params=1e6,"}, "\"\" is not COLUMN OP");
-    refuse(table, (struct mix_selection){.where = "=3"}, "is not COLUMN OP");
-    refuse(table, (struct mix_selection){.where = "n_parms=3"}, "no column \"n_parms\"; allowed");
-    refuse(table, (struct mix_selection){.where = "h_books=3"}, "no column \"h_books\"");
-    refuse(table, (struct mix_selection){.where = "n_params=nan"}, "\"nan\" is not a finite");
-    refuse(table, (struct mix_selection){.where = "n_params=0x10"}, "\"0x10\" is not a finite");
-    refuse(table, (struct mix_selection){.where = "n_params=1e999"}, "is not a finite number");
-    refuse(table, (struct mix_selection){.where = "n_params=<3"}, "\"<3\" is not a finite");
-    refuse(table, (struct mix_selection){.where = "run<b"}, "run can only be compared by =");
-    refuse(table, (struct mix_selection){.where = "n_params=5e6"},
+    refuse(table, (struct mix_selection){.where = "n_params"}, MIX_EUSAGE,
+           "\"n_params\" is not COLUMN OP");
+    refuse(table, (struct mix_selection){.where = "n_params=1e6,"}, MIX_EUSAGE,
+           "\"\" is not COLUMN OP");
+    refuse(table, (struct mix_selection){.where = "=3"}, MIX_EUSAGE, "is not COLUMN OP");
+    refuse(table, (struct mix_selection){.where = "n_parms=3"}, MIX_EUSAGE,
+           "no column \"n_parms\"; allowed");
+    refuse(table, (struct mix_selection){.where = "h_books=3"}, MIX_EUSAGE,
+           "no column \"h_books\"");
+    refuse(table, (struct mix_selection){.where = "n_params=nan"}, MIX_EUSAGE,
+           "\"nan\" is not a finite");
+    refuse(table, (struct mix_selection){.where = "n_params=0x10"}, MIX_EUSAGE,
+           "\"0x10\" is not a finite");
+    refuse(table, (struct mix_selection){.where = "n_params=1e999"}, MIX_EUSAGE,
+           "is not a finite number");
+    refuse(table, (struct mix_selection){.where = "n_params=<3"}, MIX_EUSAGE,
+           "\"<3\" is not a finite");
+    refuse(table, (struct mix_selection){.where = "run<b"}, MIX_EUSAGE,
+           "run can only be compared by =");
+    refuse(table, (struct mix_selection){.where = "n_params=5e6"}, MIX_EINVAL,
            "leaves none of 5 runs; they have n_params 1000000 to 7000000");
     bool pass = true;
-    assert_int_equal(mix_table_where(table, "x=1", 0, &pass, NULL), MIX_EINVAL);
+    assert_int_equal(mix_table_where(table, "x=1", 0, &pass, NULL), MIX_EUSAGE);
     mix_table_destroy(table);
 }
 
@@ -185,15 +226,18 @@ static void test_targets_are_refused(void **state)
 {
     (void)state;
     struct mix_table *table = sample();
-    refuse(table, (struct mix_selection){.targets = "code,books"},
+    refuse(table, (struct mix_selection){.targets = "code,books"}, MIX_EUSAGE,
            "no target \"books\"; the table has web, code, exam");
-    refuse(table, (struct mix_selection){.targets = "code,code"}, "\"code\" is named twice");
-    refuse(table, (struct mix_selection){.targets = "code,"}, "no target \"\"");
+    refuse(table, (struct mix_selection){.targets = "code,code"}, MIX_EUSAGE,
+           "\"code\" is named twice");
+    refuse(table, (struct mix_selection){.targets = "code,"}, MIX_EUSAGE, "no target \"\"");
     table->targets[0].domain = table->targets[1].domain = -1;
-    refuse(table, (struct mix_selection){.targets = "domains"}, "--targets all takes all of 3");
+    refuse(table, (struct mix_selection){.targets = "domains"}, MIX_EINVAL,
+           "--targets all takes all of 3");
     for (size_t r = 0; r < table->n_rows; r++)
         table->runs[r].excluded = 1;
-    refuse(table, (struct mix_selection){.targets = "all"}, "all failed or are excluded");
+    refuse(table, (struct mix_selection){.targets = "all"}, MIX_EINVAL,
+           "all failed or are excluded");
     mix_table_destroy(table);
 }
 
@@ -240,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_select_defaults),
         cmocka_unit_test(test_numbers_as_people_write_them),
         cmocka_unit_test(test_select_checkpoints_and_mask),
+        cmocka_unit_test(test_late_checkpoints_are_fitted_only),
         cmocka_unit_test(test_where_terms),
         cmocka_unit_test(test_where_is_refused),
         cmocka_unit_test(test_targets_are_refused),

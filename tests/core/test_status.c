@@ -33,8 +33,11 @@ static void test_fail_cuts_long_sentences(void **state)
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
     struct mix_error err;
-    mix_fail(&err, MIX_EIO, "%s", longer);
+    mix_fail(&err, MIX_EIO, "cannot open %s: no such file", longer);
     assert_int_equal(strlen(err.text), MIX_ERROR_MAX - 1);
+    assert_memory_equal(err.text, "cannot open xxx", 15);
+    assert_non_null(strstr(err.text, "xxx ... xxx"));
+    assert_string_equal(err.text + MIX_ERROR_MAX - 1 - 16, "xx: no such file");
 }
 
 static void test_status_has_text_and_exit(void **state)

@@ -317,14 +317,20 @@ static void test_prediction_below_h_is_refused(void **state)
     world_destroy(&world);
 }
 
-static void expect_refusal(const struct world *world, const struct mix_fit_options *options,
-                           const char *words)
+static void expect_status(const struct world *world, const struct mix_fit_options *options,
+                          enum mix_status status, const char *words)
 {
     struct mix_fit *fit = NULL;
     struct mix_error err = {{0}};
-    assert_refused(mix_fit_run(NULL, world->table, options, NULL, NULL, &fit, &err), MIX_EINVAL,
-                   err, words);
+    assert_refused(mix_fit_run(NULL, world->table, options, NULL, NULL, &fit, &err), status, err,
+                   words);
     assert_null(fit);
+}
+
+static void expect_refusal(const struct world *world, const struct mix_fit_options *options,
+                           const char *words)
+{
+    expect_status(world, options, MIX_EINVAL, words);
 }
 
 static void test_tables_that_do_not_suit_are_refused(void **state)
@@ -343,7 +349,7 @@ static void test_tables_that_do_not_suit_are_refused(void **state)
     snprintf(options.selection.targets, MIX_TEXT_MAX, "arxiv,book");
     expect_refusal(&world, &options, "code has none");
     snprintf(options.selection.targets, MIX_TEXT_MAX, "arxiv,bok");
-    expect_refusal(&world, &options, "bok");
+    expect_status(&world, &options, MIX_EUSAGE, "bok");
     options = quick_options("capacity", 2);
     snprintf(options.selection.where, MIX_TEXT_MAX, "n_params>1e12");
     expect_refusal(&world, &options, "n_params>1e12");
@@ -355,7 +361,7 @@ static void test_tables_that_do_not_suit_are_refused(void **state)
     expect_refusal(&world, &options, "16 parameters");
     options = quick_options("capacity", 2);
     options.holdout = "sideways";
-    expect_refusal(&world, &options, "sideways");
+    expect_status(&world, &options, MIX_EUSAGE, "sideways");
     world_destroy(&world);
 
     const struct world_plan demand = {"demand", 3, 4, 16, {10, 40}, {2, 8}, 0.0, 3};

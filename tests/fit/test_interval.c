@@ -437,6 +437,7 @@ static void test_budget_adds_what_is_known(void **state)
     assert_near(b.seed / b.value, log(1.02) / sqrt(2.0), 1e-9);
     assert_near(b.total * b.total,
                 b.resampling * b.resampling + b.seed * b.seed + b.scale * b.scale, 1e-15);
+    assert_true(b.fit == 0.0); /* the residuals are less than seed noise */
 
     assert_ok(mix_intervals_predict(s.fit, s.draws, NULL, even, 640e6, 8e9, 0.9, both, &err), err);
     const struct mix_interval narrow = both[3].percentile,
@@ -449,6 +450,18 @@ static void test_budget_adds_what_is_known(void **state)
                                        4e9, &b, &err),
               err); /* within the runs nothing is extrapolated */
     assert_true(b.scale == 0.0 && b.reach == 0.0);
+
+    /* A law that does not fit: what the runs are off it beyond seed noise counts in full, and what
+     * all runs of a larger size are off is no noise. */
+    s.draws->residual = 0.02;
+    s.draws->origins[0].bias = 0.015;
+    s.draws->origins[1].rms = 0.02;
+    assert_ok(mix_error_budget_compute(s.world.table, s.fit, s.draws, 0, NULL, NULL, even, 640e6,
+                                       8e9, &b, &err),
+              err);
+    assert_near(b.fit / b.value, sqrt(4e-4 - 0.5 * log(1.02) * log(1.02)), 1e-9);
+    assert_near(b.scale / b.value, sqrt(0.5 * (2.25e-4 - 4e-4 / 12 - 1.6e-5)), 1e-9);
+    assert_true(b.total > hypot(b.fit, b.scale));
 
     const struct mix_error_budget nothing = {.seed = NAN, .law = NAN, .scale = 0.0};
     const struct mix_interval bare = {2, NAN, NAN}, drawn = {2, 1, 3};

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The reduced problem: its gradient, its solution, its linear part, its weights and its
- * Gauss-Newton matrix, each against a plain computation of the same thing. The source is included
- * for the gradient, which no function hands out. */
-#include "fit/least_squares.c"
+ * Gauss-Newton matrix, each against a plain computation of the same thing. */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fit/lsq_parts.h"
 
 #include <gsl/gsl_linalg.h>
 
@@ -102,8 +106,8 @@ static double slope_at(struct lsq *lsq, const double *theta, size_t i, double h)
 static void expect_gradient(struct lsq *lsq, const double *theta)
 {
     law_model_reset(lsq->model);
-    const double sum = project_out(lsq, theta);
-    assemble(lsq, theta);
+    const double sum = lsq_project_out(lsq, theta);
+    lsq_assemble(lsq, theta);
     double *gradient = numbers(lsq->n_theta), *norm = numbers(lsq->n_theta);
     memcpy(gradient, lsq->gradient, lsq->n_theta * sizeof *gradient);
     for (size_t i = 0; i < lsq->n_theta; i++) {
@@ -159,7 +163,7 @@ static void expect_kkt(struct lsq *lsq, const double *theta)
 {
     double lambda[WORLD_MAX * L_MAX], *norm = numbers(lsq->n_theta);
     const double sum = sum_at(lsq, theta);
-    assemble(lsq, theta);
+    lsq_assemble(lsq, theta);
     for (size_t i = 0; i < lsq->n_theta; i++)
         norm[i] = sqrt(fmax(lsq->matrix[i * lsq->n_theta + i], 0.0) * sum);
     for (size_t i = 0; i < lsq->n_theta; i++) {
@@ -232,8 +236,8 @@ static void test_held_priors_keep_the_minimum(void **state)
         struct lsq_result result;
         assert_ok(lsq_minimise(p.lsq, p.theta, 5000, 1e-10, NULL, &result, &err), err);
         lsq_hold_priors(p.lsq, p.theta);
-        const double sum = project_out(p.lsq, p.theta);
-        assemble(p.lsq, p.theta);
+        const double sum = lsq_project_out(p.lsq, p.theta);
+        lsq_assemble(p.lsq, p.theta);
         for (size_t k = 0; k < p.lsq->n_theta && result.gradient <= 1e-8; k++) {
             const struct mix_model *model = p.lsq->model;
             if (p.theta[k] <= model->lower[k] || p.theta[k] >= model->upper[k])
@@ -477,6 +481,7 @@ static struct mix_data *repeat_rows(const struct mix_data *data, const double *t
     memcpy(out->target_domain, data->target_domain, n_m * sizeof *out->target_domain);
     out->mixture = numbers(2 * data->n_rows * n_k);
     out->size = NULL;
+    out->early = NULL;
     out->unique = numbers(2 * data->n_rows * n_k);
     out->n_params = numbers(2 * data->n_rows);
     out->n_tokens = numbers(2 * data->n_rows);
@@ -510,8 +515,8 @@ static void test_row_weights_are_repeated_rows(void **state)
         assert_near(weighted, lsq_evaluate(lsq, p.theta, b), 1e-10 * weighted);
         for (size_t k = 0; k < lsq->n_targets * lsq->n_linear; k++)
             assert_near(a[k], b[k], 1e-7 * (1.0 + fabs(a[k])));
-        assemble(p.lsq, p.theta);
-        assemble(lsq, p.theta);
+        lsq_assemble(p.lsq, p.theta);
+        lsq_assemble(lsq, p.theta);
         for (size_t k = 0; k < lsq->n_theta; k++) {
             const double norm = sqrt(fabs(lsq->matrix[k * lsq->n_theta + k]));
             assert_near(p.lsq->gradient[k], lsq->gradient[k],
@@ -607,7 +612,7 @@ static void test_reduced_matrix_is_the_schur_complement(void **state)
         drop_pull(lsq);
         lsq_normal_matrix(lsq, p.theta, full, &n_entries);
         lsq_evaluate(lsq, p.theta, lambda);
-        assemble(lsq, p.theta);
+        lsq_assemble(lsq, p.theta);
         for (size_t k = q; k < n; k++) /* eliminate one free linear parameter after the other */
             for (size_t r = 0; lambda[k - q] > 0.0 && r < n; r++) {
                 const double f = full[r * n + k] / full[k * n + k];

@@ -221,14 +221,40 @@ static void test_sizes_are_named_in_units_people_use(void **state)
     }
 }
 
-static void expect_refusal(const struct mix_data *data, const char *option, const char *words)
+static void expect_refusal(const struct mix_data *data, const char *option,
+                           enum mix_status expected, const char *words)
 {
     struct splits splits;
     struct mix_error err = {{0}};
-    assert_refused(validate_splits(option, data, 1, &splits, &err), MIX_EINVAL, err, words);
+    assert_refused(validate_splits(option, data, 1, &splits, &err), expected, err, words);
     if (strstr(err.text, option) == NULL)
         fail_msg("\"%s\" does not name %s", err.text, option);
     validate_splits_destroy(&splits);
+}
+
+static void test_early_rows_are_trained_on_and_not_tested(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"auto", "scale", "both", "mixture:0.3", "mixture:3-fold"};
+    struct mix_data *data = data_of(12, three_sizes);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        struct splits all = split(options[i], data, 7);
+        for (size_t r = 0; r < data->n_rows; r++)
+            data->early[r] = data->n_tokens[r] < 5.0;
+        struct splits late = split(options[i], data, 7);
+        assert_int_equal(late.n, all.n);
+        for (size_t s = 0; s < all.n; s++)
+            for (size_t e = 0; e < all.split[s].n_folds * data->n_rows; e++) {
+                assert_int_equal(late.split[s].train[e], all.split[s].train[e]);
+                assert_int_equal(late.split[s].test[e],
+                                 all.split[s].test[e] && !data->early[e % data->n_rows]);
+            }
+        assert_true(count(data, late.split[0].test) > 0);
+        memset(data->early, 0, data->n_rows);
+        validate_splits_destroy(&late);
+        validate_splits_destroy(&all);
+    }
+    mix_data_destroy(data);
 }
 
 static void test_splits_that_cannot_be_made_are_refused(void **state)
@@ -236,18 +262,18 @@ static void test_splits_that_cannot_be_made_are_refused(void **state)
     (void)state;
     struct mix_data *one = data_of(20, one_size), *three = data_of(20, three_sizes);
     struct mix_data *few = data_of(3, three_sizes);
-    expect_refusal(three, "everything", "auto, none, scale, both and mixture:F");
-    expect_refusal(three, "", "allowed are");
+    expect_refusal(three, "everything", MIX_EUSAGE, "auto, none, scale, both and mixture:F");
+    expect_refusal(three, "", MIX_EUSAGE, "allowed are");
     static const char *const bad_shares[] = {"mixture",     "mixture:",     "mixture:0",
                                              "mixture:1",   "mixture:-0.3", "mixture:nan",
                                              "mixture:0.3x"};
     for (size_t i = 0; i < sizeof bad_shares / sizeof bad_shares[0]; i++)
-        expect_refusal(three, bad_shares[i], "between 0 and 1");
-    expect_refusal(one, "scale", "two sizes or more");
-    expect_refusal(one, "both", "two sizes or more");
-    expect_refusal(few, "both", "8 mixtures at the largest size");
-    expect_refusal(few, "mixture:0.1", "of 3 mixtures holds out 0");
-    expect_refusal(few, "mixture:0.9", "of 3 mixtures holds out 3");
+        expect_refusal(three, bad_shares[i], MIX_EUSAGE, "between 0 and 1");
+    expect_refusal(one, "scale", MIX_EINVAL, "two sizes or more");
+    expect_refusal(one, "both", MIX_EINVAL, "two sizes or more");
+    expect_refusal(few, "both", MIX_EINVAL, "8 mixtures at the largest size");
+    expect_refusal(few, "mixture:0.1", MIX_EINVAL, "of 3 mixtures holds out 0");
+    expect_refusal(few, "mixture:0.9", MIX_EINVAL, "of 3 mixtures holds out 3");
     mix_data_destroy(one);
     mix_data_destroy(three);
     mix_data_destroy(few);
@@ -349,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_both_counts_mixtures_and_not_runs),
         cmocka_unit_test(test_splits_depend_on_the_seed_alone),
         cmocka_unit_test(test_sizes_are_named_in_units_people_use),
+        cmocka_unit_test(test_early_rows_are_trained_on_and_not_tested),
         cmocka_unit_test(test_splits_that_cannot_be_made_are_refused),
         cmocka_unit_test(test_subset_holds_the_rows_marked),
         cmocka_unit_test(test_floors_say_what_their_names_say),

@@ -44,11 +44,11 @@ static void test_job_values_come_out(void **state)
     assert_string_equal(job->fit.law, "capacity");
     assert_int_equal(job->fit.n_starts, 8);
     assert_int_equal(job->n_draws, 20);
-    assert_true(job->optimum.n_params == 1.3e9);
-    assert_true(job->optimum.n_tokens == 67760078203.0);
-    assert_true(job->optimum.lower[0] == 0.01 && job->optimum.upper[0] == 1);
-    assert_true(job->optimum.upper[2] == 0.4);
-    assert_true(job->optimum.weight[0] == 1 && job->optimum.weight[1] == 2);
+    assert_true(job->optima[0].n_params == 1.3e9);
+    assert_true(job->optima[0].n_tokens == 67760078203.0);
+    assert_true(job->optima[0].lower[0] == 0.01 && job->optima[0].upper[0] == 1);
+    assert_true(job->optima[0].upper[2] == 0.4);
+    assert_true(isnan(job->optima[0].weight[0]) && job->optima[0].weight[1] == 2);
     assert_string_equal(job->text, job_text);
     mix_job_destroy(job);
 }
@@ -71,7 +71,7 @@ static void test_job_defaults(void **state)
     assert_true(job->include_prior && job->include_uniform);
     assert_null(job->fit.law);
     assert_int_equal(job->n_draws, 0);
-    assert_true(job->optimum.n_params == 0);
+    assert_int_equal(job->n_optima, 0);
     mix_job_destroy(job);
 }
 
@@ -107,7 +107,7 @@ static void test_job_simulate_params_and_targets(void **state)
     assert_string_equal(job->targets[0].unit, "bits/byte");
     assert_true(job->targets[0].weight == 3);
     assert_int_equal(job->targets[1].direction, 1);
-    assert_true(job->optimum.weight[0] == 3 && job->optimum.weight[1] == 2);
+    assert_true(isnan(job->optima[0].weight[0]) && job->optima[0].weight[1] == 2);
     mix_job_destroy(job);
     free(text);
 }
@@ -157,7 +157,7 @@ static const struct refusal refusals[] = {
     {"starts: 8", "mask_below: 1.1",
      "small.yaml, line 21, key fit.mask_below: 1.1 is not in 0 … 1."},
     {"starts: 8", "checkpoints: some",
-     "small.yaml, line 21, key fit.checkpoints: \"some\" is not one of last, all."},
+     "small.yaml, line 21, key fit.checkpoints: \"some\" is not one of last, all, late."},
     {"starts: 8", "seed: -1",
      "small.yaml, line 21, key fit.seed: \"-1\" is not a whole number in 0 … "
      "18446744073709551615."},

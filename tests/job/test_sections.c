@@ -478,6 +478,27 @@ static const struct refusal refusals[] = {
     /* confirm */
     {"optimum: {n_params: 1e9, n_tokens: 1e10}\n", "",
      "47, key confirm: there is no section optimum to confirm."},
+    {"seeds: 4", "of: small", "48, key confirm.of: \"small\" is not one of chinchilla."},
+    {"{n_params: 1e9, n_tokens: 1e10}", "[]", "47, key optimum: 0 entries are not in 1 … 16."},
+    {"{n_params: 1e9, n_tokens: 1e10}", "[{n_params: 1e9}]",
+     "47, key optimum[0]: the key n_tokens is missing."},
+    {"{n_params: 1e9, n_tokens: 1e10}", "[{n_params: 1e9, n_tokens: 1e10, flor: 0.1}]",
+     "47, key optimum[0].flor: unknown key; did you mean floor?"},
+    {"{n_params: 1e9, n_tokens: 1e10}",
+     "\n  - {name: a, n_params: 1e9, n_tokens: 1e10}\n  - {n_params: 1e9, n_tokens: 1e10}",
+     "49, key optimum[1]: the key name is missing: each of several optima has one."},
+    {"{n_params: 1e9, n_tokens: 1e10}",
+     "\n  - {name: a, n_params: 1e9, n_tokens: 1e10}\n  - {name: a, n_params: 1e9, n_tokens: 1e10}",
+     "49, key optimum[1].name: a is the name of an earlier entry too."},
+    {"{n_params: 1e9, n_tokens: 1e10}",
+     "\n  - {name: a, n_params: 1e9, n_tokens: 1e10}\n"
+     "  - {name: b, n_params: 1e9, n_tokens: 1e10, caps: {cod: 0.1}}",
+     "49, key optimum[1].caps.cod: there is no such name; did you mean code?"},
+    {"{n_params: 1e9, n_tokens: 1e10}",
+     "\n  - {name: a, n_params: 1e9, n_tokens: 1e10, max_epochs: 1, caps: {code: 0.1}}\n",
+     "48, key optimum[0].max_epochs: the supply_tokens of the domains, seen 1 time and within "
+     "caps, "
+     "are 2e+09 tokens, and n_tokens is 1e+10;"},
     {"seeds: 4", "seeds: 0", "48, key confirm.seeds: 0 is not in 1 … 1000."},
     {"{size: 1m, n_tokens: 1e8}", "{size: 1m, n_tokens: 1e8, mixtures: 3}",
      "48, key confirm.scales[0].mixtures: is not for confirm, which has the same mixtures and "
@@ -489,6 +510,31 @@ static const struct refusal refusals[] = {
     {"{size: 1m, n_tokens: 1e8}", "{size: 2m, n_tokens: 1e8}",
      "48, key confirm.scales[0].size: \"2m\" is not one of "},
 };
+
+static void test_several_optima_come_out(void **state)
+{
+    (void)state;
+    struct mix_job *job =
+        parse_with("optimum: {n_params: 1e9, n_tokens: 1e10}\nconfirm: {seeds: 4,",
+                   "optimum:\n"
+                   "  - {name: small, n_params: 1e9, n_tokens: 1e10, weights: {exam: 3}}\n"
+                   "  - {name: large, n_params: 7e9, n_tokens: 2e10, caps: {code: 0.25}, "
+                   "objective: worst}\n"
+                   "confirm: {of: large,");
+    assert_int_equal(job->n_optima, 2);
+    assert_string_equal(job->optima[0].name, "small");
+    assert_true(job->optima[0].n_params == 1e9 && job->optima[0].weight[1] == 3);
+    assert_true(job->optima[0].upper[1] == 1 && job->optima[1].upper[1] == 0.25);
+    assert_string_equal(job->optima[1].name, "large");
+    assert_true(job->optima[1].n_tokens == 2e10 && job->optima[1].weight == NULL);
+    assert_int_equal(job->optima[1].goal, MIX_GOAL_WORST);
+    assert_int_equal(job->confirm.of, 1);
+    mix_job_destroy(job);
+    job = parse_with("seed: 5", "seed: 5"); /* a single one has the name of the fit */
+    assert_int_equal(job->n_optima, 1);
+    assert_string_equal(job->optima[0].name, job->fit.name);
+    mix_job_destroy(job);
+}
 
 static void test_refusals_name_line_and_key(void **state)
 {
@@ -559,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_synthetic_comes_out),
         cmocka_unit_test(test_defaults_that_depend_on_other_keys),
         cmocka_unit_test(test_durations_and_amounts),
+        cmocka_unit_test(test_several_optima_come_out),
         cmocka_unit_test(test_refusals_name_line_and_key),
         cmocka_unit_test(test_refusals_of_large_designs),
     };

@@ -628,6 +628,11 @@ static void test_law_refuses_targets_that_are_not_the_domains(void **state)
     assert_refused(&table, "transfer", 0,
                    "law transfer needs targets that are training domains, and target wiki is none; "
                    "select --targets domains or use law demand");
+    for (size_t m = 0; m < 4; m++)
+        table.target_domain[m] = -1;
+    assert_refused(&table, "transfer", 0,
+                   "law transfer needs targets that are training domains, and target web is none; "
+                   "use law demand");
     fill_table(&table, 4, 3);
     assert_refused(&table, "capacity", 0,
                    "law capacity needs a measured loss for every training domain, and books has "

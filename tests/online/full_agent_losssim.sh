@@ -4,6 +4,8 @@
 # start by more than 2 standard errors, that is better than the data, and the agent no worse than
 # the best static mixture, which is chosen on these episodes themselves, by more than 0.01. With
 # feedback shuffled among trajectories there is nothing to gain. One minute of one core.
+# Seen, 3 seeds: reinforcement gains .081 to .107 +- .003 to .006 of utility over the supervised
+# start and ends level with the best static mixture of these episodes (+.003, +.002, -.000 +- .001).
 bench=$MIXSWEEP_BUILD/tests/bench.losssim.bench
 for seed in 1 2 3; do
     "$bench" 128 200 0 $seed alpha=0.03 | tee true.txt

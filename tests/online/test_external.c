@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A program as a trainee: the example of the README, and programs that answer wrongly, late or not
+/* A program as a trainee: jobs/steer.py, and programs that answer wrongly, late or not
  * at all. */
 #include <errno.h>
 #include <math.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The belief behind `next`, against what is known of normal distributions. */
+/* The belief behind `next`, against what is known of normal distributions, and its doubts. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,9 +156,88 @@ static void test_advice_is_sure_where_nearly_all_draws_agree(void **state)
     next = weigh(0, 1, lower, NAN);
     assert_true(!next.pays && next.is_sure && fabs(next.worth - 0.002) < 1e-12);
     next = weigh(10, 1, lower, 0.5);
+    next.is_doubted = true;
+    mix_next_weigh(&next, 0.5);
+    assert_true(next.pays && !next.is_sure);
+    assert_non_null(strstr(next.advice, "That is not sure: the law does not hold."));
+    next.is_doubted = false;
     next.reduction.se = 0.6;
     mix_next_weigh(&next, 0.5);
     assert_true(next.pays && !next.is_sure);
+}
+
+/* ---- whether a law holds */
+
+/* Ten mixtures of two domains with losses 2 + exp(1 - 3 h), of three seeds or one. */
+static struct mix_table *make_runs(size_t n_seeds, double noise)
+{
+    struct mix_table *table = mix_table_create(2, 2);
+    gsl_rng *rng = mix_rng_create(mix_key_make(6, "test", NULL, 0));
+    for (size_t k = 0; k < 2; k++) {
+        snprintf(table->domains[k].name, MIX_NAME_MAX, "d%zu", k);
+        snprintf(table->targets[k].name, MIX_NAME_MAX, "d%zu", k);
+    }
+    mix_table_link_targets(table);
+    for (size_t i = 0; i < 10 * n_seeds; i++) {
+        const size_t r = mix_table_append(table);
+        struct mix_run *run = &table->runs[r];
+        run->n_params = 1e8;
+        run->n_tokens = run->n_tokens_planned = 1e9;
+        run->seed = r;
+        snprintf(run->run, sizeof run->run, "r%zu", r);
+        for (size_t k = 0; k < 2; k++) {
+            const double h = (double)(i % 10) / 9, share = k == 0 ? h : 1 - h;
+            table->mixture[2 * r + k] = table->asked[2 * r + k] = share;
+            table->loss[2 * r + k] = 2 + exp(1 - 3 * share) + gsl_ran_gaussian_ziggurat(rng, noise);
+        }
+    }
+    gsl_rng_free(rng);
+    assert_int_equal(mix_table_finish(table, NULL), MIX_OK);
+    return table;
+}
+
+static struct mix_fit *fit_law(const struct mix_table *table, const char *law)
+{
+    struct mix_fit *fit = NULL;
+    struct mix_fit_options options = mix_fit_options_default();
+    options.law = law;
+    options.holdout = "none";
+    options.n_starts = 4;
+    assert_int_equal(mix_fit_run(NULL, table, &options, NULL, NULL, &fit, NULL), MIX_OK);
+    return fit;
+}
+
+static void test_a_law_is_doubted_where_the_runs_speak_against_it(void **state)
+{
+    (void)state;
+    char text[MIX_TEXT_MAX];
+    for (size_t n_seeds = 1; n_seeds <= 3; n_seeds += 2) {
+        struct mix_table *table = make_runs(n_seeds, 0.01);
+        struct mix_fit *wrong = fit_law(table, "linear"), *right = fit_law(table, "loglinear");
+        const struct mix_fit *const both[] = {wrong, right};
+        assert_int_equal(mix_law_doubt(table, wrong, 2, both, text, NULL), MIX_OK);
+        assert_non_null(strstr(text, "law loglinear) leaves 0.0"));
+        assert_int_equal(mix_law_doubt(table, right, 2, both, text, NULL), MIX_OK);
+        assert_string_equal(text, "");
+        assert_int_equal(mix_law_doubt(table, wrong, 0, NULL, text, NULL), MIX_OK);
+        assert_true((strstr(text, "seeds of one mixture") != NULL) == (n_seeds > 1));
+        mix_fit_destroy(wrong);
+        mix_fit_destroy(right);
+        mix_table_destroy(table);
+    }
+}
+
+/* Without noise a fit that is exact but for rounding is none to doubt. */
+static void test_rounding_is_no_lack_of_fit(void **state)
+{
+    (void)state;
+    char text[MIX_TEXT_MAX];
+    struct mix_table *table = make_runs(2, 0);
+    struct mix_fit *fit = fit_law(table, "loglinear");
+    assert_int_equal(mix_law_doubt(table, fit, 0, NULL, text, NULL), MIX_OK);
+    assert_string_equal(text, "");
+    mix_fit_destroy(fit);
+    mix_table_destroy(table);
 }
 
 int main(void)
@@ -167,6 +247,8 @@ int main(void)
         cmocka_unit_test(test_a_second_seed_halves_the_noise),
         cmocka_unit_test(test_noise_does_not_look_like_knowledge),
         cmocka_unit_test(test_advice_is_sure_where_nearly_all_draws_agree),
+        cmocka_unit_test(test_a_law_is_doubted_where_the_runs_speak_against_it),
+        cmocka_unit_test(test_rounding_is_no_lack_of_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

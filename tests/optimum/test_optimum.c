@@ -575,6 +575,50 @@ static void test_optimum_is_the_same_from_any_seed(void **state)
 
 #define TOY_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* Two questions of one fit: each value is that of the law, and no other mixture is better by its
+ * own question. */
+static void test_trade_off_is_what_the_law_says(void **state)
+{
+    struct toy *toy = *state;
+    struct mix_optimum_options options = toy_options();
+    const double code[3] = {1.0, 0.0, 0.0}, cap[3] = {0.2, 1.0, 1.0}, even[3] = {1.0, 1.0, 1.0};
+    struct mix_optimum *optima[2] = {NULL, NULL};
+    struct mix_error err = {{0}};
+    for (int i = 0; i < 2; i++) {
+        options.weight = i == 0 ? even : code;
+        options.upper = i == 0 ? cap : NULL;
+        if (mix_optimum_run(NULL, toy->table, toy->fit, NULL, &options, &optima[i], &err) != MIX_OK)
+            fail_msg("%s", err.text);
+    }
+    struct mix_trade_off t;
+    const struct mix_optimum *const both[2] = {optima[0], optima[1]};
+    assert_int_equal(mix_trade_off_compute(toy->fit, NULL, 2, both, &t, &err), MIX_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_near(t.objective[3 * i], optima[i]->objective.value, 1e-12);
+        assert_true(t.allowed[3 * i] == 1 && isnan(t.not_worse[3 * i]));
+    }
+    const double *h = optima[1]->mixture;
+    assert_near(t.objective[1], mean_loss(toy->fit, &options, even, h[0], h[1]), 1e-9);
+    assert_true(t.objective[1] > t.objective[0] && t.objective[2] > t.objective[3]);
+    assert_true(t.allowed[1] == 0 && t.allowed[2] == 1); /* above the cap of code */
+    mix_trade_off_clear(&t);
+    optima[0]->fit_key.lo++;
+    assert_int_equal(mix_trade_off_compute(toy->fit, NULL, 2, both, &t, &err), MIX_EINVAL);
+    for (int i = 0; i < 2; i++)
+        mix_optimum_destroy(optima[i]);
+}
+
+static void test_chance_above_knows_of_a_normal_error(void **state)
+{
+    (void)state;
+    double draws[5] = {3.0, 1.0, 2.0, NAN, NAN}, more[3] = {1.0, 2.0, 3.0};
+    assert_near(mix_chance_above(0.0, 0.5, 0.0, 5, draws), 2.0 / 3.0, 1e-15); /* -0.5, 0.5, 1.5 */
+    assert_near(mix_chance_above(0.0, 0.5, 1e-9, 3, more), 2.0 / 3.0, 1e-9);
+    assert_near(mix_chance_above(0.0, 1.6448536269514722, 1.0, 0, more), 0.95, 1e-12);
+    assert_near(mix_chance_above(1.0, 1.0, 0.3, 3, more), 0.5, 1e-12);
+    assert_true(isnan(mix_chance_above(0.0, 0.5, NAN, 3, more)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +641,8 @@ int main(void)
         TOY_TEST(test_optimum_refuses_other_wrong_input),
         TOY_TEST(test_optimum_cap_of_zero_takes_a_domain_out),
         TOY_TEST(test_optimum_is_the_same_from_any_seed),
+        TOY_TEST(test_trade_off_is_what_the_law_says),
+        cmocka_unit_test(test_chance_above_knows_of_a_normal_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

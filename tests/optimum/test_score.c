@@ -170,8 +170,14 @@ static void test_score_is_predicted_and_maximised(void **state)
         assert_non_null(strstr(optimum->warnings, "quiz is a score (accuracy)"));
         mix_optimum_destroy(optimum);
     }
-    ask.weight = NULL; /* all count */
+    ask.weight = NULL; /* a mean loss leaves the score out */
     ask.goal = MIX_GOAL_MEAN;
+    must(mix_optimum_run(NULL, table, fit, NULL, &ask, &optimum, &err), &err);
+    assert_true(optimum->weight[0] == 1.0 && optimum->weight[2] == 0.0);
+    assert_true(optimum->objective.value > 0.0);
+    mix_optimum_destroy(optimum);
+    const double all[M] = {1.0, 1.0, 1.0};
+    ask.weight = all;
     assert_int_equal(mix_optimum_run(NULL, table, fit, NULL, &ask, &optimum, &err), MIX_EINVAL);
     assert_non_null(strstr(err.text, "mean-gain"));
     mix_draws_destroy(draws);

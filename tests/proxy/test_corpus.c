@@ -3,6 +3,7 @@
  */
 #include "mixsweep/corpus.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -493,6 +494,71 @@ static void test_several_sources(void **state)
     mix_corpus_destroy(corpus);
 }
 
+static struct mix_key key_of(const struct mix_corpus_source *source, bool bytes)
+{
+    struct mix_error err = {""};
+    struct mix_key key = {0};
+    const enum mix_status status =
+        bytes ? mix_corpus_hash_files(source, &key, &err) : mix_corpus_stamp(source, &key, &err);
+    if (status != MIX_OK)
+        fail_msg("%s", err.text);
+    return key;
+}
+
+static bool is_same(struct mix_key a, struct mix_key b)
+{
+    return a.hi == b.hi && a.lo == b.lo;
+}
+
+/* What is in the files, and what a look at them tells without reading. */
+static void test_files_are_hashed(void **state)
+{
+    (void)state;
+    const char *const paths[] = {"hashed"};
+    const struct mix_corpus_source source = {.name = "s", .paths = paths, .n_paths = 1};
+    struct mix_key key;
+    struct mix_error err = {""};
+    mkdir("hashed", 0777);
+    write_file("hashed/a", "\0bin", 4); /* text or not */
+    write_text("hashed/b", "two\n");
+    const struct mix_key content = key_of(&source, true), stamp = key_of(&source, false);
+    assert_true(is_same(content, key_of(&source, true)));
+    assert_true(is_same(stamp, key_of(&source, false)));
+    const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    assert_int_equal(utimensat(AT_FDCWD, "hashed/b", times, 0), 0);
+    assert_true(is_same(content, key_of(&source, true)));
+    const struct mix_key dated = key_of(&source, false);
+    assert_false(is_same(stamp, dated));
+    write_text("hashed/b", "owt\n");
+    assert_int_equal(utimensat(AT_FDCWD, "hashed/b", times, 0), 0);
+    assert_false(is_same(content, key_of(&source, true)));
+    assert_true(is_same(dated, key_of(&source, false))); /* nothing was read */
+    write_text("hashed/b", "");
+    write_file("hashed/a", "\0bintwo\n", 8); /* the same bytes, cut elsewhere */
+    assert_false(is_same(content, key_of(&source, true)));
+    const struct mix_corpus_source none = {
+        .name = "s", .n_paths = 1, .paths = &(const char *){"no"}};
+    assert_int_equal(mix_corpus_hash_files(&none, &key, &err), MIX_ENOTFOUND);
+    assert_int_equal(mix_corpus_stamp(&none, &key, &err), MIX_ENOTFOUND);
+}
+
+/* A source of more bytes than are read: a file with a hole. */
+static void test_large_files_are_sampled(void **state)
+{
+    (void)state;
+    static const off_t size = (off_t)1 << 33;
+    const char *const paths[] = {"large"};
+    const struct mix_corpus_source source = {.name = "s", .paths = paths, .n_paths = 1};
+    write_text("large", "begins");
+    assert_int_equal(truncate("large", size), 0);
+    const struct mix_key before = key_of(&source, true);
+    const int fd = open("large", O_WRONLY);
+    assert_int_equal(pwrite(fd, "x", 1, size - 1), 1);
+    close(fd);
+    assert_false(is_same(before, key_of(&source, true)));
+    unlink("large");
+}
+
 /* Over a thousand files, so that all tables grow. */
 static void test_a_long_list_of_files(void **state)
 {
@@ -553,6 +619,8 @@ int main(void)
         cmocka_unit_test(test_no_part_is_empty),
         cmocka_unit_test(test_options_out_of_range),
         cmocka_unit_test(test_several_sources),
+        cmocka_unit_test(test_files_are_hashed),
+        cmocka_unit_test(test_large_files_are_sampled),
         cmocka_unit_test(test_a_long_list_of_files),
         cmocka_unit_test(test_unreadable_paths),
     };

@@ -235,6 +235,7 @@ static inline struct mix_optimum *sample_optimum(const char *name, size_t n_draw
                              o->mixture_bca_hi,  o->tied_lo,         o->tied_hi};
     sample_numbers(&o->objective_bca.value, 3, &state);
     sample_numbers(&o->seed_error, 3, &state); /* with those of law and scale */
+    sample_numbers(&o->fit_error, 1, &state);
     sample_numbers(o->not_worse, MIX_GAINS, &state);
     for (size_t m = 0; m < M; m++)
         o->loss_wide[m].lo = o->loss_bca[m].hi = 0.1 * (double)m;
@@ -252,6 +253,8 @@ static inline struct mix_optimum *sample_optimum(const char *name, size_t n_draw
     sample_numbers(o->path_n_tokens, 2, &state);
     sample_numbers(o->path_value, 2, &state);
     sample_numbers(o->path_mixture, (size_t)2 * K, &state);
+    sample_numbers(o->gain_error, MIX_GAINS, &state);
+    sample_numbers(o->p_better_wide, MIX_GAINS, &state);
     return o;
 }
 

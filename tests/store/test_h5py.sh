@@ -110,7 +110,7 @@ for fit in f["fits"].values():
     assert fit["covariance"].shape == 2 * fit["params"].shape
     for name in ("params", "std_error", "covariance", "param_unit"):
         assert fit[name].dims[0][0].name == fit.name + "/param", name
-    assert fit["covariance"].dims[1][0].name == fit.name + "/param"
+    assert fit["covariance"].dims[1][0].name == fit.name + "/param_other"
     assert fit["start_objective"].dims[0][0].name == fit.name + "/start"
     assert [d.label for d in fit["covariance"].dims] == ["parameter", "parameter"]
     assert fit["param_state"].attrs["meaning"].startswith(b"0 free, 1 on its bound, 2 not")
@@ -140,7 +140,7 @@ at="--mixture web=0.5,code=0.5 --params 1e9 --tokens 2e10"
 status=0
 "$MIXSWEEP" predict many.h5 --fit again $at >/dev/null 2>again.txt || status=$?
 [ $status != 0 ]
-grep -q 'checkpoints (attribute) is not last or all' again.txt
+grep -q 'checkpoints (attribute) is not last, late or all' again.txt
 
 # What others note on the file and its groups stays through commits that write them anew.
 cp S.h5 noted.h5

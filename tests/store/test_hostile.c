@@ -304,7 +304,7 @@ static void test_hostile_objects(void **state)
     assert_true(objects.n > 150);
     for (size_t i = 0; i < objects.n; i++) {
         const char *object = objects.at[i].object, *attribute = objects.at[i].attribute;
-        if (is_alike(object))
+        if (is_alike(object) || strcmp(object, "fits/transfer/param_other") == 0) /* never read */
             continue;
         for (int damage = 0; damage < DAMAGES; damage++) {
             spill(bytes, n);

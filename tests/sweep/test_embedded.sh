@@ -54,6 +54,17 @@ rm a.txt
 (cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a complete file needs its text"
 ! grep note: out || die "text that is not there is no matter"
 mv kept.txt a.txt
+# Without runs to make it is not read again while names, sizes and times stay as they were.
+(cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a complete file is refused"
+cp -p a.txt kept.txt
+tr 0 1 <kept.txt >a.txt
+touch -r kept.txt a.txt
+(cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a complete file is refused"
+! grep note: out || die "a complete file reads its text"
+touch a.txt
+(cd changed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a complete file is refused"
+says "note: the text of a is not that of the runs in s.h5: put it back"
+mv kept.txt a.txt
 cp changed/job.yaml ranks3
 (cd ranks3 && rm s.h5 && "$MIXSWEEP" run job.yaml) >out 2>err || die "five mixtures failed"
 equal ranks3/s.h5 changed/s.h5

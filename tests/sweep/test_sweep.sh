@@ -171,3 +171,32 @@ fit: {law: capacity}
 YAML
 fails 1 run job.yaml
 matches 's.h5: none of 2 runs has a result'
+
+# Files behind a domain are known by their bytes: what has changed is another job.
+cd ..
+mkdir files
+cd files
+mkdir web
+echo one >web/1
+printf '#!/bin/sh\necho {\\"loss\\": {\\"web\\": 2, \\"code\\": 1}}\n' >train
+chmod +x train
+cat >job.yaml <<'YAML'
+job: files
+file: s.h5
+domains: [{name: web, paths: web}, {name: code}]
+design: {mixtures: 2, replicates: 1}
+scales: [{n_params: 1e6, n_tokens: 1e9}]
+sweep: {evaluator: command, command: {argv: [./train], result: stdout}}
+YAML
+sweep
+sed 's/mixtures: 2/mixtures: 3/' job.yaml >more.yaml
+echo two >web/1
+sweep
+matches '^note: the text of web is not that of the runs in s.h5: put it back'
+fails 1 sweep more.yaml
+grep -q '^mixsweep: the text of web is not that of the runs in s.h5: ' err || die "changed files are not refused"
+fails 0 plan more.yaml
+matches '^warning: the text of web is not that of the runs in s.h5: '
+echo one >web/1
+fails 0 sweep more.yaml
+! grep note: out || die "the same files are not known again"
