@@ -189,8 +189,8 @@ enum mix_checkpoints {
 };
 
 /** Late checkpoints say how the loss falls with D, which the last ones of equally long runs do not;
- * those before tell of warm-up and high learning rates. With 0.5 to 0.8 errors at an unseen size
- * are alike (slimpajama7, 680M and 937M), below 0.45 they grow. */
+ * those before tell of warm-up and high learning rates. From a part between 0.5 and 0.8 on, errors
+ * at an unseen size are alike (slimpajama7, 680M and 937M); from one below 0.45 on they grow. */
 #define MIX_LATE_PART 0.6
 
 /** "last", "all", "late"; and the other way round, false on any other text. */
