@@ -197,6 +197,10 @@ enum mix_status mix_error_budget_gain(const struct mix_fit *fit, const struct mi
                                       const struct mix_error_budget *mean,
                                       struct mix_error_budget *out, struct mix_error *err);
 
+/** Standard deviation of the sources beside resampling, in quadrature: NaN where none is known, but
+ * 0 where there are draws (`drawn`) and nothing is extrapolated. */
+double mix_error_budget_other(const struct mix_error_budget *budget, bool drawn);
+
 /** Widen an interval over draws by the other sources: each half becomes sqrt(half^2 + (z s)^2), s^2
  * the sum of their known squares; where the interval has no ends, z s alone. NaN ends where no
  * other source is known, but for scales within the fitted, where the interval stays. Of scores it

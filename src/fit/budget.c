@@ -549,14 +549,18 @@ enum mix_status mix_error_budget_gain(const struct mix_fit *fit, const struct mi
     return add_laws(fit, n_others, others, &figure, out, err);
 }
 
+double mix_error_budget_other(const struct mix_error_budget *budget, bool drawn)
+{
+    const double other =
+        sum_of(4, (const double[]){budget->seed, budget->fit, budget->law, budget->scale});
+    return isnan(other) && drawn && budget->scale == 0.0 ? 0.0 : other;
+}
+
 struct mix_interval mix_error_budget_widen(const struct mix_error_budget *budget,
                                            struct mix_interval over_draws, double level)
 {
-    double other =
-        sum_of(4, (const double[]){budget->seed, budget->fit, budget->law, budget->scale});
-    if (isnan(other) && isfinite(over_draws.lo) && budget->scale == 0.0)
-        other = 0.0; /* nothing is extrapolated, and nothing else is known */
-    other *= gsl_cdf_ugaussian_Pinv(0.5 * (1.0 + level));
+    const double other = mix_error_budget_other(budget, isfinite(over_draws.lo)) *
+                         gsl_cdf_ugaussian_Pinv(0.5 * (1.0 + level));
     const double value = over_draws.value;
     const double below = isfinite(over_draws.lo) ? fmax(0.0, value - over_draws.lo) : 0.0;
     const double above = isfinite(over_draws.hi) ? fmax(0.0, over_draws.hi - value) : 0.0;

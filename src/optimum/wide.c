@@ -92,17 +92,6 @@ static enum mix_status set_losses(const struct mix_wide *w, const struct mix_err
     return status;
 }
 
-/* Standard deviation of the sources beside resampling; NaN where none is known, 0 where there is
- * nothing but resampling. */
-static double spread_of(const struct mix_wide *w, const struct mix_error_budget *budget)
-{
-    const double parts[] = {budget->seed, budget->fit, budget->law, budget->scale};
-    double sum = 0.0;
-    for (size_t i = 0; i < 4; i++)
-        sum = isfinite(parts[i]) ? hypot(sum, parts[i]) : sum;
-    return sum > 0.0 || (w->draws != NULL && budget->scale == 0.0) ? sum : NAN;
-}
-
 static enum mix_status set_gains(const struct mix_wide *w, const struct mix_error_budget *mean,
                                  struct mix_optimum *out, struct mix_error *err)
 {
@@ -119,7 +108,7 @@ static enum mix_status set_gains(const struct mix_wide *w, const struct mix_erro
         if (status != MIX_OK)
             break;
         out->gain_wide[g] = mix_error_budget_widen(&budget, out->gain[g], out->level);
-        out->gain_error[g] = spread_of(w, &budget);
+        out->gain_error[g] = mix_error_budget_other(&budget, w->draws != NULL);
     }
     return status;
 }

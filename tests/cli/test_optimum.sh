@@ -54,7 +54,7 @@ awk -F, 'BEGIN { true["code"] = 0.318046; true["web"] = 0.264506; true["wiki"] =
 optimum s.h5 --params 400e6 --tokens 10e9
 says 'optimum    capacity at 400M parameters, 10B tokens, 50 draws'
 says 'resampling only'
-prints '^  target  weight .* 90%, resampling only'
+prints '^  target  weight .* 90%, resampling only  all known errors$'
 prints '^  domain  prior  optimum .* seen up to .* tied at least  nearest tie$'
 prints '^  uniform .* 1.00    no$'
 says 'certificate: KKT residual'
