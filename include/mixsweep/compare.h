@@ -5,6 +5,10 @@
  * the test rows. Beside the laws stand floors that know nothing of mixing, and a stack: a mean of
  * the laws whose weights come from hold-outs within the training rows of a fold. Test rows choose
  * nothing.
+ *
+ * Scores are linked to the losses on the training rows of a fold (see mixsweep/law.h), and what a
+ * predictor says of the losses of a test row gives its scores. The floors mean and copy-scale take
+ * those of the training rows.
  */
 #ifndef MIXSWEEP_COMPARE_H
 #define MIXSWEEP_COMPARE_H
@@ -37,6 +41,15 @@ struct mix_compare_row {
     char reason[MIX_ERROR_MAX]; /* why nothing was predicted; else empty */
 };
 
+/** A predictor on one target of one hold-out, in the unit of that target; metrics.n = 0 where
+ * nothing was predicted. */
+struct mix_compare_target {
+    struct mix_metrics metrics;
+    double worse, worse_se; /* MAE less that of the best predictor, where both predict */
+    uint8_t loses_mae;      /* bit f: floor f has a smaller MAE where both predict */
+    uint8_t loses_skill;    /* bit f: floor f has a larger skill */
+};
+
 /** One hold-out. */
 struct mix_compare_test {
     char kind[MIX_KIND_MAX]; /* as in struct mix_holdout */
@@ -55,22 +68,39 @@ struct mix_compare {
     char holdout_option[MIX_KIND_MAX]; /* as asked */
     uint64_t seed;
     size_t n_starts;
-    struct mix_key table_key; /* hash of the selected numbers */
-    size_t n_rows, n_fitted;  /* rows, entries selected */
-    size_t n_clusters;        /* mixtures */
-    size_t n_targets;
+    struct mix_key table_key;         /* hash of the selected numbers */
+    size_t n_rows, n_fitted;          /* rows, entries selected */
+    size_t n_clusters;                /* mixtures */
+    size_t n_targets;                 /* M: losses, behind them scores */
+    size_t n_scores;                  /* the last of them */
     size_t n_predictors;              /* Q: laws in their order, floors, stack */
     struct mix_predictor *predictors; /* (Q) */
     size_t n_tests;                   /* H */
     struct mix_compare_test *tests;   /* (H) */
-    struct mix_compare_row *rows;     /* (H,Q) */
+    struct mix_compare_row *rows;     /* (H,Q) of the losses */
+    /* by target; NULL in comparisons of files that were written before scores were compared */
+    char (*targets)[MIX_NAME_MAX];
+    char (*units)[MIX_UNIT_MAX];
+    double *target_size; /* (M) what losses count relative to in `rows`, see mix_data.size */
+    struct mix_compare_target *by_target; /* (H,Q,M) */
+    char (*no_link)[MIX_ERROR_MAX];       /* (H,M) why a score has no link in a fold; else empty */
 };
 
 enum { MIX_COMPARE_LAWS_MAX = 32 };
 
 /** NULL when memory is out. */
 struct mix_compare *mix_compare_create(size_t n_tests, size_t n_predictors);
+/** Room for what is by target; false: memory is out. */
+bool mix_compare_hold_targets(struct mix_compare *compare, size_t n_targets);
 void mix_compare_destroy(struct mix_compare *compare);
+
+/** A predictor on a target of a hold-out, where there is something by target. */
+const struct mix_compare_target *mix_compare_on_target(const struct mix_compare *compare,
+                                                       size_t test, size_t predictor,
+                                                       size_t target);
+/** True where losses have several units: then errors and means over them are of each relative to
+ * its target_size. */
+bool mix_compare_mixes_units(const struct mix_compare *compare);
 
 /** What to compare. */
 struct mix_compare_options {

@@ -61,10 +61,12 @@ struct mix_map_target {
  *     targets:                             # losses of another unit or direction
  *       - {name: mmlu, unit: accuracy, direction: higher, chance: 0.25}
  *     long: {target: metric, value: loss}  # one row per loss: columns of the target's name and
- *                                          # of the value, named as after renaming
+ *                                          # of the value, named as after renaming; rename, regex
+ *                                          # and drop hold for the names of targets too
  *
  * Patterns (regex, factor, drop) are POSIX extended regular expressions and fit a whole name;
- * counted repeats ({2}) and back-references are not allowed in them.
+ * counted repeats ({2}) and back-references are not allowed in them. A rename, regex or factor that
+ * fits nothing is refused.
  */
 struct mix_map {
     char *path; /* for messages */

@@ -135,9 +135,11 @@ struct mix_domains_kept {
 
 /** What keeping them costs: of the weighted mean loss. */
 struct mix_domains_reuse {
-    double loss;                      /* bound: no mixture of all domains is better by more */
-    double high;                      /* the same by 95 in 100 draws; NaN without draws */
-    size_t most;                      /* the part that would have to have more */
+    double loss;   /* bound: no mixture of all domains is better by more */
+    bool is_bound; /* the laws are convex in the mixture; else one farther off may be better by
+                      more */
+    double high;   /* the same by 95 in 100 draws; NaN without draws */
+    size_t most;   /* the part that would have to have more */
     double gain[MIX_DOMAINS_MAX];     /* (n_parts) g_j: what a share more of it would gain */
     double coupling[MIX_DOMAINS_MAX]; /* (n_parts) c_j: the same if targets did not offset */
     size_t n_unknown; /* targets with a weight of which the fit before knows nothing */
@@ -146,9 +148,9 @@ struct mix_domains_reuse {
 
 /**
  * Bound what it costs to keep the proportions rho of domains U (mixture reuse, Olmix, arXiv
- * 2602.12237). F is the weighted mean of the losses, convex in the mixture by most laws, and h the
- * best mixture that keeps rho. No changed domain has a slope there below that of U as one, so by
- * convexity
+ * 2602.12237). F is the weighted mean of the losses, convex in the mixture by most laws (where it
+ * is not, what follows says what slopes at h promise, and no more), and h the best mixture that
+ * keeps rho. No changed domain has a slope there below that of U as one, so by convexity
  *
  *     F(h) - min F <= max_j g_j,    g_j = sum_i rho_i dF/dh_i - dF/dh_j,    i, j in U, at h.
  *

@@ -85,7 +85,8 @@ struct mix_fit {
     char (*param_units)[MIX_UNIT_MAX];     /* (P) */
     double *params;                        /* (P) */
     double *std_error;                     /* (P) NaN = not identified or on a bound */
-    double *covariance;                    /* (P,P) */
+    double *covariance;   /* (P,P) of the losses alone, without priors; rows of one mixture count as
+                             correlated as their residuals are, see errors.c */
     uint8_t *param_state; /* (P) 0 = free, 1 = on its bound, 2 = not identified by the design */
     double objective;     /* mse, priors included */
     size_t n_starts;

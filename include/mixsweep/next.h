@@ -14,7 +14,7 @@
  * count.
  *
  * What no draw knows, it cannot tell: an error of the law's form, or of the scales beyond those
- * that were fitted. Where the runs show that the law does not hold (mix_law_doubt()), runs at the
+ * that were fitted. Where the runs show that the law does not hold (mix_law_check()), runs at the
  * edges or at the cheapest scale, which tell most of its parameters, would draw it away from what
  * is to be decided (Box & Draper, J. Am. Stat. Assoc. 54, 1959: against bias runs are spread as
  * what they are asked for): the scales take turns, and mixtures are inner ones and those near the
@@ -66,21 +66,38 @@ struct mix_next_options {
                           of the noise */
     size_t n_mixtures; /* candidates at each scale; 64 */
     uint64_t seed;
-    size_t n_others; /* other fits, as mix_law_doubt() takes them; of rank 0; borrowed */
-    const struct mix_fit *const *others;
+    bool is_doubted; /* the law, by mix_law_check(); of rank 0 */
 };
 struct mix_next_options mix_next_defaults(void);
 
+/** What the runs say of the law of a fit. */
+struct mix_law_check {
+    bool is_doubted;
+    char doubt[MIX_TEXT_MAX];   /* how they show that it does not hold, in one sentence, or empty */
+    char against[MIX_TEXT_MAX]; /* what it was tested against, one a line: "seeds", "fit NAME", the
+                                   name of a law; empty = nothing says anything of it */
+};
+
 /**
- * Whether the runs show that the law of a fit does not hold: they are farther from it than seeds of
- * one mixture are from each other (F test, 1%), or another fit of the same runs leaves less than
- * half of its mean square residual, both by their degrees of freedom.
+ * Collective. Whether the runs show that the law of a fit does not hold: they are farther from it
+ * than seeds of one mixture are from each other (F test, 1%), or another law, fitted to the same
+ * runs, leaves less than half of its mean square residual, as it stands and by degrees of freedom,
+ * which is no chance (F test, 1%). Other laws are those of `others` and two of product, transfer
+ * and demand, which are fitted here (four starts) where `others` lack them.
  *
- * @param text  out: how, in one sentence; empty = they do not show it
+ * @param table     the runs; on all ranks
+ * @param fit       on all ranks
+ * @param n_others  fits of the file, of which those of the same runs and another law count; `fit`
+ * may be among them; on rank 0
+ * @param progress  reports starts done of each fit; may be NULL
+ * @param out       out on rank 0
+ * @return MIX_OK; MIX_EINVAL the table does not have what was fitted; MIX_ENOMEM; MIX_EINTERRUPTED
  */
-enum mix_status mix_law_doubt(const struct mix_table *table, const struct mix_fit *fit,
-                              size_t n_others, const struct mix_fit *const *others,
-                              char text[MIX_TEXT_MAX], struct mix_error *err);
+enum mix_status mix_law_check(struct mix_ranks *ranks, const struct mix_table *table,
+                              const struct mix_fit *fit, size_t n_others,
+                              const struct mix_fit *const *others, mix_progress_fn progress,
+                              void *progress_context, struct mix_law_check *out,
+                              struct mix_error *err);
 
 /** A figure with its standard error over the draws. */
 struct mix_estimate {
@@ -93,6 +110,10 @@ struct mix_next_run {
     size_t n_seen;              /* fitted runs of the same mixture and scale: it is a replicate */
     struct mix_estimate regret; /* expected once it and those before it are made */
 };
+
+/** Whether to make more runs. */
+enum mix_advice { MIX_ADVICE_UNSURE = 0, MIX_ADVICE_STOP = 1, MIX_ADVICE_GO_ON = 2 };
+extern const char *const mix_advices[MIX_ADVICE_GO_ON + 1]; /* "cannot tell", "stop", "go on" */
 
 /** The proposal. Owns its arrays. */
 struct mix_next {
@@ -112,14 +133,16 @@ struct mix_next {
     bool pays;      /* on average it is */
     bool is_sure;   /* at most MIX_NEXT_DOUBT of the draws say the contrary; where it pays, by more
                        than twice its standard error; and the law is not in doubt */
-    bool is_doubted;           /* by mix_law_doubt() */
-    char advice[MIX_TEXT_MAX]; /* what the runs are expected to bring, and how many draws agree */
+    bool is_doubted;           /* of the options */
+    enum mix_advice advice;    /* what `pays` says where that is sure */
+    char reason[MIX_TEXT_MAX]; /* what the runs are expected to bring, and how many draws agree */
 };
 void mix_next_destroy(struct mix_next *next);
 
 #define MIX_NEXT_DOUBT 0.1
 
-/** Weigh the runs against what they have to bring: sets worth, chance, pays, is_sure and advice.
+/** Weigh the runs against what they have to bring: sets worth, chance, pays, is_sure, advice and
+ * reason.
  * @param worth  as in the options */
 void mix_next_weigh(struct mix_next *next, double worth);
 
@@ -177,11 +200,13 @@ struct mix_allocation {
 };
 
 /**
- * Collective. How many runs at which scales: what the belief behind mix_next_propose() expects of
- * budgets spent in different ways. `n_runs` and `worth` of the options do not count.
+ * Collective. How many runs at which scales: budgets spent in different ways, each by the belief
+ * behind mix_next_propose(), and what comes of it. Expected regrets are of fits made again of
+ * losses that are drawn as the fit has them, of the old runs and the new ones, 64 times; the error
+ * of a figure is that of their mean. `n_runs` and `worth` of the options do not count.
  *
  * @param out  out on rank 0; NULL elsewhere
- * @return as mix_next_propose()
+ * @return as mix_next_propose(); MIX_ENUMERIC most of these fits have no answer
  */
 enum mix_status mix_next_allocate(struct mix_ranks *ranks, const struct mix_table *table,
                                   const struct mix_fit *fit, const struct mix_draws *draws,

@@ -50,7 +50,8 @@ enum mix_distance {
     MIX_DISTANCE_KL  /* sum of h_j ln(h_j / b_j) */
 };
 
-/** Parse "tv=0.2" or "kl=0.05", "baseline:" before it or not; false where the text is neither. */
+/** Parse "tv=0.2" or "kl=0.05", "baseline:" before it or not; false where the text is neither, the
+ * radius not above 0, or that of tv above 1. */
 bool mix_near_parse(const char *text, enum mix_distance *distance, double *radius);
 
 /** What is asked. Arrays and texts are borrowed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* pipeline.h - a whole job, stage by stage: sweep, fit, bootstrap, optimum, and again in rounds;
- * confirm.h has the last.
+ * then the check of the optimum.
  *
  * Each stage is skipped where the file has its result already, made from the same numbers with the
  * same options; what a stage makes is in the file before the next one begins. Runs are known by
@@ -10,6 +10,7 @@
 #ifndef MIXSWEEP_PIPELINE_H
 #define MIXSWEEP_PIPELINE_H
 
+#include "mixsweep/confirm.h"
 #include "mixsweep/job.h"
 #include "mixsweep/store.h"
 #include "mixsweep/sweep.h"
@@ -72,12 +73,17 @@ enum mix_status mix_pipeline_fit(struct mix_pipeline *pipeline, mix_progress_fn 
 enum mix_status mix_pipeline_bootstrap(struct mix_pipeline *pipeline, mix_progress_fn progress,
                                        void *progress_context, struct mix_error *err);
 
-/** Collective. After the bootstrap: the optima, one after the other; does nothing where none is
- * asked for. */
+/** Collective. After the bootstrap: the optima, one after the other, or the first alone where a
+ * round is left, which is chosen for that one; does nothing where none is asked for. */
 enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err);
 
-/** Rounds of chosen runs that the file has. */
+/** Collective. The others, where mix_pipeline_optimum() has left them; mix_pipeline_choose() calls
+ * it where it chooses no runs. */
+enum mix_status mix_pipeline_other_optima(struct mix_pipeline *pipeline, struct mix_error *err);
+
+/** Rounds of chosen runs that the file has, and whether the job allows another. */
 int mix_pipeline_rounds(const struct mix_pipeline *pipeline);
+bool mix_pipeline_round_left(const struct mix_pipeline *pipeline);
 
 /**
  * Collective. After the optimum, where the job has a section adaptive and rounds are left: choose
@@ -92,6 +98,19 @@ int mix_pipeline_rounds(const struct mix_pipeline *pipeline);
 enum mix_status mix_pipeline_choose(struct mix_pipeline *pipeline, mix_progress_fn progress,
                                     void *progress_context, struct mix_next **next, bool *goes_on,
                                     struct mix_error *err);
+
+/**
+ * Collective. Train what the job's section confirm asks for (without one: the optimum's target
+ * scale, 3 seeds) and compare: confirm.h.
+ *
+ * @param pipeline  open; its fit, draws and optimum are read from the file where it has none yet
+ * @param out       out on rank 0: free with mix_confirmation_destroy(); NULL elsewhere
+ * @return MIX_OK; MIX_ENOTFOUND no optimum in the file; MIX_EINVAL the job fits no law, or as
+ * mix_confirming_job(); MIX_EINTERRUPTED
+ */
+enum mix_status mix_pipeline_confirm(struct mix_pipeline *pipeline,
+                                     const struct mix_sweep_options *options,
+                                     struct mix_confirmation **out, struct mix_error *err);
 
 #ifdef __cplusplus
 }

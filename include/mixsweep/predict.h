@@ -63,6 +63,18 @@ enum mix_status mix_predict_intervals(const struct mix_fit *fit, const struct mi
                                       struct mix_prediction_intervals *out, struct mix_error *err);
 void mix_prediction_intervals_clear(struct mix_prediction_intervals *intervals);
 
+/**
+ * Interval of each loss of each row over the draws, as mix_predict_mixture() has it. Rows are those
+ * of mix_predict_table(). Local.
+ *
+ * @param draws  of the fit
+ * @param out    (R,M) out: M targets of the fit; draws that have no answer for a row do not count
+ * @return as mix_predict_table(); MIX_EINVAL also where the draws are of another fit
+ */
+enum mix_status mix_predict_losses(const struct mix_fit *fit, const struct mix_draws *draws,
+                                   const struct mix_table *table, double level,
+                                   struct mix_interval *out, struct mix_error *err);
+
 /** Losses of one mixture at one scale. Owns its array. */
 struct mix_forecast {
     struct mix_interval objective; /* weighted mean loss; ends over the draws */

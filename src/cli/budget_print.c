@@ -5,34 +5,8 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "mixsweep/interval.h"
-#include "mixsweep/store.h"
-
-enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
-                           const struct mix_draws *draws, const double *weight,
-                           const double *mixture, double n_params, double n_tokens,
-                           struct mix_error_budget *out, struct mix_error_budget *of_target,
-                           struct mix_error *err)
-{
-    struct mix_table *table = NULL;
-    struct mix_fit **fits = NULL;
-    size_t n = 0;
-    enum mix_status status = mix_store_read_table(store, &table, err);
-    if (status == MIX_OK)
-        status = mix_store_read_fits(store, &n, &fits, err);
-    if (status == MIX_OK)
-        status = mix_error_budget_compute(table, fit, draws, n, (const struct mix_fit *const *)fits,
-                                          weight, mixture, n_params, n_tokens, out, err);
-    for (size_t m = 0; m < fit->spec.n_targets && status == MIX_OK; m++)
-        status = mix_error_budget_target(table, fit, n, (const struct mix_fit *const *)fits, weight,
-                                         m, mixture, n_params, n_tokens, out, &of_target[m], err);
-    mix_fits_destroy(n, fits);
-    mix_table_destroy(table);
-    return status;
-}
 
 static void print_part(FILE *out, const char *name, double sd, const char *unknown)
 {

@@ -166,12 +166,30 @@ void cli_progress_clear(struct cli_progress *progress);
 struct json_t;
 struct json_t *cli_json_number(double value);
 
+/** Refuse a word of an option that is none of the (n) names: MIX_EUSAGE, '--weight "mth=2": the fit
+ * has no target mth; did you mean math? It has code, math.' At most 8 names are listed. */
+enum mix_status cli_unknown_name(const char *option, const char *text, const char *holder,
+                                 const char *kind, const char *name,
+                                 const char (*names)[MIX_NAME_MAX], size_t n,
+                                 struct mix_error *err);
+/** The same of a result: `group` as mix_store_list() has it, `kind` for the sentence. MIX_ENOTFOUND
+ * where the file has none of that kind. */
+enum mix_status cli_unknown_result(struct mix_store *store, const char *option, const char *group,
+                                   const char *kind, const char *name, struct mix_error *err);
+/** The name of the only result of a group, empty where it has none; of several, `kinds` in the
+ * sentence, MIX_EUSAGE. */
+enum mix_status cli_only_result(struct mix_store *store, const char *option, const char *group,
+                                const char *kinds, char name[MIX_NAME_MAX], struct mix_error *err);
+/** Refuse what cannot name a new result: MIX_EUSAGE. */
+enum mix_status cli_check_name(const char *option, const char *name, struct mix_error *err);
+
 /**
  * Read a fit and its bootstrap draws for a verb that asks a fit.
  *
- * @param name   NULL = the only fit of the file
+ * @param name   as --fit gives it; NULL = the only fit of the file
  * @param draws  out: NULL where there is no bootstrap
- * @return MIX_OK; MIX_EUSAGE no name and several fits (sentence lists them); MIX_ENOTFOUND
+ * @return MIX_OK; MIX_EUSAGE no name and several fits, or none of that name (sentence lists them);
+ * MIX_ENOTFOUND there is no fit
  */
 enum mix_status cli_read_fit(struct mix_store *store, const char *name, struct mix_fit **fit,
                              struct mix_draws **draws, struct mix_error *err);
@@ -185,8 +203,13 @@ enum mix_status cli_read_mixture(const char *path, size_t n_domains,
                                  const char (*domains)[MIX_NAME_MAX], double *mixture,
                                  struct mix_error *err);
 
-/** An optimum of a file as the verbs optimum and run print it. */
-void cli_print_optimum(FILE *out, const char *path, const struct mix_optimum *optimum);
+/** An optimum of a file as the verbs optimum and run print it; `fit` is the one it is of. */
+void cli_print_optimum(FILE *out, const char *path, const struct mix_fit *fit,
+                       const struct mix_optimum *optimum);
+/** What is said behind the name of a target: of a score that it is one, else "". */
+const char *cli_score_text(const struct mix_fit *fit, size_t target);
+/** Heading of a column with the losses and scores of a fit's targets. */
+const char *cli_loss_heading(const struct mix_fit *fit);
 /** Several optima (n) of one fit side by side, with what each costs by the objectives of the
  * others.
  */
@@ -213,14 +236,8 @@ const char *cli_loss_range(struct mix_interval interval, char text[80]);
  * extrapolation (`whole`) or without. */
 void cli_print_figure(FILE *out, const char *name, struct mix_interval resampling,
                       struct mix_interval wide, bool whole);
-/** The error budget of a mixture by a fit of the file, its other fits and its replicates, and of
- * the loss of each target (M) there; as lines and as JSON. */
+/** The error budget of a mean loss as lines and as JSON. */
 struct mix_error_budget;
-enum mix_status cli_budget(struct mix_store *store, const struct mix_fit *fit,
-                           const struct mix_draws *draws, const double *weight,
-                           const double *mixture, double n_params, double n_tokens,
-                           struct mix_error_budget *out, struct mix_error_budget *of_target,
-                           struct mix_error *err);
 void cli_print_budget(FILE *out, const struct mix_error_budget *budget);
 struct json_t *cli_json_budget(const struct mix_error_budget *budget);
 /** "size", "tokens", "size or tokens": bits of mix_fit_blind(). */

@@ -32,14 +32,9 @@ static enum mix_status fill_selection(struct request *request, struct mix_error 
         return mix_fail(err, MIX_EUSAGE, "--laws is longer than %d bytes", MIX_TEXT_MAX - 1);
     if (strlen(request->compare.holdout) >= MIX_KIND_MAX)
         return mix_fail(err, MIX_EUSAGE, "--holdout is longer than %d bytes", MIX_KIND_MAX - 1);
-    const char *name = request->compare.name;
-    if (name[0] == '\0' || strlen(name) >= MIX_NAME_MAX || strchr(name, '/') != NULL ||
-        name[0] == '.')
-        return mix_fail(err, MIX_EUSAGE,
-                        "--name \"%s\" must have 1 to %d characters, no slash and no dot in front",
-                        name, MIX_NAME_MAX - 1);
-    enum mix_status status =
-        cli_parse_checkpoints(request->checkpoints, &selection->checkpoints, err);
+    enum mix_status status = cli_check_name("name", request->compare.name, err);
+    if (status == MIX_OK)
+        status = cli_parse_checkpoints(request->checkpoints, &selection->checkpoints, err);
     if (status == MIX_OK)
         status = cli_parse_format(request->format, &request->json, err);
     return status;
@@ -70,13 +65,37 @@ static json_t *floors_json(unsigned bits)
     return out;
 }
 
-static json_t *row_json(const struct mix_predictor *predictor, const struct mix_compare_row *row)
+/* null where the file says nothing by target. */
+static json_t *by_target_json(const struct mix_compare *c, size_t test, size_t predictor)
+{
+    json_t *out = c->by_target != NULL ? json_object() : json_null();
+    for (size_t m = 0; c->by_target != NULL && m < c->n_targets; m++) {
+        const struct mix_compare_target *on = mix_compare_on_target(c, test, predictor, m);
+        const struct mix_metrics *of = &on->metrics;
+        json_object_set_new(
+            out, c->targets[m],
+            json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n",
+                      (json_int_t)of->n, "left_out", (json_int_t)of->n_left_out, "mse",
+                      cli_json_number(of->mse), "mre", cli_json_number(of->mre), "mae",
+                      cli_json_number(of->mae), "rmse", cli_json_number(of->rmse), "rho",
+                      cli_json_number(of->rho), "regret", cli_json_number(of->regret), "slope",
+                      cli_json_number(of->slope), "skill", cli_json_number(of->skill), "worse",
+                      cli_json_number(on->worse), "worse_se", cli_json_number(on->worse_se),
+                      "loses_mae", floors_json(on->loses_mae), "loses_skill",
+                      floors_json(on->loses_skill)));
+    }
+    return out;
+}
+
+static json_t *row_json(const struct mix_compare *c, size_t test, size_t q)
 {
     static const char *const kinds[] = {"law", "floor", "stack"};
+    const struct mix_predictor *predictor = &c->predictors[q];
+    const struct mix_compare_row *row = &c->rows[test * c->n_predictors + q];
     const struct mix_metrics *m = &row->metrics;
     return json_pack(
         "{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:o, s:o}",
+        "s:o, s:o, s:o}",
         "name", predictor->name, "kind", kinds[predictor->kind], "n_params",
         (json_int_t)row->n_params, "n", (json_int_t)m->n, "mre", cli_json_number(m->mre), "mre_se",
         cli_json_number(row->mre_se), "worse", cli_json_number(row->worse), "worse_se",
@@ -86,7 +105,19 @@ static json_t *row_json(const struct mix_predictor *predictor, const struct mix_
         cli_json_number(m->skill), "weight", cli_json_number(row->weight), "fit_s",
         cli_json_number(row->fit_s), "loses_mre", floors_json(row->loses_mre), "loses_skill",
         floors_json(row->loses_skill), "reason",
-        row->reason[0] != '\0' ? json_string(row->reason) : json_null());
+        row->reason[0] != '\0' ? json_string(row->reason) : json_null(), "by_target",
+        by_target_json(c, test, q));
+}
+
+/* Why scores have no link in a fold, by name. */
+static json_t *no_link_json(const struct mix_compare *c, size_t test)
+{
+    json_t *out = json_object();
+    for (size_t m = 0; c->by_target != NULL && m < c->n_targets; m++)
+        if (c->no_link[test * c->n_targets + m][0] != '\0')
+            json_object_set_new(out, c->targets[m],
+                                json_string(c->no_link[test * c->n_targets + m]));
+    return out;
 }
 
 static json_t *test_json(const struct mix_compare *c, size_t t)
@@ -96,32 +127,43 @@ static json_t *test_json(const struct mix_compare *c, size_t t)
     json_t *rows = json_array();
     order_rows(c, t, order);
     for (size_t i = 0; i < c->n_predictors; i++)
-        json_array_append_new(
-            rows, row_json(&c->predictors[order[i]], &c->rows[t * c->n_predictors + order[i]]));
-    return json_pack("{s:s, s:I, s:I, s:s, s:o, s:o, s:s, s:o}", "kind", test->kind, "folds",
+        json_array_append_new(rows, row_json(c, t, order[i]));
+    return json_pack("{s:s, s:I, s:I, s:s, s:o, s:o, s:s, s:o, s:o}", "kind", test->kind, "folds",
                      (json_int_t)test->n_folds, "groups", (json_int_t)test->n_groups,
                      "standard_errors_over", test->groups_are_folds ? "folds" : "mixtures",
                      "trained_min", cli_json_number(test->trained_min), "trained_max",
                      cli_json_number(test->trained_max), "best", c->predictors[test->best].name,
-                     "rows", rows);
+                     "rows", rows, "no_link", no_link_json(c, t));
 }
 
-static void print_json(const struct mix_compare *c)
+static enum mix_status print_json(const struct mix_compare *c, struct mix_error *err)
 {
-    json_t *holdouts = json_array();
+    json_t *holdouts = json_array(), *units = json_object(), *sizes = json_object();
+    json_t *scores = json_array();
+    for (size_t m = 0; c->by_target != NULL && m < c->n_targets; m++) {
+        json_object_set_new(units, c->targets[m], json_string(c->units[m]));
+        json_object_set_new(sizes, c->targets[m], cli_json_number(c->target_size[m]));
+        if (m >= c->n_targets - c->n_scores)
+            json_array_append_new(scores, json_string(c->targets[m]));
+    }
     for (size_t t = 0; t < c->n_tests; t++)
         json_array_append_new(holdouts, test_json(c, t));
     json_t *out = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", c->name,
-        "laws", c->laws, "holdout", c->holdout_option, "where", c->selection.where, "targets",
-        c->selection.targets, "checkpoints", mix_checkpoints_name(c->selection.checkpoints),
-        "mask_below", c->selection.mask_below, "starts", (json_int_t)c->n_starts, "seed",
-        (json_int_t)c->seed, "n_rows", (json_int_t)c->n_rows, "n_fitted", (json_int_t)c->n_fitted,
-        "n_mixtures", (json_int_t)c->n_clusters, "n_targets", (json_int_t)c->n_targets, "holdouts",
-        holdouts);
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+        "name", c->name, "laws", c->laws, "holdout", c->holdout_option, "where", c->selection.where,
+        "targets", c->selection.targets, "checkpoints",
+        mix_checkpoints_name(c->selection.checkpoints), "mask_below", c->selection.mask_below,
+        "starts", (json_int_t)c->n_starts, "seed", (json_int_t)c->seed, "n_rows",
+        (json_int_t)c->n_rows, "n_fitted", (json_int_t)c->n_fitted, "n_mixtures",
+        (json_int_t)c->n_clusters, "n_targets", (json_int_t)c->n_targets, "holdouts", holdouts,
+        "units", units, "target_size", sizes, "scores", scores);
+    if (out == NULL) /* a name of the file that is not UTF-8 */
+        return mix_fail(err, MIX_EINVAL,
+                        "a name of comparison \"%.80s\" cannot be printed as JSON.", c->name);
     json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);
+    return MIX_OK;
 }
 
 static void number_cell(struct cli_table *table, const char *format, double value)
@@ -140,12 +182,13 @@ static void percent_cell(struct cli_table *table, double value, double se)
         number_cell(table, "%.2f%%", 100.0 * value);
 }
 
-/* "scale-only; skill: mean, copy-scale": those better in both, in MRE, in skill. */
-static void floors_cell(struct cli_table *table, const struct mix_compare_row *row)
+/* "scale-only; skill: mean, copy-scale": those better in both, in error, in skill. */
+static void floors_cell(struct cli_table *table, const char *error, unsigned loses_error,
+                        unsigned loses_skill)
 {
-    const unsigned both = row->loses_mre & row->loses_skill;
-    const unsigned sets[] = {both, row->loses_mre & ~both, row->loses_skill & ~both};
-    static const char *const labels[] = {"", "MRE: ", "skill: "};
+    const unsigned both = loses_error & loses_skill;
+    const unsigned sets[] = {both, loses_error & ~both, loses_skill & ~both};
+    const char *const labels[] = {"", error, "skill: "};
     char text[MIX_TEXT_MAX] = "";
     for (size_t s = 0; s < 3; s++) {
         bool is_first = true;
@@ -186,7 +229,74 @@ static void print_row(struct cli_table *table, const struct mix_predictor *predi
     number_cell(table, "%.3f", m->skill);
     number_cell(table, "%.2f", row->weight);
     cli_table_cell(table, "%s", isfinite(row->fit_s) ? cli_duration(row->fit_s, duration) : "-");
-    floors_cell(table, row);
+    floors_cell(table, "MRE: ", row->loses_mre, row->loses_skill);
+}
+
+/* Predictors on a target, the smallest MAE first; returns how many predict it, those come first. */
+static size_t order_on_target(const struct mix_compare *c, size_t test, size_t m, size_t *order)
+{
+    size_t n = 0;
+    for (size_t q = 0; q < c->n_predictors; q++) {
+        const struct mix_metrics *of = &mix_compare_on_target(c, test, q, m)->metrics;
+        size_t at = n;
+        if (of->n == 0)
+            continue;
+        for (; at > 0 && of->mae < mix_compare_on_target(c, test, order[at - 1], m)->metrics.mae;
+             at--)
+            order[at] = order[at - 1];
+        order[at] = q;
+        n++;
+    }
+    return n;
+}
+
+static void print_on_score(struct cli_table *table, const struct mix_compare *c, size_t test,
+                           size_t q, size_t m, bool is_best)
+{
+    const struct mix_compare_target *on = mix_compare_on_target(c, test, q, m);
+    const bool floor = c->predictors[q].kind == MIX_PREDICTOR_FLOOR;
+    cli_table_cell(table, "%s%s", floor ? "floor " : "", c->predictors[q].name);
+    cli_table_cell(table, "%zu", on->metrics.n);
+    number_cell(table, "%.4f", on->metrics.mae);
+    const double worse = fabs(on->worse) < 5e-5 ? 0.0 : on->worse; /* never -0.0000 */
+    if (is_best)
+        cli_table_cell(table, "best");
+    else if (isfinite(on->worse) && isfinite(on->worse_se))
+        cli_table_cell(table, "%.4f ±%.4f", worse, on->worse_se);
+    else
+        number_cell(table, "%.4f", on->worse);
+    number_cell(table, "%.4f", on->metrics.rmse);
+    number_cell(table, "%.3f", on->metrics.rho);
+    number_cell(table, "%.2f", on->metrics.slope);
+    number_cell(table, "%.4f", on->metrics.regret);
+    number_cell(table, "%.3f", on->metrics.skill);
+    floors_cell(table, "MAE: ", on->loses_mae, on->loses_skill);
+}
+
+static void print_scores(const struct mix_compare *c, size_t t)
+{
+    const char *const head[] = {"",  "values", "MAE",    "worse by", "RMSE",
+                                "ρ", "slope",  "regret", "skill",    "loses to"};
+    enum { COLUMNS = sizeof head / sizeof head[0] };
+    for (size_t m = c->n_targets - c->n_scores; c->n_scores > 0 && m < c->n_targets; m++) {
+        size_t order[MIX_COMPARE_LAWS_MAX + MIX_FLOORS + 1];
+        const size_t n = order_on_target(c, t, m, order);
+        const char *no_link = c->no_link[t * c->n_targets + m];
+        size_t best = 0; /* the first that others are judged by: of equals one is the best */
+        while (best < n && !(fabs(mix_compare_on_target(c, t, order[best], m)->worse) <= 0.0))
+            best++;
+        printf("\n  score %s (%s), better when higher; held out: %s\n", c->targets[m], c->units[m],
+               c->tests[t].kind);
+        struct cli_table *table = cli_table_create(COLUMNS);
+        for (size_t i = 0; i < COLUMNS; i++)
+            cli_table_cell(table, "%s", head[i]);
+        for (size_t i = 0; i < n; i++)
+            print_on_score(table, c, t, order[i], m, i == best);
+        cli_table_print(table, stdout, "  ");
+        cli_table_destroy(table);
+        if (no_link[0] != '\0')
+            printf("  without a link on training rows: %s\n", no_link);
+    }
 }
 
 static void print_test(const struct mix_compare *c, size_t t)
@@ -215,27 +325,39 @@ static void print_test(const struct mix_compare *c, size_t t)
     for (size_t i = 0; i < c->n_predictors; i++)
         if (rows[order[i]].metrics.n == 0)
             printf("  not %s: %s\n", c->predictors[order[i]].name, rows[order[i]].reason);
+    print_scores(c, t);
 }
 
 static void print_text(const struct mix_compare *c)
 {
-    printf("  %zu rows, %zu mixtures, %zu targets, %zu starts a fit\n", c->n_rows, c->n_clusters,
-           c->n_targets, c->n_starts);
+    printf("  %zu rows, %zu mixtures, %zu targets", c->n_rows, c->n_clusters, c->n_targets);
+    if (c->n_scores > 0)
+        printf(" (%zu of them scores)", c->n_scores);
+    printf(", %zu starts a fit\n", c->n_starts);
     for (size_t t = 0; t < c->n_tests; t++)
         print_test(c, t);
-    printf("\n  worse by: MRE less that of the best row, with the standard error of the paired "
+    const char *error = c->n_scores > 0 ? "MRE (of a score MAE)" : "MRE";
+    printf("\n  worse by: %s less that of the best row, with the standard error of the paired "
            "difference\n  weight: in the stack, learnt from hold-outs within the training rows; "
            "fit: processor time of a fold\n  loses to: floors that know nothing of mixing and are "
-           "better in MRE, skill or both\n");
+           "better in %s, skill or both\n",
+           error, error);
+    if (c->n_scores > 0)
+        printf(
+            "  scores: from the losses predicted, by links made on the training rows; floors mean "
+            "and copy-scale:\n  from the scores of training rows\n");
+    if (mix_compare_mixes_units(c))
+        printf(
+            "  losses of several units: MAE, RMSE, ρ, slope and regret are of each over the mean "
+            "of those in\n  its unit; in its own unit: by_target of --format json\n");
 }
 
-static void print(const struct request *request, const struct mix_compare *compare, bool stale)
+static enum mix_status print(const struct request *request, const struct mix_compare *compare,
+                             bool stale, struct mix_error *err)
 {
     char duration[16];
-    if (request->json) {
-        print_json(compare);
-        return;
-    }
+    if (request->json)
+        return print_json(compare, err);
     if (request->show)
         printf("compare    %s%s\n", compare->name, stale ? "; the runs have changed since" : "");
     else
@@ -243,6 +365,7 @@ static void print(const struct request *request, const struct mix_compare *compa
                compare->n_tests == 1 ? "" : "s",
                cli_duration(cli_now_s() - request->started_s, duration));
     print_text(compare);
+    return MIX_OK;
 }
 
 /* What the file holds. */
@@ -254,10 +377,13 @@ static enum mix_status show(const struct request *request, struct mix_error *err
     enum mix_status status = mix_store_open(request->path, MIX_STORE_READ, false, &store, err);
     if (status == MIX_OK)
         status = mix_store_read_compare(store, request->compare.name, &compare, err);
+    if (status == MIX_ENOTFOUND && store != NULL)
+        status =
+            cli_unknown_result(store, "name", "compare", "comparison", request->compare.name, err);
     if (status == MIX_OK)
         status = mix_store_read_table(store, &table, err);
-    if (status == MIX_OK)
-        print(request, compare, !mix_compare_sees_same_runs(compare, table));
+    if (status == MIX_OK && compare != NULL)
+        status = print(request, compare, !mix_compare_sees_same_runs(compare, table), err);
     mix_compare_destroy(compare);
     mix_table_destroy(table);
     mix_store_close(store);
@@ -291,7 +417,7 @@ static enum mix_status run_compare(struct mix_ranks *ranks, const struct request
         if (status == MIX_OK)
             status = mix_store_commit(store, err);
         if (status == MIX_OK)
-            print(request, compare, false);
+            status = print(request, compare, false, err);
     }
     status = mix_ranks_agree(ranks, status, err);
     mix_store_close(store);
@@ -360,19 +486,26 @@ const struct cli_verb cli_verb_compare = {
         "copy-scale: the same mixture at the nearest scale), and a stack: a mean of the laws "
         "whose\n"
         "weights come from hold-outs within the training rows. Held-out rows choose nothing.\n"
+        "Scores among the targets (--targets all) are linked to the losses on the training rows;\n"
+        "what a law says of the losses of a held-out row gives its scores, which are judged "
+        "apart.\n"
         "A comparison takes the place of an earlier one of its name.\n"
         "\n"
         "JSON: name laws holdout where targets checkpoints mask_below starts seed n_rows n_fitted\n"
-        "n_mixtures n_targets, and holdouts, each with kind folds groups standard_errors_over "
-        "(folds or\n"
-        "mixtures) trained_min trained_max (parameters) best, and rows, the best first: name kind "
-        "(law,\n"
-        "floor, stack) n_params (free ones) n (losses predicted; 0: see reason) mre mre_se worse\n"
-        "worse_se (than the best) mae rmse rho slope regret skill weight (in the stack) fit_s "
-        "(processor\n"
-        "seconds of a fold) loses_mre loses_skill (floors it loses to) reason; what is not defined "
-        "is\n"
-        "null.\n"
+        "n_mixtures n_targets units target_size (what losses count relative to) scores, and "
+        "holdouts,\n"
+        "each with kind folds groups standard_errors_over (folds or mixtures) trained_min "
+        "trained_max\n"
+        "(parameters) best no_link (why scores have no link in a fold), and rows, the best first: "
+        "name\n"
+        "kind (law, floor, stack) n_params (free ones) n (losses predicted; 0: see reason) mre "
+        "mre_se\n"
+        "worse worse_se (than the best) mae rmse rho slope regret skill weight (in the stack) "
+        "fit_s\n"
+        "(processor seconds of a fold) loses_mre loses_skill (floors it loses to) reason, and\n"
+        "by_target, of each loss and score in its own unit: n left_out mse mre mae rmse rho "
+        "regret\n"
+        "slope skill worse worse_se (in MAE) loses_mae loses_skill. What is not defined is null.\n"
         "\n"
         "Example:\n"
         "  mpirun -n 16 mixsweep compare sweep.h5 --where 'n_params<=937e6'\n",

@@ -80,15 +80,9 @@ static void print_scale(FILE *out, const struct mix_confirmation *c, size_t s)
 static void print_verdict(FILE *out, const struct mix_confirmation *c, size_t s)
 {
     const struct mix_contest *contest = &c->contest[s * c->n_contenders];
-    for (size_t i = 1; i < c->n_contenders; i++) {
-        const struct mix_contest *other = &contest[i];
-        const char *verdict = "cannot be told from";
-        if (isnan(other->gain))
-            verdict = "was not compared with";
-        else if (!isnan(other->gain_se) && fabs(other->gain) > 2 * other->gain_se)
-            verdict = other->gain > 0 ? "beats" : "loses to";
-        fprintf(out, "%s%s %s", i == 1 ? "  the optimum " : ", ", verdict, c->name[i]);
-    }
+    for (size_t i = 1; i < c->n_contenders; i++)
+        fprintf(out, "%s%s %s", i == 1 ? "  the optimum " : ", ", mix_contest_verdict(&contest[i]),
+                c->name[i]);
     fprintf(out, " (two standard errors of the paired difference)\n");
 }
 
@@ -102,9 +96,12 @@ void cli_print_confirmation(FILE *out, const struct mix_confirmation *c)
             print_verdict(out, c, s);
     }
     fprintf(out,
-            c->is_mean
+            c->is_wide
                 ? "  intervals: of a loss with all known errors, of a difference resampling only\n"
                 : "  intervals: resampling only\n");
+    for (size_t i = 0; i < c->n_contenders; i++)
+        if (c->breaks[i][0] != '\0')
+            fprintf(out, "  %s: not allowed by the %s\n", c->name[i], c->breaks[i]);
     if (c->n_failed > 0)
         fprintf(out, "  %zu of %zu runs have no loss\n", c->n_failed, c->n_planned);
 }
@@ -112,9 +109,10 @@ void cli_print_confirmation(FILE *out, const struct mix_confirmation *c)
 static json_t *contest_json(const struct mix_confirmation *c, size_t s, size_t i)
 {
     const struct mix_contest *contest = &c->contest[s * c->n_contenders + i];
-    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "mixture", c->name[i], "n_done",
-                     (json_int_t)contest->n_done, "measured", cli_json_number(contest->measured),
-                     "measured_se", cli_json_number(contest->measured_se), "predicted",
+    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "mixture", c->name[i],
+                     "breaks", c->breaks[i], "n_done", (json_int_t)contest->n_done, "measured",
+                     cli_json_number(contest->measured), "measured_se",
+                     cli_json_number(contest->measured_se), "predicted",
                      cli_json_interval(contest->predicted), "gain", cli_json_number(contest->gain),
                      "gain_se", cli_json_number(contest->gain_se), "predicted_gain",
                      cli_json_interval(contest->predicted_gain));
@@ -135,8 +133,8 @@ json_t *cli_json_confirmation(const struct mix_confirmation *c)
                               json_pack("{s:f, s:f, s:o}", "n_params", c->scales[s].n_params,
                                         "n_tokens", c->scales[s].n_tokens, "contests", contests));
     }
-    return json_pack("{s:I, s:s, s:f, s:I, s:I, s:o, s:o}", "n_seeds", (json_int_t)c->n_seeds,
-                     "objective", c->objective, "level", c->level, "n_runs",
+    return json_pack("{s:I, s:s, s:f, s:b, s:I, s:I, s:o, s:o}", "n_seeds", (json_int_t)c->n_seeds,
+                     "objective", c->objective, "level", c->level, "is_wide", c->is_wide, "n_runs",
                      (json_int_t)c->n_planned, "n_failed", (json_int_t)c->n_failed, "mixtures",
                      mixtures, "scales", scales);
 }

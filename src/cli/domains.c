@@ -54,15 +54,22 @@ static enum mix_status parse(int argc, char **argv, struct domains_asked *a, boo
 static enum mix_status refuse_strays(const struct domains_asked *a, struct mix_error *err)
 {
     const struct mix_domains_change *c = &a->change;
-    const bool changes = a->what == DOMAINS_CHANGE;
+    const bool changes = a->what == DOMAINS_CHANGE, plans = a->what == DOMAINS_PLAN;
     const bool adds = changes && c->action == MIX_DOMAINS_ADD;
     const bool revises = changes && c->action == MIX_DOMAINS_REVISE;
     const char *stray = !adds && !isnan(c->prior)                       ? "prior"
                         : !adds && !revises && !isnan(c->supply_tokens) ? "supply"
                         : !adds && !revises && c->content != NULL       ? "content"
                         : !revises && c->new_validation                 ? "new-validation"
-                        : a->what != DOMAINS_PLAN && !isnan(a->flops)   ? "flops"
-                                                                        : NULL;
+                        : !plans && !isnan(a->flops)                    ? "flops"
+                        : !changes && a->collapse != NULL               ? "collapse"
+                        : !changes && a->n_apart > 0                    ? "apart"
+                        : !changes && c->tolerance != MIX_DOMAINS_EXACT ? "tolerance"
+                        : !changes && !plans && a->runs != NULL         ? "runs"
+                        : !changes && !plans && a->mixture != NULL      ? "mixture"
+                        : !changes && !plans && a->n_mixtures > 0       ? "mixtures"
+                        : !changes && a->what != DOMAINS_EXPAND && a->output != NULL ? "output"
+                                                                                     : NULL;
     return stray == NULL ? MIX_OK
                          : mix_fail(err, MIX_EUSAGE, "%s takes no --%s.", a->word[0], stray);
 }
@@ -103,8 +110,11 @@ static enum mix_status find_action(struct domains_asked *a, struct mix_error *er
                                     word, a->word[3]);
     if (a->n_apart > 0 && a->collapse == NULL)
         return mix_fail(err, MIX_EUSAGE, "--apart says what --collapse leaves out: give both.");
-    return a->output != NULL ? refuse_strays(a, err)
-                             : mix_fail(err, MIX_EUSAGE, "where to? Give -o NEW.h5.");
+    if (a->output == NULL)
+        return mix_fail(err, MIX_EUSAGE, "where to? Give -o NEW.h5.");
+    if (a->runs != NULL && strcmp(a->runs, a->output) == 0)
+        return mix_fail(err, MIX_EUSAGE, "-o and --runs are both %s: give two names.", a->runs);
+    return refuse_strays(a, err);
 }
 
 /* ---- reading */
@@ -140,6 +150,8 @@ enum mix_status domains_read(const struct domains_asked *a, struct domains_sessi
         status = choose(s->store, "optimum", a->optimum, name, err);
     if (status == MIX_OK && name[0] != '\0')
         status = mix_store_read_optimum(s->store, name, &s->optimum, err);
+    if (status == MIX_ENOTFOUND && s->table != NULL && a->optimum != NULL)
+        return cli_unknown_result(s->store, "optimum", "optimum", "optimum", a->optimum, err);
     const char *fit = a->fit == NULL && s->optimum != NULL ? s->optimum->fit : a->fit;
     if (status == MIX_OK)
         status = choose(s->store, "fits", fit, name, err);
@@ -351,8 +363,10 @@ const struct cli_verb cli_verb_domains = {
         "the proportions: no mixture of all domains has a mean loss lower by more. That is little\n"
         "where no target minds what the others are made of (coupling), or the change moves what\n"
         "all targets gain from data alike; before there are runs a tenth of difference is\n"
-        "supposed. --apart N leaves out the N domains for which it is largest. Once NEW.h5 has an\n"
-        "optimum, bound NEW.h5 S.h5 says it by what the change has really moved.\n"
+        "supposed. A law that need not be convex in the mixture gives no bound, only what its\n"
+        "slopes promise, and that is said. --apart N leaves out the N domains for which it is\n"
+        "largest. Once NEW.h5 has an optimum, bound NEW.h5 S.h5 says it by what the change has\n"
+        "really moved.\n"
         "\n"
         "  mixsweep domains add S.h5 math --supply 2e11 -o NEW.h5 --runs math.csv\n"
         "  mixsweep domains split S.h5 web news=0.6 forum=0.4 -o NEW.h5\n"

@@ -50,9 +50,10 @@ static json_t *json_reuse(const struct domains_step *step)
             json_decref(coupling);
             return NULL;
         }
-    return json_pack("{s:o, s:o, s:s, s:o, s:I}", "loss", cli_json_number(reuse->loss), "loss_high",
-                     cli_json_number(reuse->high), "towards", step->change.parts[reuse->most].name,
-                     "coupling", coupling, "unknown_targets", (json_int_t)reuse->n_unknown);
+    return json_pack("{s:o, s:o, s:b, s:s, s:o, s:I}", "loss", cli_json_number(reuse->loss),
+                     "loss_high", cli_json_number(reuse->high), "is_bound", reuse->is_bound,
+                     "towards", step->change.parts[reuse->most].name, "coupling", coupling,
+                     "unknown_targets", (json_int_t)reuse->n_unknown);
 }
 
 static json_t *json_step(const struct domains_step *step)
@@ -321,8 +322,12 @@ static void print_cost(const struct mix_domains_reuse *reuse)
     }
 }
 
-static void print_unknown(const struct mix_domains_reuse *reuse)
+/* What the figures above are short of. */
+static void print_limits(const struct mix_domains_reuse *reuse)
 {
+    if (!reuse->is_bound)
+        printf("            no bound: that is what slopes promise, and the law need not be convex "
+               "in the mixture\n");
     if (reuse->n_unknown > 0)
         printf("            of %zu target%s that the fit does not know nothing is said\n",
                reuse->n_unknown, plural(reuse->n_unknown));
@@ -341,7 +346,7 @@ static void print_reuse(const struct domains_step *step)
     printf(" where the change makes a difference of %.0f%% in what targets gain from data: most by "
            "%s (--apart leaves it out)\n",
            100 * MIX_DOMAINS_SPREAD, step->change.parts[most].name);
-    print_unknown(&step->reuse);
+    print_limits(&step->reuse);
 }
 
 enum mix_status domains_print_reuse(const struct domains_step *step, bool json,
@@ -365,7 +370,7 @@ enum mix_status domains_print_reuse(const struct domains_step *step, bool json,
     if (step->reuse.loss > 0)
         printf(", with more of %s", c->parts[step->reuse.most].name);
     printf("\n");
-    print_unknown(&step->reuse);
+    print_limits(&step->reuse);
     return MIX_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mixsweep/confirm.h"
 #include "mixsweep/store.h"
 
 /* The runs of a file, changed and stored again. */
@@ -167,6 +168,10 @@ static enum mix_status check_reason(const char *reason, bool undo, struct mix_er
     if (strlen(reason) >= MIX_NAME_MAX)
         return mix_fail(err, MIX_EUSAGE, "--reason has %zu bytes; %d are allowed.", strlen(reason),
                         MIX_NAME_MAX - 1);
+    if (strcmp(reason, MIX_CONFIRMATION) == 0)
+        return mix_fail(err, MIX_EUSAGE,
+                        "--reason " MIX_CONFIRMATION
+                        " is what marks runs that confirm an optimum; give another one.");
     return MIX_OK;
 }
 

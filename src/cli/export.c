@@ -63,12 +63,14 @@ static enum mix_status list_results(struct mix_store *store, const struct reques
         }
     if (names->n > 0 && request->fit == NULL)
         return MIX_OK;
-    const size_t n = names->n;
+    const enum mix_status none =
+        names->n == 0
+            ? mix_fail(err, MIX_ENOTFOUND, "%s has no %s.", request->words[0], kind)
+            : cli_unknown_name("fit", request->fit, request->words[0],
+                               strcmp(kind, "fits") == 0 ? "fit" : "bootstrap of", request->fit,
+                               (const char(*)[MIX_NAME_MAX])names->name, names->n, err);
     mix_names_destroy(names);
-    if (n == 0)
-        return mix_fail(err, MIX_ENOTFOUND, "%s has no %s.", request->words[0], kind);
-    return mix_fail(err, MIX_ENOTFOUND, "%s has no %s of the fit \"%s\".", request->words[0], kind,
-                    request->fit);
+    return none;
 }
 
 static enum mix_status write_fits(struct mix_store *store, const struct request *request, FILE *out,
@@ -144,13 +146,24 @@ static enum mix_status write_bootstrap(struct mix_store *store, const struct req
 static void put_optimum(FILE *out, const struct mix_optimum *optimum)
 {
     for (size_t k = 0; k < optimum->n_domains; k++) {
-        const double numbers[] = {
-            optimum->n_params,          optimum->n_tokens,      optimum->mixture[k],
-            optimum->mixture_lo[k],     optimum->mixture_hi[k], optimum->level,
-            optimum->tied[k],           optimum->baseline[k],   optimum->prior[k],
-            optimum->seen_max[k],       optimum->lower[k],      optimum->upper[k],
-            optimum->limit[k],          optimum->price[k],      optimum->mixture_wide_lo[k],
-            optimum->mixture_wide_hi[k]};
+        const double numbers[] = {optimum->n_params,
+                                  optimum->n_tokens,
+                                  optimum->mixture[k],
+                                  optimum->mixture_lo[k],
+                                  optimum->mixture_hi[k],
+                                  optimum->level,
+                                  optimum->tied[k],
+                                  optimum->baseline[k],
+                                  optimum->prior[k],
+                                  optimum->seen_max[k],
+                                  optimum->lower[k],
+                                  optimum->upper[k],
+                                  optimum->limit[k],
+                                  optimum->price[k],
+                                  optimum->mixture_wide_lo[k],
+                                  optimum->mixture_wide_hi[k],
+                                  optimum->mixture_bca_lo[k],
+                                  optimum->mixture_bca_hi[k]};
         mix_csv_put_text(out, optimum->name);
         fputc(',', out);
         mix_csv_put_text(out, optimum->fit);
@@ -164,6 +177,14 @@ static void put_optimum(FILE *out, const struct mix_optimum *optimum)
     }
 }
 
+static bool has_name(const struct mix_names *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names->name[i], name) == 0)
+            return true;
+    return false;
+}
+
 static enum mix_status write_optimum(struct mix_store *store, const struct request *request,
                                      FILE *out, struct mix_error *err)
 {
@@ -171,9 +192,9 @@ static enum mix_status write_optimum(struct mix_store *store, const struct reque
     enum mix_status status = mix_store_list(store, "optimum", &names, err);
     if (status != MIX_OK)
         return status;
-    size_t n_written = 0;
+    size_t n_written = 0, n_fits = 0; /* others, whose names take the place of those read */
     fputs("optimum,fit,domain,n_params,n_tokens,share,lo,hi,level,tied,baseline,prior,seen_max,"
-          "floor,cap,limit,price,wide_lo,wide_hi\n",
+          "floor,cap,limit,price,wide_lo,wide_hi,bca_lo,bca_hi\n",
           out);
     for (size_t i = 0; i < names.n && status == MIX_OK; i++) {
         struct mix_optimum *optimum = NULL;
@@ -181,14 +202,18 @@ static enum mix_status write_optimum(struct mix_store *store, const struct reque
         if (status == MIX_OK && (request->fit == NULL || strcmp(optimum->fit, request->fit) == 0)) {
             put_optimum(out, optimum);
             n_written++;
+        } else if (status == MIX_OK && !has_name(&names, n_fits, optimum->fit)) {
+            memcpy(names.name[n_fits++], optimum->fit, MIX_NAME_MAX); /* n_fits <= i */
         }
         mix_optimum_destroy(optimum);
     }
+    if (status == MIX_OK && names.n == 0)
+        status = mix_fail(err, MIX_ENOTFOUND, "%s has no optimum.", request->words[0]);
+    else if (status == MIX_OK && n_written == 0)
+        status =
+            cli_unknown_name("fit", request->fit, request->words[0], "optimum of", request->fit,
+                             (const char(*)[MIX_NAME_MAX])names.name, n_fits, err);
     mix_names_destroy(&names);
-    if (status == MIX_OK && n_written == 0)
-        return mix_fail(err, MIX_ENOTFOUND, "%s has no optimum%s%s.", request->words[0],
-                        request->fit != NULL ? " of the fit " : "",
-                        request->fit != NULL ? request->fit : "");
     return status;
 }
 
@@ -462,7 +487,11 @@ const struct cli_verb cli_verb_export = {
         "  runs       the runs, as import reads them\n"
         "  fits       fit,law,parameter,unit,value,std_error\n"
         "  bootstrap  fit,draw,objective and a column per parameter; one fit at a time\n"
-        "  optimum    a row per domain: share, its interval, nearest tie, baseline, bounds\n"
+        "  optimum    a row per domain: share, nearest tie, baseline, bounds, and its interval: "
+        "lo\n"
+        "             and hi over the draws, wide_ with other laws, bca_ by the BCa bootstrap "
+        "(empty\n"
+        "             without a jackknife)\n"
         "  online     a row per training of the verb online; --name where there are several\n"
         "  agent      a row per decision of each recorded trajectory and of each run that an "
         "agent\n"

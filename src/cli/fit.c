@@ -55,12 +55,8 @@ static enum mix_status fill_selection(struct request *request, struct mix_error 
         status = cli_parse_format(request->format, &request->json, err);
     if (status == MIX_OK && request->fit.name == NULL)
         request->fit.name = request->fit.law;
-    if (status == MIX_OK &&
-        (request->fit.name[0] == '\0' || strlen(request->fit.name) >= MIX_NAME_MAX ||
-         strchr(request->fit.name, '/') != NULL || request->fit.name[0] == '.'))
-        return mix_fail(err, MIX_EUSAGE,
-                        "--name \"%s\" must have 1 to %d characters, no slash and no dot in front",
-                        request->fit.name, MIX_NAME_MAX - 1);
+    if (status == MIX_OK)
+        status = cli_check_name("name", request->fit.name, err);
     char laws[MIX_TEXT_MAX];
     mix_law_list(laws);
     if (status == MIX_OK && mix_law_find(request->fit.law) == NULL)

@@ -32,6 +32,7 @@ struct session {
     struct mix_optimum *optimum;
     size_t n_fits;
     struct mix_fit **fits;          /* (n_fits) all of the file */
+    struct mix_law_check check;     /* of the fit's law */
     char caveats[5 * MIX_TEXT_MAX]; /* of the fit, one a line */
 };
 
@@ -149,49 +150,28 @@ static enum mix_status check(struct asked *a, struct mix_error *err)
     return cli_parse_format(a->format, &a->json, err);
 }
 
-/* The name of the only optimum of a file. */
-static enum mix_status only_optimum(struct mix_store *store, char name[MIX_NAME_MAX],
-                                    struct mix_error *err)
-{
-    struct mix_names names = {0};
-    char list[MIX_TEXT_MAX] = "";
-    const char *path = mix_store_path(store);
-    const enum mix_status status = mix_store_list(store, "optimum", &names, err);
-    if (status != MIX_OK)
-        return status;
-    const size_t n = names.n;
-    for (size_t i = 0, used = 0; i < n && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
-                                 names.name[i]);
-    if (n == 1)
-        memcpy(name, names.name[0], MIX_NAME_MAX);
-    mix_names_destroy(&names);
-    if (n == 0)
-        return mix_fail(err, MIX_ENOTFOUND,
-                        "%s has no optimum yet, which is what the next runs are to make more "
-                        "certain: give --params and --tokens",
-                        path);
-    if (n > 1)
-        return mix_fail(err, MIX_EUSAGE, "%s has %zu optima: say which by --optimum (%s).", path, n,
-                        list);
-    return MIX_OK;
-}
-
 static enum mix_status read_caveats(struct session *s, struct mix_error *err)
 {
-    char doubt[MIX_TEXT_MAX] = "";
-    enum mix_status status = mix_store_read_fits(s->store, &s->n_fits, &s->fits, err);
-    const struct mix_fit *const *fits = (const struct mix_fit *const *)s->fits;
+    const enum mix_status status = mix_store_read_fits(s->store, &s->n_fits, &s->fits, err);
     if (status == MIX_OK)
-        status = mix_law_doubt(s->table, s->fit, s->n_fits, fits, doubt, err);
-    if (status != MIX_OK)
-        return status;
-    mix_fit_caveats(s->table, s->fit, s->n_fits, fits, sizeof s->caveats - MIX_TEXT_MAX,
-                    s->caveats);
+        mix_fit_caveats(s->table, s->fit, s->n_fits, (const struct mix_fit *const *)s->fits,
+                        sizeof s->caveats - MIX_TEXT_MAX, s->caveats);
+    return status;
+}
+
+/* Collective: a doubt is one of the caveats. */
+static enum mix_status check_law(struct mix_ranks *ranks, struct session *s, struct mix_error *err)
+{
+    struct cli_progress progress = {.stage = "check", .unit = "starts"};
+    const enum mix_status status =
+        mix_law_check(ranks, s->table, s->fit, s->n_fits, (const struct mix_fit *const *)s->fits,
+                      cli_progress, &progress, &s->check, err);
     const size_t used = strlen(s->caveats);
-    if (doubt[0])
-        snprintf(s->caveats + used, sizeof s->caveats - used, "%s%s", used > 0 ? "\n" : "", doubt);
-    return MIX_OK;
+    cli_progress_clear(&progress);
+    if (s->check.is_doubted)
+        snprintf(s->caveats + used, sizeof s->caveats - used, "%s%s", used > 0 ? "\n" : "",
+                 s->check.doubt);
+    return status;
 }
 
 /* An optimum of the file. */
@@ -202,8 +182,17 @@ static enum mix_status read_optimum(const struct asked *a, struct session *s, st
     if (a->optimum)
         snprintf(name, sizeof name, "%s", a->optimum);
     else
-        status = only_optimum(s->store, name, err);
-    return status == MIX_OK ? mix_store_read_optimum(s->store, name, &s->optimum, err) : status;
+        status = cli_only_result(s->store, "optimum", "optimum", "optima", name, err);
+    if (status == MIX_OK && a->optimum == NULL && name[0] == '\0')
+        return mix_fail(err, MIX_ENOTFOUND,
+                        "%s has no optimum yet, which is what the next runs are to make more "
+                        "certain: give --params and --tokens",
+                        mix_store_path(s->store));
+    if (status == MIX_OK)
+        status = mix_store_read_optimum(s->store, name, &s->optimum, err);
+    if (status == MIX_ENOTFOUND && a->optimum != NULL)
+        status = cli_unknown_result(s->store, "optimum", "optimum", "optimum", a->optimum, err);
+    return status;
 }
 
 /* One that is not: at a scale, with no constraints. It is not stored. */
@@ -280,6 +269,23 @@ static void print_shares(char *text, size_t n_text, const struct mix_next *next,
                                      next->domains[j], mixture[j]);
 }
 
+/* "law additive checked against product, transfer: no sign that it does not hold" */
+static void print_check(const struct session *s)
+{
+    const char *text = s->check.against;
+    if (!text[0]) {
+        printf("law %s could not be checked: there are neither seeds nor other laws of the same "
+               "runs\n",
+               s->fit->spec.law);
+        return;
+    }
+    printf("law %s checked against ", s->fit->spec.law);
+    for (; *text; text++)
+        fputs(*text == '\n' ? ", " : (char[]){*text, '\0'}, stdout);
+    printf(": %s\n", s->check.is_doubted ? "it does not hold" : "no sign that it does not hold");
+}
+
+/* `n_draws` 0: the regret is not theirs. */
 static void print_head(const struct asked *a, const struct session *s,
                        const struct mix_estimate *before, size_t n_draws)
 {
@@ -287,8 +293,13 @@ static void print_head(const struct asked *a, const struct session *s,
     printf("%s: optimum %s of fit %s, %s parameters on %s tokens\n", a->path, s->optimum->name,
            s->fit->name, cli_size(s->optimum->n_params, size),
            cli_size(s->optimum->n_tokens, tokens));
-    printf("expected regret of the recommendation now: %.2g ± %.1g (%s, over %zu draws)\n",
-           before->value, before->se, mix_optimum_objective_text(s->optimum), n_draws);
+    printf("expected regret of the recommendation now: %.2g ± %.1g (%s, ", before->value,
+           before->se, mix_optimum_objective_text(s->optimum));
+    if (n_draws > 0)
+        printf("over %zu draws)\n", n_draws);
+    else
+        printf("of simulated runs)\n");
+    print_check(s);
     cli_print_warnings(stdout, s->caveats);
     putchar('\n');
 }
@@ -303,6 +314,12 @@ static void print_few_draws(bool few, size_t n)
                "%zu makes more\n",
                n, 4 * n);
 }
+
+static const char *const answers[] = {
+    [MIX_ADVICE_UNSURE] = "whether more proxy runs pay cannot be told",
+    [MIX_ADVICE_STOP] = "more proxy runs do not pay",
+    [MIX_ADVICE_GO_ON] = "more proxy runs pay",
+};
 
 static void print_text(const struct asked *a, const struct session *s, const struct mix_next *next)
 {
@@ -336,7 +353,7 @@ static void print_text(const struct asked *a, const struct session *s, const str
         printf("%.0f%% of the budget is left: a larger --batch would use it\n",
                100 - 100 * next->flops / a->next.flops);
     print_few_draws(next->few_draws, next->n_draws);
-    printf("more proxy runs %s: %s\n", next->pays ? "pay" : "do not pay", next->advice);
+    printf("%s: %s\n", answers[next->advice], next->reason);
     printf("%s", CAVEAT);
 }
 
@@ -362,15 +379,16 @@ static enum mix_status print_json(const struct asked *a, const struct session *s
                             "regret", json_estimate(run->regret), "mixture", mixture));
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:b, s:I, s:o, s:o, s:o, s:f, s:b, s:b, s:f, s:s, s:f, s:o, "
-        "s:o}",
+        "{s:s, s:s, s:f, s:f, s:I, s:b, s:I, s:o, s:o, s:o, s:f, s:b, s:b, s:f, s:s, s:s, s:f, "
+        "s:b, s:o, s:o, s:o}",
         "optimum", s->optimum->name, "fit", s->fit->name, "n_params", s->optimum->n_params,
         "n_tokens", s->optimum->n_tokens, "n_draws", (json_int_t)next->n_draws, "few_draws",
         next->few_draws, "n_candidates", (json_int_t)next->n_candidates, "regret",
         json_estimate(next->before), "regret_after", json_estimate(next->after), "reduction",
         json_estimate(next->reduction), "flops", next->flops, "pays", next->pays, "sure",
-        next->is_sure, "chance", next->chance, "advice", next->advice, "worth", next->worth,
-        "warnings", cli_json_lines(s->caveats), "runs", runs);
+        next->is_sure, "chance", next->chance, "advice", mix_advices[next->advice], "reason",
+        next->reason, "worth", next->worth, "is_doubted", s->check.is_doubted, "checked_against",
+        cli_json_lines(s->check.against), "warnings", cli_json_lines(s->caveats), "runs", runs);
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
@@ -478,18 +496,19 @@ static enum mix_status print_allocation(const struct asked *a, const struct sess
                                         struct mix_error *err)
 {
     if (!a->json) {
-        print_head(a, s, &allocation->before, allocation->n_draws);
+        print_head(a, s, &allocation->before, 0);
         cli_print_allocation(stdout, allocation);
         print_few_draws(allocation->few_draws, allocation->n_draws);
         printf("%s", CAVEAT);
         return MIX_OK;
     }
-    json_t *root =
-        json_pack("{s:s, s:s, s:f, s:f, s:I, s:b, s:o, s:o, s:o}", "optimum", s->optimum->name,
-                  "fit", s->fit->name, "n_params", s->optimum->n_params, "n_tokens",
-                  s->optimum->n_tokens, "n_draws", (json_int_t)allocation->n_draws, "few_draws",
-                  allocation->few_draws, "regret", json_estimate(allocation->before), "warnings",
-                  cli_json_lines(s->caveats), "budgets", cli_json_allocation(allocation));
+    json_t *root = json_pack(
+        "{s:s, s:s, s:f, s:f, s:I, s:b, s:o, s:b, s:o, s:o, s:o}", "optimum", s->optimum->name,
+        "fit", s->fit->name, "n_params", s->optimum->n_params, "n_tokens", s->optimum->n_tokens,
+        "n_draws", (json_int_t)allocation->n_draws, "few_draws", allocation->few_draws, "regret",
+        json_estimate(allocation->before), "is_doubted", s->check.is_doubted, "checked_against",
+        cli_json_lines(s->check.against), "warnings", cli_json_lines(s->caveats), "budgets",
+        cli_json_allocation(allocation));
     if (!root)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)); /* checked at exit */
@@ -549,10 +568,11 @@ static enum mix_status answer(struct mix_ranks *ranks, struct asked *a, struct s
         status = mix_share_fit(ranks, &s->fit, err);
     if (status == MIX_OK)
         status = mix_share_draws(ranks, &s->draws, err);
+    if (status == MIX_OK)
+        status = check_law(ranks, s, err);
     if (status != MIX_OK)
         return status;
-    a->next.n_others = s->n_fits;
-    a->next.others = (const struct mix_fit *const *)s->fits;
+    a->next.is_doubted = s->check.is_doubted;
     return a->allocate ? allocate(ranks, a, s, err) : propose(ranks, a, s, err);
 }
 
@@ -588,7 +608,8 @@ const struct cli_verb cli_verb_next = {
         "tokens) within the budget after which the expected regret is least, new mixtures or\n"
         "further seeds, at small scales or large ones, and says when more runs no longer pay.\n"
         "Where the runs show that the law does not hold (they are farther from it than seeds from\n"
-        "each other, or another fit in the file leaves half the squared residual), it says so,\n"
+        "each other, or another law leaves half the squared residual: the fits in the file, and\n"
+        "two of product, transfer, demand, which it fits where the file lacks them), it says so,\n"
         "lets the scales take turns and keeps away from the edges.\n"
         "The optimum is one of the file, with its constraints, or the one at --params, --tokens.\n"
         "A run costs what those of its scale did on average (column flops of the runs, which is\n"

@@ -99,9 +99,10 @@ static void print_trade_off(FILE *out, size_t n, struct mix_optimum *const *opti
             else if (i == j)
                 cli_table_cell(table, "%.4f", t->objective[at]);
             else
-                cli_table_cell(table, "%+.4f%s%s", t->objective[at] - t->objective[i * n + i],
-                               is_tied(t, at, optima[i]) ? " tied" : "",
-                               t->allowed[at] ? "" : " (not allowed)");
+                cli_table_cell(table, "%+.4f%s", t->objective[at] - t->objective[i * n + i],
+                               !t->allowed[at]             ? " (not allowed)"
+                               : is_tied(t, at, optima[i]) ? " tied"
+                                                           : "");
         }
     }
     cli_table_print(table, out, "  ");

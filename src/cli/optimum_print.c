@@ -120,7 +120,19 @@ static bool is_wider(struct mix_interval wide, struct mix_interval draws)
     return isfinite(wide.lo) && (wide.lo != draws.lo || wide.hi != draws.hi);
 }
 
-static void print_losses(FILE *out, const struct mix_optimum *o)
+const char *cli_score_text(const struct mix_fit *fit, size_t target)
+{
+    return fit->link[target] != 0 ? " (score, better when higher)" : "";
+}
+
+const char *cli_loss_heading(const struct mix_fit *fit)
+{
+    return fit->spec.n_scores == 0                     ? "loss"
+           : fit->spec.n_scores == fit->spec.n_targets ? "score"
+                                                       : "loss or score";
+}
+
+static void print_losses(FILE *out, const struct mix_fit *fit, const struct mix_optimum *o)
 {
     char text[CELL];
     bool wide = false;
@@ -129,12 +141,12 @@ static void print_losses(FILE *out, const struct mix_optimum *o)
     struct cli_table *table = cli_table_create(wide ? 5 : 4);
     cli_table_cell(table, "target");
     cli_table_cell(table, "weight");
-    cli_table_cell(table, "loss");
+    cli_table_cell(table, "%s", cli_loss_heading(fit));
     cli_table_cell(table, "%g%%, resampling only", 100.0 * o->level);
     if (wide)
         cli_table_cell(table, "all known errors");
     for (size_t m = 0; m < o->n_targets; m++) {
-        cli_table_cell(table, "%s", o->targets[m]);
+        cli_table_cell(table, "%s%s", o->targets[m], cli_score_text(fit, m));
         cli_table_cell(table, "%g", o->weight[m]);
         cli_table_cell(table, "%.4f", o->loss[m].value);
         cli_table_cell(table, "%s", cli_loss_range(o->loss[m], text));
@@ -225,7 +237,7 @@ static void print_gains(FILE *out, const struct mix_optimum *o)
     cli_table_destroy(table);
     if (isfinite(o->gain_bias))
         fprintf(out, "  gain over the baseline, corrected for winner's curse: %.4f (by %.4f)\n",
-                o->gain[0].value - o->gain_bias, o->gain_bias);
+                o->gain[0].value - o->gain_bias, fabs(o->gain_bias) < 5e-5 ? 0.0 : o->gain_bias);
 }
 
 /* An amount to state a price by, which is a slope: the largest power of ten within a tenth of the
@@ -374,7 +386,8 @@ static void print_repetition(FILE *out, const struct mix_optimum *o)
     fprintf(out, "\n");
 }
 
-void cli_print_optimum(FILE *out, const char *path, const struct mix_optimum *o)
+void cli_print_optimum(FILE *out, const char *path, const struct mix_fit *fit,
+                       const struct mix_optimum *o)
 {
     char size[16], tokens[16];
     fprintf(out, "optimum    %s at %s parameters, %s tokens", o->law, cli_size(o->n_params, size),
@@ -393,7 +406,7 @@ void cli_print_optimum(FILE *out, const char *path, const struct mix_optimum *o)
     fprintf(out, "\n");
     print_gains(out, o);
     fprintf(out, "\n");
-    print_losses(out, o);
+    print_losses(out, fit, o);
     if (o->n_path > 0)
         print_path(out, o);
     fprintf(out, "\n");
@@ -715,7 +728,7 @@ void cli_csv_number(FILE *out, double value)
 void cli_print_optimum_csv(FILE *out, const struct mix_optimum *o)
 {
     fprintf(out, "domain,share,lo,hi,prior,baseline,tied,seen_max,wide_lo,wide_hi,tied_lo,tied_hi,"
-                 "binding\n");
+                 "binding,bca_lo,bca_hi\n");
     for (size_t j = 0; j < o->n_domains; j++) {
         const double numbers[] = {o->mixture[j],  o->mixture_lo[j],      o->mixture_hi[j],
                                   o->prior[j],    o->baseline[j],        o->tied[j],
@@ -726,6 +739,10 @@ void cli_print_optimum_csv(FILE *out, const struct mix_optimum *o)
             fputc(',', out);
             cli_csv_number(out, numbers[i]);
         }
-        fprintf(out, ",%s\n", o->binding[j] == MIX_INTERIOR ? "" : mix_bound_names[o->binding[j]]);
+        fprintf(out, ",%s,", o->binding[j] == MIX_INTERIOR ? "" : mix_bound_names[o->binding[j]]);
+        cli_csv_number(out, o->mixture_bca_lo[j]);
+        fputc(',', out);
+        cli_csv_number(out, o->mixture_bca_hi[j]);
+        fputc('\n', out);
     }
 }

@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* predict.c - the verb predict: a fit on runs it has not seen, or on one
  * mixture. */
-#include "cli.h"
+#include "predict_impl.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "mixsweep/csv.h"
 #include "mixsweep/interval.h"
 #include "mixsweep/predict.h"
-#include "mixsweep/store.h"
 
-/* The command line. */
-struct asked {
-    const char *path, *table, *fit, *checkpoints, *mixture, *output, *format;
-    struct cli_list where;
-    double n_params, n_tokens, level;
-    bool force, json;
-};
-
-static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
+static enum mix_status parse(int argc, char **argv, struct predict_asked *a, bool *help,
                              struct mix_error *err)
 {
     const struct cli_option options[] = {
@@ -51,7 +41,7 @@ static enum mix_status parse(int argc, char **argv, struct asked *a, bool *help,
     return status;
 }
 
-static enum mix_status check(struct asked *a, struct mix_error *err)
+static enum mix_status check(struct predict_asked *a, struct mix_error *err)
 {
     if ((a->table == NULL) == (a->mixture == NULL))
         return mix_fail(err, MIX_EUSAGE, "give either a table of runs or --mixture.");
@@ -74,197 +64,8 @@ static enum mix_status check(struct asked *a, struct mix_error *err)
     return cli_parse_format(a->format, &a->json, err);
 }
 
-static void write_predictions(FILE *out, const struct mix_fit *fit, const struct mix_table *table,
-                              const struct mix_prediction *p)
-{
-    fprintf(out, "run,n_params,n_tokens");
-    for (size_t m = 0; m < p->n_targets; m++) {
-        char name[MIX_NAME_MAX + 8];
-        snprintf(name, sizeof name, "pred_%s", fit->targets[m]);
-        fputc(',', out);
-        cli_csv_text(out, name);
-    }
-    fputc('\n', out);
-    for (size_t r = 0; r < p->n_rows; r++) {
-        cli_csv_text(out, table->runs[r].run);
-        fputc(',', out);
-        cli_csv_number(out, table->runs[r].n_params);
-        fputc(',', out);
-        cli_csv_number(out, table->runs[r].n_tokens);
-        for (size_t m = 0; m < p->n_targets; m++) {
-            fputc(',', out);
-            cli_csv_number(out, p->predicted[r * p->n_targets + m]);
-        }
-        fputc('\n', out);
-    }
-}
-
-static enum mix_status write_file(const struct asked *a, const struct mix_fit *fit,
-                                  const struct mix_table *table, const struct mix_prediction *p,
-                                  struct mix_error *err)
-{
-    const char *const inputs[] = {a->path, a->table};
-    struct cli_output output;
-    const enum mix_status status = cli_output_open(&output, a->output, a->force, 2, inputs, err);
-    if (status != MIX_OK)
-        return status;
-    write_predictions(output.file, fit, table, p);
-    return cli_output_close(&output, MIX_OK, err);
-}
-
-static void cell_percent(struct cli_table *lines, double value)
-{
-    if (isnan(value))
-        cli_table_cell(lines, "–");
-    else
-        cli_table_cell(lines, "%.2f%%", 100.0 * value);
-}
-
-static void cell_number(struct cli_table *lines, const char *format, double value)
-{
-    if (isnan(value))
-        cli_table_cell(lines, "–");
-    else if (strcmp(format, "%.3f") == 0)
-        cli_table_cell(lines, "%.3f", value);
-    else
-        cli_table_cell(lines, "%.4f", value);
-}
-
-static void print_headings(struct cli_table *lines, size_t n, const char *const *headings)
-{
-    for (size_t i = 0; i < n; i++)
-        cli_table_cell(lines, "%s", headings[i]);
-}
-
-static void print_targets(const struct mix_fit *fit, const struct mix_prediction *p)
-{
-    static const char *const headings[] = {"target", "losses", "MRE", "MAE", "RMSE", "ρ", "skill"};
-    struct cli_table *lines = cli_table_create(7);
-    print_headings(lines, 7, headings);
-    for (size_t m = 0; m <= p->n_targets; m++) {
-        const struct mix_metrics *metrics = m < p->n_targets ? &p->by_target[m] : &p->all;
-        if (m < p->n_targets && !p->measured[m])
-            continue;
-        cli_table_cell(lines, "%s", m < p->n_targets ? fit->targets[m] : "all");
-        cli_table_cell(lines, "%zu", metrics->n);
-        cell_percent(lines, metrics->mre);
-        cell_number(lines, "%.4f", metrics->mae);
-        cell_number(lines, "%.4f", metrics->rmse);
-        cell_number(lines, "%.3f", metrics->rho);
-        cell_number(lines, "%.3f", metrics->skill);
-    }
-    cli_table_print(lines, stdout, "  ");
-    cli_table_destroy(lines);
-}
-
-static void print_scales(const struct mix_prediction *p)
-{
-    static const char *const headings[] = {"size", "tokens", "losses", "MRE", "ρ", "regret"};
-    char text[16];
-    struct cli_table *lines = cli_table_create(6);
-    print_headings(lines, 6, headings);
-    for (size_t i = 0; i < p->n_scales; i++) {
-        const struct mix_prediction_scale *scale = &p->by_scale[i];
-        cli_table_cell(lines, "%s", cli_size(scale->n_params, text));
-        cli_table_cell(lines, "%s", cli_size(scale->n_tokens, text));
-        cli_table_cell(lines, "%zu", scale->metrics.n);
-        cell_percent(lines, scale->metrics.mre);
-        cell_number(lines, "%.3f", scale->metrics.rho);
-        cell_number(lines, "%.4f", scale->metrics.regret);
-    }
-    cli_table_print(lines, stdout, "  ");
-    cli_table_destroy(lines);
-}
-
-static void print_score(const struct asked *a, const struct mix_fit *fit,
-                        const struct mix_prediction *p)
-{
-    const struct mix_metrics *all = &p->all;
-    printf("predict    fit %s (%s) on %s: %zu runs, %zu losses\n\n", fit->name, fit->spec.law,
-           a->table, p->n_rows, all->n);
-    print_targets(fit, p);
-    printf("\n");
-    print_scales(p);
-    if (all->n > 0) /* of losses; a table may have scores alone */
-        printf("\n  MRE %.2f%%, ρ %.3f, regret %.4f, slope %.2f, skill %.3f\n", 100.0 * all->mre,
-               all->rho, all->regret, all->slope, all->skill);
-    if (p->n_scored < p->n_targets)
-        printf("  %zu of the fit's %zu targets are not measured here\n", p->n_targets - p->n_scored,
-               p->n_targets);
-    if (p->n_ignored > 0)
-        printf("  %zu target%s of the table ignored: unknown to the fit\n", p->n_ignored,
-               p->n_ignored == 1 ? "" : "s");
-    if (all->n_left_out > 0)
-        printf("  %zu mixture%s left out of ρ, regret and slope: a target is "
-               "missing\n",
-               all->n_left_out, all->n_left_out == 1 ? "" : "s");
-}
-
-static json_t *json_metrics(const struct mix_metrics *metrics)
-{
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n",
-                     (json_int_t)metrics->n, "left_out", (json_int_t)metrics->n_left_out, "mse",
-                     cli_json_number(metrics->mse), "mre", cli_json_number(metrics->mre), "mae",
-                     cli_json_number(metrics->mae), "rmse", cli_json_number(metrics->rmse), "rho",
-                     cli_json_number(metrics->rho), "regret", cli_json_number(metrics->regret),
-                     "slope", cli_json_number(metrics->slope), "skill",
-                     cli_json_number(metrics->skill));
-}
-
-static void print_coverage(const struct asked *a, const struct mix_prediction_intervals *i)
-{
-    if (i->mean == NULL || i->n == 0)
-        return;
-    printf("  the %g%% interval of the mean loss (draws and residual noise) covers %.0f%% of %zu "
-           "runs\n",
-           100.0 * a->level, 100.0 * (double)i->n_covered / (double)i->n, i->n);
-}
-
-static json_t *json_coverage(const struct asked *a, const struct mix_prediction_intervals *i)
-{
-    return json_pack("{s:o, s:I, s:I, s:o}", "level", cli_json_number(a->level), "n",
-                     (json_int_t)i->n, "covered", (json_int_t)i->n_covered, "share",
-                     cli_json_number((double)i->n_covered / (double)i->n));
-}
-
-static json_t *json_predictions(const struct mix_fit *fit, const struct mix_table *table,
-                                const struct mix_prediction *p,
-                                const struct mix_prediction_intervals *intervals)
-{
-    json_t *list = json_array();
-    for (size_t r = 0; r < p->n_rows; r++) {
-        json_t *losses = json_object();
-        for (size_t m = 0; m < p->n_targets; m++)
-            json_object_set_new(losses, fit->targets[m],
-                                cli_json_number(p->predicted[r * p->n_targets + m]));
-        json_t *row =
-            json_pack("{s:s, s:f, s:f, s:o}", "run", table->runs[r].run, "n_params",
-                      table->runs[r].n_params, "n_tokens", table->runs[r].n_tokens, "loss", losses);
-        if (intervals->mean != NULL)
-            json_object_set_new(row, "mean", cli_json_interval(intervals->mean[r]));
-        json_array_append_new(list, row);
-    }
-    return list;
-}
-
-static json_t *json_score(const struct mix_fit *fit, const struct mix_prediction *p)
-{
-    json_t *root = json_metrics(&p->all), *by_target = json_object(), *by_scale = json_array();
-    for (size_t m = 0; m < p->n_targets; m++)
-        if (p->measured[m])
-            json_object_set_new(by_target, fit->targets[m], json_metrics(&p->by_target[m]));
-    for (size_t i = 0; i < p->n_scales; i++) {
-        json_t *scale = json_metrics(&p->by_scale[i].metrics);
-        json_object_set_new(scale, "n_params", cli_json_number(p->by_scale[i].n_params));
-        json_object_set_new(scale, "n_tokens", cli_json_number(p->by_scale[i].n_tokens));
-        json_array_append_new(by_scale, scale);
-    }
-    json_object_set_new(root, "by_target", by_target);
-    json_object_set_new(root, "by_scale", by_scale);
-    return root;
-}
-
-static enum mix_status print_json(json_t *root, const struct asked *a, struct mix_error *err)
+enum mix_status predict_print_json(json_t *root, const struct predict_asked *a,
+                                   struct mix_error *err)
 {
     if (root == NULL)
         return mix_fail(err, MIX_EINVAL, "%s: a name in the file is not UTF-8.", a->path);
@@ -272,63 +73,6 @@ static enum mix_status print_json(json_t *root, const struct asked *a, struct mi
     putchar('\n');
     json_decref(root);
     return MIX_OK;
-}
-
-static enum mix_status print_table_json(const struct asked *a, const struct mix_fit *fit,
-                                        const struct mix_table *table,
-                                        const struct mix_prediction *p,
-                                        const struct mix_prediction_intervals *intervals,
-                                        struct mix_error *err)
-{
-    const bool scored = p->n_scored > 0;
-    json_t *root = scored ? json_score(fit, p) : json_pack("{s:i}", "n", 0);
-    if (!scored)
-        json_object_set_new(root, "predictions", json_predictions(fit, table, p, intervals));
-    if (intervals->n > 0)
-        json_object_set_new(root, "interval", json_coverage(a, intervals));
-    json_object_set_new(root, "law", json_string(fit->spec.law));
-    json_object_set_new(root, "fit", json_string(fit->name));
-    json_object_set_new(root, "runs", json_integer((json_int_t)p->n_rows));
-    json_object_set_new(root, "ignored_targets", json_integer((json_int_t)p->n_ignored));
-    return print_json(root, a, err);
-}
-
-static enum mix_status predict_table(const struct asked *a, const struct mix_fit *fit,
-                                     const struct mix_draws *draws, struct mix_error *err)
-{
-    const struct mix_import import = {.path = a->table,
-                                      .n_params = NAN,
-                                      .n_tokens = NAN,
-                                      .where = a->where.item,
-                                      .n_where = a->where.n,
-                                      .checkpoints = a->checkpoints != NULL &&
-                                                             strcmp(a->checkpoints, "all") == 0
-                                                         ? MIX_CHECKPOINTS_ALL
-                                                         : MIX_CHECKPOINTS_LAST,
-                                      .without_losses_ok = true};
-    struct mix_table *table = NULL;
-    struct mix_prediction *p = NULL;
-    struct mix_prediction_intervals intervals = {.mean = NULL};
-    enum mix_status status = mix_csv_import(&import, &table, NULL, err);
-    if (status == MIX_OK && table->n_rows == 0)
-        status = mix_fail(err, MIX_EINVAL, "%s: no row is left to predict.", a->table);
-    if (status == MIX_OK)
-        status = mix_predict_table(fit, table, &p, err);
-    if (status == MIX_OK && draws != NULL)
-        status = mix_predict_intervals(fit, draws, table, a->level, &intervals, err);
-    if (status == MIX_OK && a->output != NULL)
-        status = write_file(a, fit, table, p, err);
-    if (status == MIX_OK && a->json)
-        status = print_table_json(a, fit, table, p, &intervals, err);
-    else if (status == MIX_OK && p->n_scored > 0) {
-        print_score(a, fit, p);
-        print_coverage(a, &intervals);
-    } else if (status == MIX_OK && a->output == NULL)
-        write_predictions(stdout, fit, table, p);
-    mix_prediction_intervals_clear(&intervals);
-    mix_prediction_destroy(p);
-    mix_table_destroy(table);
-    return status;
 }
 
 /* A mixture at a scale: losses over the draws, and the error budgets of the mean (the last) and of
@@ -346,7 +90,7 @@ static bool is_wider(struct mix_interval wide, struct mix_interval draws)
     return isfinite(wide.lo) && (wide.lo != draws.lo || wide.hi != draws.hi);
 }
 
-static void print_forecast_losses(const struct asked *a, const struct mix_fit *fit,
+static void print_forecast_losses(const struct predict_asked *a, const struct mix_fit *fit,
                                   const struct forecast *f)
 {
     const struct mix_interval *loss = f->over_draws.loss;
@@ -356,13 +100,12 @@ static void print_forecast_losses(const struct asked *a, const struct mix_fit *f
         wide = wide || is_wider(f->wide[m], loss[m]);
     struct cli_table *lines = cli_table_create(wide ? 4 : 3);
     cli_table_cell(lines, "target");
-    cli_table_cell(lines, "loss");
+    cli_table_cell(lines, "%s", cli_loss_heading(fit));
     cli_table_cell(lines, "%g%%, resampling only", 100.0 * a->level);
     if (wide)
         cli_table_cell(lines, "all known errors");
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
-        cli_table_cell(lines, "%s%s", fit->targets[m],
-                       fit->link[m] != 0 ? " (score, better when higher)" : "");
+        cli_table_cell(lines, "%s%s", fit->targets[m], cli_score_text(fit, m));
         cli_table_cell(lines, "%.4f", loss[m].value);
         cli_table_cell(lines, "%s", cli_loss_range(loss[m], text));
         if (wide)
@@ -400,7 +143,7 @@ static const char *mean_name(const struct mix_fit *fit)
     return weighted ? "weighted mean loss" : "mean loss";
 }
 
-static void print_forecast(const struct asked *a, const struct mix_fit *fit,
+static void print_forecast(const struct predict_asked *a, const struct mix_fit *fit,
                            const struct forecast *f)
 {
     const size_t n = fit->spec.n_targets;
@@ -425,7 +168,7 @@ static void print_forecast(const struct asked *a, const struct mix_fit *fit,
                a->path, fit->name);
 }
 
-static json_t *json_forecast(const struct asked *a, const struct mix_fit *fit,
+static json_t *json_forecast(const struct predict_asked *a, const struct mix_fit *fit,
                              const struct forecast *f)
 {
     const size_t n = fit->spec.n_targets;
@@ -450,16 +193,30 @@ static json_t *json_forecast(const struct asked *a, const struct mix_fit *fit,
         cli_json_number(a->n_tokens / fit->max_n_tokens));
 }
 
-static enum mix_status make_forecast(const struct asked *a, struct mix_store *store,
-                                     const struct mix_fit *fit, const struct mix_draws *draws,
+enum mix_status predict_budget(const struct predict_session *s, const struct mix_draws *draws,
+                               const double *mixture, double n_params, double n_tokens,
+                               struct mix_error_budget *out, struct mix_error *err)
+{
+    const struct mix_fit *const *fits = (const struct mix_fit *const *)s->fits;
+    const size_t n = s->fit->spec.n_targets;
+    enum mix_status status = mix_error_budget_compute(s->runs, s->fit, draws, s->n_fits, fits, NULL,
+                                                      mixture, n_params, n_tokens, &out[n], err);
+    for (size_t m = 0; m < n && status == MIX_OK; m++)
+        status = mix_error_budget_target(s->runs, s->fit, s->n_fits, fits, NULL, m, mixture,
+                                         n_params, n_tokens, &out[n], &out[m], err);
+    return status;
+}
+
+static enum mix_status make_forecast(const struct predict_asked *a, const struct predict_session *s,
                                      struct forecast *f, struct mix_error *err)
 {
+    const struct mix_fit *fit = s->fit;
+    const struct mix_draws *draws = s->draws;
     const size_t n = fit->spec.n_targets;
     enum mix_status status = mix_predict_mixture(fit, draws, f->mixture, a->n_params, a->n_tokens,
                                                  a->level, &f->over_draws, err);
     if (status == MIX_OK)
-        status = cli_budget(store, fit, draws, NULL, f->mixture, a->n_params, a->n_tokens,
-                            &f->budget[n], f->budget, err);
+        status = predict_budget(s, draws, f->mixture, a->n_params, a->n_tokens, f->budget, err);
     for (size_t m = 0; m <= n && status == MIX_OK; m++)
         f->wide[m] = mix_error_budget_widen(
             &f->budget[m], m < n ? f->over_draws.loss[m] : f->over_draws.objective, a->level);
@@ -469,10 +226,11 @@ static enum mix_status make_forecast(const struct asked *a, struct mix_store *st
     return status;
 }
 
-static enum mix_status predict_mixture(const struct asked *a, struct mix_store *store,
-                                       const struct mix_fit *fit, const struct mix_draws *draws,
-                                       struct mix_error *err)
+static enum mix_status predict_mixture(const struct predict_asked *a,
+                                       const struct predict_session *s, struct mix_error *err)
 {
+    const struct mix_fit *fit = s->fit;
+    const struct mix_draws *draws = s->draws;
     const size_t n = fit->spec.n_targets + 1;
     const bool jackknifed = draws != NULL && draws->n_left > 0;
     double *mixture = malloc(fit->spec.n_domains * sizeof *mixture);
@@ -487,9 +245,9 @@ static enum mix_status predict_mixture(const struct asked *a, struct mix_store *
         status = cli_parse_mixture("mixture", a->mixture, fit->spec.n_domains,
                                    (const char(*)[MIX_NAME_MAX])fit->domains, mixture, err);
     if (status == MIX_OK)
-        status = make_forecast(a, store, fit, draws, &f, err);
+        status = make_forecast(a, s, &f, err);
     if (status == MIX_OK && a->json)
-        status = print_json(json_forecast(a, fit, &f), a, err);
+        status = predict_print_json(json_forecast(a, fit, &f), a, err);
     else if (status == MIX_OK)
         print_forecast(a, fit, &f);
     mix_forecast_clear(&f.over_draws);
@@ -500,11 +258,22 @@ static enum mix_status predict_mixture(const struct asked *a, struct mix_store *
     return status;
 }
 
+static enum mix_status read_session(const struct predict_asked *a, struct predict_session *s,
+                                    struct mix_error *err)
+{
+    enum mix_status status = mix_store_open(a->path, MIX_STORE_READ, false, &s->store, err);
+    if (status == MIX_OK)
+        status = cli_read_fit(s->store, a->fit, &s->fit, &s->draws, err);
+    if (status == MIX_OK)
+        status = mix_store_read_table(s->store, &s->runs, err);
+    return status == MIX_OK ? mix_store_read_fits(s->store, &s->n_fits, &s->fits, err) : status;
+}
+
 static enum mix_status run_predict(struct mix_ranks *ranks, int argc, char **argv,
                                    struct mix_error *err)
 {
     (void)ranks;
-    struct asked asked = {.n_params = NAN, .n_tokens = NAN, .level = 0.9};
+    struct predict_asked asked = {.n_params = NAN, .n_tokens = NAN, .level = 0.9};
     bool help = false;
     enum mix_status status = parse(argc, argv, &asked, &help, err);
     if (status == MIX_OK && !help)
@@ -512,18 +281,16 @@ static enum mix_status run_predict(struct mix_ranks *ranks, int argc, char **arg
     if (status != MIX_OK || help)
         return status;
 
-    struct mix_store *store = NULL;
-    struct mix_fit *fit = NULL;
-    struct mix_draws *draws = NULL;
-    status = mix_store_open(asked.path, MIX_STORE_READ, false, &store, err);
+    struct predict_session session = {.store = NULL};
+    status = read_session(&asked, &session, err);
     if (status == MIX_OK)
-        status = cli_read_fit(store, asked.fit, &fit, &draws, err);
-    if (status == MIX_OK)
-        status = asked.mixture != NULL ? predict_mixture(&asked, store, fit, draws, err)
-                                       : predict_table(&asked, fit, draws, err);
-    mix_draws_destroy(draws);
-    mix_fit_destroy(fit);
-    mix_store_close(store);
+        status = asked.mixture != NULL ? predict_mixture(&asked, &session, err)
+                                       : predict_table(&asked, &session, err);
+    mix_draws_destroy(session.draws);
+    mix_fit_destroy(session.fit);
+    mix_table_destroy(session.runs);
+    mix_fits_destroy(session.n_fits, session.fits);
+    mix_store_close(session.store);
     return status;
 }
 
@@ -538,6 +305,11 @@ const struct cli_verb cli_verb_predict = {
                "there is one: of a\n"
                "--mixture for every target, of a table how many observed mean losses they "
                "hold.\n\n"
+               "The CSV has a row per run: run, n_params, n_tokens, key (of the run in a sweep\n"
+               "file), and of each target T of the fit loss_T (measured, may be empty), pred_T, "
+               "and\n"
+               "with a bootstrap lo_T, hi_T (resampling only) and wide_lo_T, wide_hi_T (all known\n"
+               "errors of a single run).\n\n"
                "  mixsweep predict sweep.h5 --fit transfer larger-runs.csv\n"
                "  mixsweep predict sweep.h5 --mixture code=.3,web=.7 --params "
                "7e9 --tokens 2e12\n",

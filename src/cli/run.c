@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mixsweep/confirm.h"
 #include "mixsweep/next.h"
+#include "mixsweep/pipeline.h"
 #include "mixsweep/version.h"
 
 /* A job at work and where its lines go: stdout, or stderr where stdout is for JSON. */
@@ -281,7 +281,7 @@ static enum mix_status print_optima(const struct show *show, struct mix_error *e
     if (!is_root(show) || show->json || !pipeline->optima)
         return MIX_OK;
     if (pipeline->job->n_optima == 1) {
-        cli_print_optimum(stdout, pipeline->job->file, pipeline->optima[0]);
+        cli_print_optimum(stdout, pipeline->job->file, pipeline->fit, pipeline->optima[0]);
     } else {
         const enum mix_status status = weigh_optima(pipeline, &trade_off, err);
         if (status != MIX_OK)
@@ -299,8 +299,10 @@ static void print_round(const struct show *show, const struct mix_next *next, in
 {
     char text[MIX_TEXT_MAX], name[24];
     snprintf(name, sizeof name, "round %d", round);
+    if (show->pipeline->notice[0])
+        fprintf(show->out, "note: %s\n", show->pipeline->notice);
     if (!show->goes_on) {
-        fprintf(show->out, "%-10s no more runs: %s\n", name, next->advice);
+        fprintf(show->out, "%-10s no more runs: %s\n", name, next->reason);
         return;
     }
     snprintf(text, sizeof text, "%zu runs chosen, %.2g FLOP, regret %.2g to %.2g ± %.1g",

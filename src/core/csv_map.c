@@ -2,58 +2,15 @@
 /* csv_map.c - other people's columns and forms into ours; see csv.h and csv_text.h. */
 #include "core/csv_text.h"
 
-#include <assert.h>
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUPS = 10, NAME_BYTES = 512 };
+#include "core/csv_rules.h"
 
 static enum mix_status no_memory(struct mix_error *err)
 {
     (void)mix_fail(err, MIX_ENOMEM, "not enough memory for the table.");
     return MIX_ENOMEM;
-}
-
-static enum mix_status compile(const struct mix_map *map, const char *key, const char *pattern,
-                               regex_t *regex, struct mix_error *err)
-{
-    const int failure = regcomp(regex, pattern, REG_EXTENDED);
-    if (failure == 0)
-        return MIX_OK;
-    char reason[128];
-    (void)regerror(failure, regex, reason, sizeof reason);
-    return mix_fail(err, MIX_EINVAL, "%s, key %s: \"%.80s\" is not a regular expression: %s.",
-                    map->path, key, pattern, reason);
-}
-
-/* POSIX takes the longest match, so a pattern that fits the whole name is found to do so. */
-static bool fits(const regex_t *regex, const char *name, regmatch_t groups[GROUPS])
-{
-    return regexec(regex, name, GROUPS, groups, 0) == 0 && groups[0].rm_so == 0 &&
-           name[groups[0].rm_eo] == '\0';
-}
-
-/* The replacement with \0 .. \9 filled in; false where it is too long. */
-static bool replace(const char *name, const regmatch_t groups[GROUPS], const char *to,
-                    char out[NAME_BYTES])
-{
-    size_t n = 0;
-    for (; *to != '\0'; to++) {
-        const char *from = to;
-        size_t length = 1;
-        if (to[0] == '\\' && to[1] >= '0' && to[1] <= '9') {
-            const regmatch_t *group = &groups[*++to - '0'];
-            from = group->rm_so >= 0 ? name + group->rm_so : name;
-            length = group->rm_so >= 0 ? (size_t)(group->rm_eo - group->rm_so) : 0;
-        }
-        if (n + length >= NAME_BYTES)
-            return false;
-        memcpy(out + n, from, length);
-        n += length;
-    }
-    out[n] = '\0';
-    return true;
 }
 
 /* Keep the columns with keep[c] = 1. */
@@ -71,77 +28,28 @@ static void keep_columns(struct csv_text *text, const uint8_t *keep)
     text->n_columns = n;
 }
 
-static enum mix_status drop_columns(const struct mix_map *map, struct csv_text *text,
-                                    struct mix_error *err)
+/* Drop and rename. */
+static enum mix_status rename_columns(struct csv_rules *rules, struct csv_text *text,
+                                      struct mix_error *err)
 {
     uint8_t keep[CSV_COLUMNS_MAX];
-    memset(keep, 1, sizeof keep);
-    for (size_t i = 0; i < map->n_drop; i++) {
-        regex_t regex;
-        regmatch_t groups[GROUPS];
-        const enum mix_status status = compile(map, "drop", map->drop[i], &regex, err);
+    for (size_t c = 0; c < text->n_columns; c++) {
+        char name[CSV_NAME_BYTES];
+        enum csv_fate fate = CSV_KEPT;
+        const enum mix_status status =
+            csv_rules_name(rules, text->columns[c].original, &fate, name, err);
         if (status != MIX_OK)
             return status;
-        for (size_t c = 0; c < text->n_columns; c++)
-            if (fits(&regex, text->columns[c].original, groups))
-                keep[c] = 0;
-        regfree(&regex);
+        keep[c] = fate != CSV_DROPPED;
+        if (fate != CSV_RENAMED)
+            continue;
+        const char *kept = csv_text_keep(text, name);
+        if (kept == NULL)
+            return no_memory(err);
+        text->columns[c].name = kept;
     }
     keep_columns(text, keep);
     return MIX_OK;
-}
-
-static enum mix_status rename_by_pattern(const struct mix_map *map, const struct mix_map_pair *rule,
-                                         struct csv_text *text, uint8_t *renamed,
-                                         struct mix_error *err)
-{
-    regex_t regex;
-    enum mix_status status = compile(map, "regex", rule->name, &regex, err);
-    if (status != MIX_OK)
-        return status;
-    for (size_t c = 0; c < text->n_columns && status == MIX_OK; c++) {
-        regmatch_t groups[GROUPS];
-        char name[NAME_BYTES];
-        if (renamed[c] || !fits(&regex, text->columns[c].original, groups))
-            continue;
-        if (!replace(text->columns[c].original, groups, rule->value, name)) {
-            status = mix_fail(err, MIX_EINVAL,
-                              "%s, key regex: the new name of \"%.80s\" is longer "
-                              "than %d bytes.",
-                              map->path, text->columns[c].original, NAME_BYTES - 1);
-            break;
-        }
-        text->columns[c].name = csv_text_keep(text, name);
-        renamed[c] = 1;
-        if (text->columns[c].name == NULL) {
-            text->columns[c].name = "";
-            status = no_memory(err);
-        }
-    }
-    regfree(&regex);
-    return status;
-}
-
-/* Drop and rename; used[i] is set where a rename found its column. */
-static enum mix_status rename_columns(const struct mix_map *map, struct csv_text *text,
-                                      uint8_t *used, struct mix_error *err)
-{
-    enum mix_status status = drop_columns(map, text, err);
-    uint8_t renamed[CSV_COLUMNS_MAX] = {0};
-    for (size_t i = 0; i < map->n_rename && status == MIX_OK; i++)
-        for (size_t c = 0; c < text->n_columns; c++)
-            if (strcmp(text->columns[c].original, map->rename[i].name) == 0) {
-                text->columns[c].name = csv_text_keep(text, map->rename[i].value);
-                if (text->columns[c].name == NULL) {
-                    text->columns[c].name = "";
-                    return no_memory(err);
-                }
-                renamed[c] = 1;
-                used[i] = 1;
-            }
-    for (size_t i = 0; i < map->n_regex && status == MIX_OK; i++)
-        status = rename_by_pattern(map, &map->regex[i], text, renamed, err);
-    return status;
 }
 
 static int compare_names(const void *left, const void *right)
@@ -169,144 +77,6 @@ static enum mix_status check_names(const struct csv_text *text, struct mix_error
                 sorted[i]->name, renamed ? " (the other was \"" : "",
                 renamed ? sorted[i]->original : "", renamed ? "\")" : "");
         }
-    return MIX_OK;
-}
-
-/* The order of long rows: equal in all columns but two come together. */
-struct long_row {
-    const struct csv_text *text;
-    size_t row, target, value;
-};
-
-static int compare_identity(const struct long_row *a, const struct long_row *b)
-{
-    const struct csv_text *text = a->text;
-    const struct csv_cell *p = text->cells + a->row * text->n_columns;
-    const struct csv_cell *q = text->cells + b->row * text->n_columns;
-    for (size_t c = 0; c < text->n_columns; c++) {
-        const int order = c == a->target || c == a->value ? 0 : strcmp(p[c].text, q[c].text);
-        if (order != 0)
-            return order;
-    }
-    return 0;
-}
-
-static int compare_long(const void *left, const void *right)
-{
-    const struct long_row *a = left, *b = right;
-    const int order = compare_identity(a, b);
-    return order != 0 ? order : a->row < b->row ? -1 : a->row > b->row;
-}
-
-/* Set first[r] to the first row that is the same run as row r. */
-static enum mix_status group_long(const struct csv_text *text, size_t target, size_t value,
-                                  size_t *first, struct mix_error *err)
-{
-    struct long_row *sorted = calloc(text->n_rows + 1, sizeof *sorted);
-    if (sorted == NULL)
-        return no_memory(err);
-    for (size_t r = 0; r < text->n_rows; r++)
-        sorted[r] = (struct long_row){text, r, target, value};
-    qsort(sorted, text->n_rows, sizeof *sorted, compare_long);
-    for (size_t i = 0; i < text->n_rows; i++)
-        first[sorted[i].row] = i > 0 && compare_identity(&sorted[i - 1], &sorted[i]) == 0
-                                   ? first[sorted[i - 1].row]
-                                   : sorted[i].row;
-    free(sorted);
-    return MIX_OK;
-}
-
-/* Columns of the wide form: those of the long one but two, then the targets by first appearance.
- * column[r] is the wide column of the loss in row r. */
-static enum mix_status wide_columns(const struct csv_text *text, size_t target, size_t value,
-                                    struct csv_text *wide, size_t *column, struct mix_error *err)
-{
-    enum mix_status status = MIX_OK;
-    for (size_t c = 0; c < text->n_columns && status == MIX_OK; c++) {
-        if (c == target || c == value)
-            continue;
-        status = csv_text_add_column(wide, "", 0, "", err);
-        if (status == MIX_OK)
-            wide->columns[wide->n_columns - 1] = text->columns[c];
-    }
-    for (size_t r = 0; r < text->n_rows && status == MIX_OK; r++) {
-        const struct csv_cell *cell = &text->cells[r * text->n_columns + target];
-        char name[NAME_BYTES];
-        if (cell->text[0] == '\0' || strlen(cell->text) + sizeof "loss_" > sizeof name)
-            return csv_text_fail(text, r, target, err, "\"%.80s\" is not the name of a target.",
-                                 cell->text);
-        (void)snprintf(name, sizeof name, "loss_%s", cell->text);
-        column[r] = csv_text_find(wide, name);
-        if (column[r] == SIZE_MAX) {
-            column[r] = wide->n_columns;
-            status = csv_text_add_column(wide, text->columns[value].file, text->columns[value].line,
-                                         name, err);
-            if (status == MIX_OK)
-                wide->columns[column[r]].original = text->columns[value].original;
-        }
-    }
-    return status;
-}
-
-static enum mix_status wide_rows(const struct csv_text *text, size_t target, size_t value,
-                                 const size_t *first, const size_t *column, size_t *row_of,
-                                 struct csv_text *wide, struct mix_error *err)
-{
-    for (size_t r = 0; r < text->n_rows; r++) {
-        const struct csv_cell *cells = text->cells + r * text->n_columns;
-        if (first[r] == r) {
-            const enum mix_status status = csv_text_add_row(wide, cells[value].line, err);
-            if (status != MIX_OK)
-                return status;
-            row_of[r] = wide->n_rows - 1;
-            struct csv_cell *to = wide->cells + row_of[r] * wide->n_columns;
-            for (size_t c = 0; c < wide->n_columns; c++)
-                to[c].line = 0; /* not given yet */
-            for (size_t c = 0; c < text->n_columns; c++)
-                if (c != target && c != value)
-                    *to++ = cells[c];
-        }
-        assert(wide->cells != NULL); /* first[r] <= r: the row is there */
-        struct csv_cell *to = wide->cells + row_of[first[r]] * wide->n_columns + column[r];
-        if (to->line != 0)
-            return csv_text_fail(text, r, target, err,
-                                 "\"%.80s\" was given for this run before, in line %zu.",
-                                 cells[target].text, to->line);
-        *to = cells[value];
-    }
-    return MIX_OK;
-}
-
-/* Long form (one row per loss) to wide form. */
-static enum mix_status widen(const struct mix_map *map, struct csv_text *text,
-                             struct mix_error *err)
-{
-    const size_t target = csv_text_find(text, map->long_target);
-    const size_t value = csv_text_find(text, map->long_value);
-    if (target == SIZE_MAX || value == SIZE_MAX || target == value)
-        return mix_fail(err, MIX_EINVAL,
-                        "%s, key long: %s has no two columns \"%.80s\" and \"%.80s\".", map->path,
-                        text->columns[0].file, map->long_target, map->long_value);
-    struct csv_text wide = {0};
-    size_t *first = calloc(3 * text->n_rows + 1, sizeof *first);
-    if (first == NULL)
-        return no_memory(err);
-    size_t *column = first + text->n_rows, *row_of = column + text->n_rows;
-    enum mix_status status = group_long(text, target, value, first, err);
-    if (status == MIX_OK)
-        status = wide_columns(text, target, value, &wide, column, err);
-    if (status == MIX_OK)
-        status = wide_rows(text, target, value, first, column, row_of, &wide, err);
-    free(first);
-    if (status != MIX_OK) {
-        csv_text_free(&wide);
-        return status;
-    }
-    for (size_t r = 0; r < wide.n_rows; r++) /* losses that no row gave */
-        for (size_t c = 0; c < wide.n_columns; c++)
-            if (wide.cells[r * wide.n_columns + c].line == 0)
-                wide.cells[r * wide.n_columns + c].line = wide.cells[r * wide.n_columns].line;
-    csv_text_replace(text, &wide);
     return MIX_OK;
 }
 
@@ -514,42 +284,15 @@ static enum mix_status add_constants(const struct mix_import *import, struct csv
     return status;
 }
 
-static enum mix_status set_factors(const struct mix_map *map, struct csv_text *text,
-                                   struct mix_error *err)
-{
-    uint8_t done[CSV_COLUMNS_MAX] = {0};
-    for (size_t i = 0; i < map->n_factors; i++) {
-        regex_t regex;
-        regmatch_t groups[GROUPS];
-        const enum mix_status status = compile(map, "factor", map->factors[i].match, &regex, err);
-        if (status != MIX_OK)
-            return status;
-        bool found = false;
-        for (size_t c = 0; c < text->n_columns; c++) {
-            if (!fits(&regex, text->columns[c].name, groups))
-                continue;
-            found = true;
-            if (!done[c])
-                text->columns[c].factor = map->factors[i].factor;
-            done[c] = 1;
-        }
-        regfree(&regex);
-        if (!found) /* a misspelt one would leave a column in the wrong unit */
-            return mix_fail(err, MIX_EINVAL, "%s, key factor: \"%.80s\" fits no column.", map->path,
-                            map->factors[i].match);
-    }
-    return MIX_OK;
-}
-
 /* Names of one file's columns. */
-static enum mix_status prepare(const struct mix_import *import, struct csv_text *text,
-                               const char *prefix, uint8_t *used, struct mix_error *err)
+static enum mix_status prepare(struct csv_rules *rules, struct csv_text *text, const char *prefix,
+                               struct mix_error *err)
 {
     enum mix_status status = MIX_OK;
-    if (import->map != NULL)
-        status = rename_columns(import->map, text, used, err);
-    if (status == MIX_OK && import->map != NULL && text->n_columns == 0)
-        status = mix_fail(err, MIX_EINVAL, "%s, key drop: no column is left.", import->map->path);
+    if (rules->map != NULL)
+        status = rename_columns(rules, text, err);
+    if (status == MIX_OK && rules->map != NULL && text->n_columns == 0)
+        status = mix_fail(err, MIX_EINVAL, "%s, key drop: no column is left.", rules->map->path);
     if (status == MIX_OK && prefix != NULL)
         status = name_half(text, prefix, err);
     if (status == MIX_OK)
@@ -557,32 +300,34 @@ static enum mix_status prepare(const struct mix_import *import, struct csv_text 
     return status;
 }
 
-enum mix_status csv_map_apply(const struct mix_import *import, struct csv_text *text,
-                              struct csv_text *metrics, struct mix_error *err)
+static enum mix_status apply(const struct mix_import *import, struct csv_rules *rules,
+                             struct csv_text *text, struct csv_text *metrics, struct mix_error *err)
 {
-    const struct mix_map *map = import->map;
-    const size_t n_rename = map != NULL ? map->n_rename : 0;
-    const char *file = text->columns[0].file;
-    uint8_t *used = calloc(n_rename + 1, sizeof *used);
-    if (used == NULL)
-        return no_memory(err);
-    enum mix_status status = prepare(import, text, metrics != NULL ? "h_" : NULL, used, err);
+    struct csv_text *const losses = metrics != NULL ? metrics : text;
+    const bool is_long = import->map != NULL && import->map->long_target != NULL;
+    enum mix_status status = prepare(rules, text, metrics != NULL ? "h_" : NULL, err);
     if (status == MIX_OK && metrics != NULL)
-        status = prepare(import, metrics, "loss_", used, err);
-    for (size_t i = 0; i < n_rename && status == MIX_OK; i++)
-        if (!used[i])
-            status = mix_fail(err, MIX_EINVAL, "%s, key rename: %s has no column \"%.80s\".",
-                              map->path, file, map->rename[i].name);
-    free(used);
-    if (status == MIX_OK && map != NULL && map->long_target != NULL)
-        status = widen(map, metrics != NULL ? metrics : text, err);
+        status = prepare(rules, metrics, "loss_", err);
+    if (status == MIX_OK && is_long)
+        status = csv_long_widen(rules, losses, err);
+    if (status == MIX_OK)
+        status = csv_rules_all_used(rules, text, metrics, err);
     if (status == MIX_OK && metrics != NULL)
         status = join(text, metrics, err);
     if (status == MIX_OK)
         status = add_constants(import, text, err);
-    if (status == MIX_OK && map != NULL)
-        status = set_factors(map, text, err);
     if (status == MIX_OK)
-        status = check_names(text, err);
+        status = csv_rules_factors(rules, text, err);
+    return status == MIX_OK ? check_names(text, err) : status;
+}
+
+enum mix_status csv_map_apply(const struct mix_import *import, struct csv_text *text,
+                              struct csv_text *metrics, struct mix_error *err)
+{
+    struct csv_rules rules;
+    enum mix_status status = csv_rules_make(import->map, &rules, err);
+    if (status == MIX_OK)
+        status = apply(import, &rules, text, metrics, err);
+    csv_rules_free(&rules);
     return status;
 }

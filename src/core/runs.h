@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* runs.h - which rows of a table belong to one run, and numbers in text. Private to the
+/* runs.h - which rows of a table belong to one run, and numbers and names in text. Private to the
  * library.
  */
 #ifndef MIXSWEEP_CORE_RUNS_H
 #define MIXSWEEP_CORE_RUNS_H
 
 #include "mixsweep/table.h"
+
+/* What no name of a domain or target has: it stands in columns, `where` terms and brackets. */
+#define MIX_NOT_IN_NAMES ",=<>![]\"/"
 
 /**
  * Keep of the rows with keep[r] = 1 only the last checkpoint of each run. A run is the rows of

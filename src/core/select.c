@@ -426,13 +426,14 @@ static void sort_scores(const struct mix_table *table, struct mix_data *data)
         data->n_scores = data->n_targets;
 }
 
-/* Mean of what is measured in the unit of target m. */
+/* Mean of the losses in the unit of target m. */
 static double mean_in_unit(const struct mix_table *table, const struct mix_data *data, size_t m)
 {
     const char *unit = table->targets[data->target[m]].unit;
+    const size_t n_losses = data->n_targets - data->n_scores;
     double sum = 0.0, n = 0.0;
     for (size_t e = 0; e < data->n_rows * data->n_targets; e++)
-        if (data->weight[e] > 0.0 &&
+        if (data->weight[e] > 0.0 && e % data->n_targets < n_losses &&
             strcmp(table->targets[data->target[e % data->n_targets]].unit, unit) == 0) {
             sum += fabs(data->loss[e]);
             n += 1.0;

@@ -64,7 +64,10 @@ enum mix_status mix_seed_noise(const struct mix_table *table, const struct mix_f
     if (status != MIX_OK)
         return status;
     double *ln_mean = malloc((data->n_rows + 1) * sizeof *ln_mean);
-    if (ln_mean == NULL) {
+    uint8_t *tried = calloc(data->n_rows + 1, sizeof *tried); /* rows of scales that are done */
+    if (ln_mean == NULL || tried == NULL) {
+        free(ln_mean);
+        free(tried);
         mix_data_destroy(data);
         return mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", data->n_rows);
     }
@@ -79,8 +82,10 @@ enum mix_status mix_seed_noise(const struct mix_table *table, const struct mix_f
         const bool larger = best == SIZE_MAX || data->n_params[i] > data->n_params[best] ||
                             (same(data->n_params[i], data->n_params[best]) &&
                              data->n_tokens[i] > data->n_tokens[best]);
-        if (!larger || (best != SIZE_MAX && same_scale(data, i, best)))
+        if (!larger || tried[i] || (best != SIZE_MAX && same_scale(data, i, best)))
             continue;
+        for (size_t k = i; k < data->n_rows; k++)
+            tried[k] |= same_scale(data, k, i);
         const double variance = pooled_variance(data, ln_mean, i, &freedom);
         if (freedom > 0) {
             best = i;
@@ -89,6 +94,7 @@ enum mix_status mix_seed_noise(const struct mix_table *table, const struct mix_f
         }
     }
     free(ln_mean);
+    free(tried);
     mix_data_destroy(data);
     return MIX_OK;
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "compare_parts.h"
+#include "link.h"
 #include "mixsweep/share.h"
 
 enum { INNER_LEAST = 4 };
@@ -45,6 +46,19 @@ struct mix_compare *mix_compare_create(size_t n_tests, size_t n_predictors)
     return compare;
 }
 
+bool mix_compare_hold_targets(struct mix_compare *compare, size_t n_targets)
+{
+    const size_t n_rows = compare->n_tests * compare->n_predictors;
+    compare->n_targets = n_targets;
+    compare->targets = calloc(n_targets + 1, sizeof *compare->targets);
+    compare->units = calloc(n_targets + 1, sizeof *compare->units);
+    compare->target_size = calloc(n_targets + 1, sizeof *compare->target_size);
+    compare->by_target = calloc(n_rows * n_targets + 1, sizeof *compare->by_target);
+    compare->no_link = calloc(compare->n_tests * n_targets + 1, sizeof *compare->no_link);
+    return compare->targets != NULL && compare->units != NULL && compare->target_size != NULL &&
+           compare->by_target != NULL && compare->no_link != NULL;
+}
+
 void mix_compare_destroy(struct mix_compare *compare)
 {
     if (compare == NULL)
@@ -52,7 +66,27 @@ void mix_compare_destroy(struct mix_compare *compare)
     free(compare->predictors);
     free(compare->tests);
     free(compare->rows);
+    free(compare->targets);
+    free(compare->units);
+    free(compare->target_size);
+    free(compare->by_target);
+    free(compare->no_link);
     free(compare);
+}
+
+const struct mix_compare_target *mix_compare_on_target(const struct mix_compare *compare,
+                                                       size_t test, size_t predictor, size_t target)
+{
+    const size_t row = test * compare->n_predictors + predictor;
+    return &compare->by_target[row * compare->n_targets + target];
+}
+
+bool mix_compare_mixes_units(const struct mix_compare *compare)
+{
+    for (size_t m = 0; compare->by_target != NULL && m < compare->n_targets; m++)
+        if (compare->target_size[m] != 1.0)
+            return true;
+    return false;
 }
 
 bool mix_compare_sees_same_runs(const struct mix_compare *compare, const struct mix_table *table)
@@ -306,11 +340,12 @@ static enum mix_status make_plan(struct compare_plan *plan, struct mix_error *er
     fits->seed = plan->options->seed;
     enum mix_status status = read_laws(plan, err);
     if (status == MIX_OK)
-        status = mix_table_select(plan->table, &plan->options->selection, &fits->data, err);
+        status = mix_table_select(plan->table, &plan->options->selection, &fits->all, err);
+    fits->data = fits->all;
+    if (status == MIX_OK && fits->all->n_scores > 0)
+        status = fit_split_scores(fits->all, &fits->data, err);
     if (status == MIX_OK)
-        status = fit_check_targets(plan->table, fits->data, err);
-    if (status == MIX_OK)
-        status = fit_names(plan->table, fits->data, &fits->names, err);
+        status = fit_names(plan->table, fits->all, &fits->names, err);
     if (status == MIX_OK)
         status = make_tests(plan, err);
     if (status == MIX_OK)
@@ -346,7 +381,9 @@ static void destroy_plan(struct compare_plan *plan)
     free(plan->fits.names.domains);
     free(plan->fits.names.targets);
     free(plan->fits.records);
-    mix_data_destroy(plan->fits.data);
+    if (plan->fits.data != plan->fits.all)
+        mix_data_destroy(plan->fits.data);
+    mix_data_destroy(plan->fits.all);
 }
 
 void compare_rest(struct compare_plan *plan)

@@ -8,34 +8,15 @@
 #include "compare_parts.h"
 #include "optimum/minimise.h" /* the nearest point of a hull: weights of a stack */
 
-/* What differs by less from a floor does not lose to it. */
-static const double TIE = 1e-3;
 /* Of members' mean squared errors: beyond, a member has no weight. */
 static const double MEMBER_RATIO_MAX = 1e6;
 
-/* Predictions on one hold-out. Predictors: laws (L), floors, stack. */
-struct board {
-    struct compare_plan *plan;
-    size_t test;
-    const struct split *split;
-    const double *target_weight;  /* (M) */
-    struct mix_compare_row *rows; /* (Q) out */
-    double *predicted;            /* (Q,R,M) NaN = not */
-    double *inner;                /* (L,R,M) within the training rows of a fold */
-    double *errors;               /* (L, R M + L) of those that are members */
-    double *none;                 /* (L) zeros */
-    uint8_t *tested;              /* (R) in some fold */
-    size_t *group;                /* (R) that a tested row belongs to */
-    size_t n_groups;
-    double *sum, *n; /* (n_groups) */
-};
-
-static size_t n_entries(const struct board *b)
+static size_t n_entries(const struct compare_board *b)
 {
     return b->plan->fits.data->n_rows * b->plan->fits.data->n_targets;
 }
 
-static double *predicted_by(const struct board *b, size_t predictor)
+static double *predicted_by(const struct compare_board *b, size_t predictor)
 {
     return b->predicted + predictor * n_entries(b);
 }
@@ -47,8 +28,8 @@ static void set_nan(double *x, size_t n)
 }
 
 /* A fold's test rows by its law; MIX_ENUMERIC where no start has a finite loss. */
-static enum mix_status predict_part(struct board *b, size_t part, size_t law, double *predicted,
-                                    double *seconds, struct mix_error *err)
+static enum mix_status predict_part(struct compare_board *b, size_t part, size_t law,
+                                    double *predicted, double *seconds, struct mix_error *err)
 {
     struct compare_plan *plan = b->plan;
     struct subfit *subfit = compare_subfit(plan, part, law);
@@ -62,7 +43,7 @@ static enum mix_status predict_part(struct board *b, size_t part, size_t law, do
     return status;
 }
 
-static enum mix_status predict_law(struct board *b, size_t law, struct mix_error *err)
+static enum mix_status predict_law(struct compare_board *b, size_t law, struct mix_error *err)
 {
     const struct compare_plan *plan = b->plan;
     const struct compare_test *test = &plan->test[b->test];
@@ -84,7 +65,7 @@ static enum mix_status predict_law(struct board *b, size_t law, struct mix_error
 }
 
 /* Free parameters of the floors: none of a copy. */
-static size_t floor_params(const struct board *b, size_t floor)
+static size_t floor_params(const struct compare_board *b, size_t floor)
 {
     const struct mix_data *data = b->plan->fits.data;
     struct mix_law_spec spec;
@@ -103,7 +84,7 @@ static size_t floor_params(const struct board *b, size_t floor)
     return n;
 }
 
-static enum mix_status predict_floor(struct board *b, size_t floor, struct mix_error *err)
+static enum mix_status predict_floor(struct compare_board *b, size_t floor, struct mix_error *err)
 {
     const struct mix_data *data = b->plan->fits.data;
     const size_t n_m = data->n_targets, at = b->plan->n_laws + floor;
@@ -122,7 +103,7 @@ static enum mix_status predict_floor(struct board *b, size_t floor, struct mix_e
 }
 
 /* The inner predictions of one law for one fold. A law that cannot be fitted there is no member. */
-static enum mix_status predict_inner(struct board *b, size_t fold, size_t law, bool *member,
+static enum mix_status predict_inner(struct compare_board *b, size_t fold, size_t law, bool *member,
                                      double *seconds, struct mix_error *err)
 {
     const struct compare_plan *plan = b->plan;
@@ -146,7 +127,7 @@ static enum mix_status predict_inner(struct board *b, size_t fold, size_t law, b
 }
 
 /* Rows that the inner folds of a fold test. */
-static bool mark_inner(const struct board *b, size_t fold, uint8_t *tested)
+static bool mark_inner(const struct compare_board *b, size_t fold, uint8_t *tested)
 {
     const struct compare_plan *plan = b->plan;
     const size_t n_rows = plan->fits.data->n_rows;
@@ -162,22 +143,33 @@ static bool mark_inner(const struct board *b, size_t fold, uint8_t *tested)
 }
 
 /* Numbers of a member in b->errors: its errors, then its share in each of the laws' own errors. */
-static size_t error_width(const struct board *b, size_t n_errors)
+static size_t error_width(const struct compare_board *b, size_t n_errors)
 {
     return n_errors + b->plan->n_laws;
 }
 
-/* Errors of a law on the inner test rows, into row `at`; false where a prediction is missing. */
-static bool put_errors(const struct board *b, size_t law, const uint8_t *tested, size_t n_errors,
-                       size_t at)
+/* Sizes (I) of the losses in the training rows of a fold. */
+static const double *sizes_of_fold(const struct compare_board *b, size_t fold)
+{
+    const struct compare_part *part = b->plan->part;
+    while (part->test != b->test || part->fold != fold || part->inner > 0)
+        part++;
+    return part->data->size;
+}
+
+/* Errors of a law on the inner test rows of a fold, relative where losses have several units, into
+ * row `at`; false where a prediction is missing. */
+static bool put_errors(const struct compare_board *b, size_t fold, size_t law,
+                       const uint8_t *tested, size_t n_errors, size_t at)
 {
     const struct mix_data *data = b->plan->fits.data;
+    const double *size = sizes_of_fold(b, fold);
     const double *predicted = b->inner + law * n_entries(b);
     double *out = b->errors + at * error_width(b, n_errors);
     for (size_t e = 0, i = 0; e < n_entries(b); e++) {
         if (!tested[e / data->n_targets] || !(data->weight[e] > 0.0))
             continue;
-        out[i] = predicted[e] - data->loss[e];
+        out[i] = (predicted[e] - data->loss[e]) / size[e % data->n_targets];
         if (!isfinite(out[i++]))
             return false;
     }
@@ -199,7 +191,7 @@ static size_t count_entries(const struct mix_data *data, const uint8_t *rows)
  * far off is to have next to no weight, where equal errors of their own gave it a tenth (regmix17,
  * unseen mixtures: product, loglinear and linear 1.41, 3.63 and 9.19%; their stack 1.55% so, 1.43
  * now). */
-static void add_own_errors(const struct board *b, size_t n_errors, size_t n_members)
+static void add_own_errors(const struct compare_board *b, size_t n_errors, size_t n_members)
 {
     const size_t width = error_width(b, n_errors);
     double square[MIX_COMPARE_LAWS_MAX], least = INFINITY;
@@ -217,8 +209,8 @@ static void add_own_errors(const struct board *b, size_t n_errors, size_t n_memb
 }
 
 /* Weights (L) of the laws in the stack of one fold, by least squares on the inner test rows. */
-static enum mix_status weigh_fold(struct board *b, size_t fold, double *weight, double *seconds,
-                                  struct mix_error *err)
+static enum mix_status weigh_fold(struct compare_board *b, size_t fold, double *weight,
+                                  double *seconds, struct mix_error *err)
 {
     const struct mix_data *data = b->plan->fits.data;
     uint8_t *tested = malloc(data->n_rows + 1);
@@ -233,7 +225,8 @@ static enum mix_status weigh_fold(struct board *b, size_t fold, double *weight, 
         for (size_t l = 0; status == MIX_OK && l < b->plan->n_laws; l++) {
             bool is_member;
             status = predict_inner(b, fold, l, &is_member, seconds, err);
-            if (status == MIX_OK && is_member && put_errors(b, l, tested, n_errors, n_members))
+            if (status == MIX_OK && is_member &&
+                put_errors(b, fold, l, tested, n_errors, n_members))
                 member[n_members++] = l;
         }
         add_own_errors(b, n_errors, n_members);
@@ -247,7 +240,7 @@ static enum mix_status weigh_fold(struct board *b, size_t fold, double *weight, 
     return status;
 }
 
-static void stack_fold(const struct board *b, size_t fold, const double *weight)
+static void stack_fold(const struct compare_board *b, size_t fold, const double *weight)
 {
     const struct mix_data *data = b->plan->fits.data;
     double *out = predicted_by(b, b->plan->n_laws + MIX_FLOORS);
@@ -261,7 +254,7 @@ static void stack_fold(const struct board *b, size_t fold, const double *weight)
     }
 }
 
-static enum mix_status predict_stack(struct board *b, struct mix_error *err)
+static enum mix_status predict_stack(struct compare_board *b, struct mix_error *err)
 {
     const size_t n_laws = b->plan->n_laws, n_folds = b->split->n_folds;
     struct mix_compare_row *row = &b->rows[n_laws + MIX_FLOORS];
@@ -298,7 +291,7 @@ static enum mix_status predict_stack(struct board *b, struct mix_error *err)
 }
 
 /* Groups that errors are independent between: folds, or mixtures where there is one fold. */
-static void set_groups(struct board *b)
+static void set_groups(struct compare_board *b)
 {
     const struct mix_data *data = b->plan->fits.data;
     for (size_t f = 0; f < b->split->n_folds; f++)
@@ -310,34 +303,36 @@ static void set_groups(struct board *b)
     b->n_groups = b->split->n_folds > 1 ? b->split->n_folds : data->n_clusters;
 }
 
-/* Mean relative error of predictor a, less that of b where it is one, on the losses that both
- * predict; and its standard error over groups, as of a ratio of sums. */
-static double mean_error(const struct board *b, size_t one, size_t other, double *se)
+double compare_mean_error(const struct compare_board *b, size_t one, size_t other, int target,
+                          double *se)
 {
-    const struct mix_data *data = b->plan->fits.data;
-    const double *p = predicted_by(b, one), *q = other != SIZE_MAX ? predicted_by(b, other) : NULL;
-    double total = 0.0, n = 0.0, squares = 0.0, groups = 0.0;
+    const struct mix_data *data = b->plan->fits.all;
+    const size_t n_m = data->n_targets, n = data->n_rows * n_m;
+    const double *p = b->all + one * n, *q = other != SIZE_MAX ? b->all + other * n : NULL;
+    const size_t first = target < 0 ? 0 : (size_t)target;
+    const size_t end = target < 0 ? n_m - data->n_scores : first + 1;
+    double total = 0.0, count = 0.0, squares = 0.0, groups = 0.0;
     memset(b->sum, 0, b->n_groups * sizeof *b->sum);
     memset(b->n, 0, b->n_groups * sizeof *b->n);
-    for (size_t e = 0; e < n_entries(b); e++) {
-        const size_t r = e / data->n_targets;
-        if (!b->tested[r] || !(data->weight[e] > 0.0) || !isfinite(p[e]) ||
+    for (size_t e = 0; e < n; e++) {
+        const size_t r = e / n_m, m = e % n_m;
+        if (m < first || m >= end || !b->tested[r] || !(data->weight[e] > 0.0) || !isfinite(p[e]) ||
             (q != NULL && !isfinite(q[e])))
             continue;
         const double miss = fabs(p[e] - data->loss[e]);
-        b->sum[b->group[r]] +=
-            (q != NULL ? miss - fabs(q[e] - data->loss[e]) : miss) / fabs(data->loss[e]);
+        b->sum[b->group[r]] += (q != NULL ? miss - fabs(q[e] - data->loss[e]) : miss) /
+                               (target < 0 ? fabs(data->loss[e]) : 1.0);
         b->n[b->group[r]] += 1.0;
     }
     for (size_t g = 0; g < b->n_groups; g++) {
         total += b->sum[g];
-        n += b->n[g];
+        count += b->n[g];
         groups += b->n[g] > 0.0;
     }
-    const double mean = n > 0.0 ? total / n : NAN;
+    const double mean = count > 0.0 ? total / count : NAN;
     for (size_t g = 0; g < b->n_groups; g++)
         squares += pow(b->sum[g] - mean * b->n[g], 2);
-    *se = groups > 1.0 ? sqrt(squares * groups / (groups - 1.0)) / n : NAN;
+    *se = groups > 1.0 ? sqrt(squares * groups / (groups - 1.0)) / count : NAN;
     return mean;
 }
 
@@ -354,7 +349,7 @@ static size_t first_alike(const struct mix_data *data, const uint8_t *tested, si
 /* True where the predictor gives all mixtures of a fold and a scale the same losses. Folds differ
  * all the same, as a fold that loses its best mixtures predicts higher losses for them: ranks over
  * all folds would be those of the folds. */
-static bool is_blind(const struct board *b, size_t predictor)
+static bool is_blind(const struct compare_board *b, size_t predictor)
 {
     const struct mix_data *data = b->plan->fits.data;
     const double *p = predicted_by(b, predictor);
@@ -374,24 +369,25 @@ static bool is_blind(const struct board *b, size_t predictor)
 }
 
 /* Which floors are better than the predictor. */
-static void mark_losses(const struct board *b, size_t predictor)
+static void mark_losses(const struct compare_board *b, size_t predictor)
 {
     struct mix_compare_row *row = &b->rows[predictor];
     for (size_t f = 0; f < MIX_FLOORS; f++) {
         double se;
         const struct mix_metrics *floor = &b->rows[b->plan->n_laws + f].metrics;
-        if (mean_error(b, predictor, b->plan->n_laws + f, &se) > TIE * floor->mre)
+        if (compare_mean_error(b, predictor, b->plan->n_laws + f, -1, &se) >
+            COMPARE_TIE * floor->mre)
             row->loses_mre |= (uint8_t)(1U << f);
-        if (floor->skill > row->metrics.skill + TIE)
+        if (floor->skill > row->metrics.skill + COMPARE_TIE)
             row->loses_skill |= (uint8_t)(1U << f);
     }
 }
 
-static enum mix_status judge_rows(struct board *b, struct mix_compare_test *test,
+static enum mix_status judge_rows(struct compare_board *b, struct mix_compare_test *test,
                                   struct mix_error *err)
 {
     const struct mix_data *data = b->plan->fits.data;
-    const size_t n_laws = b->plan->n_laws, n_predictors = n_laws + MIX_FLOORS + 1;
+    const size_t n_laws = b->plan->n_laws, n_predictors = compare_n_predictors(b);
     enum mix_status status = MIX_OK;
     for (size_t q = 0; status == MIX_OK && q < n_predictors; q++)
         status = mix_metrics_compute(data, b->target_weight, predicted_by(b, q), b->tested, -1,
@@ -404,12 +400,13 @@ static enum mix_status judge_rows(struct board *b, struct mix_compare_test *test
     }
     for (size_t q = 0; status == MIX_OK && q < n_predictors; q++) {
         struct mix_compare_row *row = &b->rows[q];
-        if (is_blind(b, q)) {
+        b->blind[q] = is_blind(b, q);
+        if (b->blind[q]) {
             row->metrics.rho = row->metrics.slope = row->metrics.regret = NAN;
             row->metrics.skill = row->metrics.n > 0 ? 0.0 : NAN;
         }
-        mean_error(b, q, SIZE_MAX, &row->mre_se);
-        row->worse = mean_error(b, q, best, &row->worse_se);
+        compare_mean_error(b, q, SIZE_MAX, -1, &row->mre_se);
+        row->worse = compare_mean_error(b, q, best, -1, &row->worse_se);
         if (row->metrics.n > 0 && (q < n_laws || q == n_predictors - 1))
             mark_losses(b, q);
         if (row->metrics.n == 0 && row->reason[0] == '\0')
@@ -424,7 +421,7 @@ static enum mix_status judge_rows(struct board *b, struct mix_compare_test *test
     return status;
 }
 
-static void describe_test(const struct board *b, struct mix_compare_test *test)
+static void describe_test(const struct compare_board *b, struct mix_compare_test *test)
 {
     const struct mix_data *data = b->plan->fits.data;
     memcpy(test->kind, b->split->kind, sizeof test->kind);
@@ -442,18 +439,20 @@ static void describe_test(const struct board *b, struct mix_compare_test *test)
             test->n_groups++;
 }
 
-static enum mix_status make_board(struct board *b, struct mix_error *err)
+static enum mix_status make_board(struct compare_board *b, struct mix_error *err)
 {
-    const struct mix_data *data = b->plan->fits.data;
+    const struct mix_data *data = b->plan->fits.data, *all = b->plan->fits.all;
     const size_t n_laws = b->plan->n_laws, n = n_entries(b);
-    const size_t n_predicted = (n_laws + MIX_FLOORS + 1) * n;
+    const size_t n_predicted = compare_n_predictors(b) * n;
+    const size_t n_all = compare_n_predictors(b) * all->n_rows * all->n_targets;
     b->n_groups = data->n_clusters + b->split->n_folds;
     b->predicted = malloc((n_predicted + (n_laws + 1) * (2 * n + n_laws) + MIX_COMPARE_LAWS_MAX +
                            2 * b->n_groups + 1) *
                           sizeof *b->predicted);
     b->tested = calloc(data->n_rows + 1, 1);
     b->group = calloc(data->n_rows + 1, sizeof *b->group);
-    if (b->predicted == NULL || b->tested == NULL || b->group == NULL)
+    b->all = all == data ? b->predicted : malloc((n_all + 1) * sizeof *b->all);
+    if (b->predicted == NULL || b->all == NULL || b->tested == NULL || b->group == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a comparison");
     b->inner = b->predicted + n_predicted;
     b->errors = b->inner + (n_laws + 1) * n;
@@ -466,8 +465,10 @@ static enum mix_status make_board(struct board *b, struct mix_error *err)
     return MIX_OK;
 }
 
-static void free_board(struct board *b)
+static void free_board(struct compare_board *b)
 {
+    if (b->all != b->predicted)
+        free(b->all);
     free(b->predicted);
     free(b->tested);
     free(b->group);
@@ -476,11 +477,13 @@ static void free_board(struct board *b)
 static enum mix_status judge_test(struct compare_plan *plan, size_t t, const double *target_weight,
                                   struct mix_compare *out, struct mix_error *err)
 {
-    struct board board = {.plan = plan,
-                          .test = t,
-                          .split = &plan->test[t].splits.split[0],
-                          .target_weight = target_weight,
-                          .rows = out->rows + t * out->n_predictors};
+    const struct mix_data *data = plan->fits.all;
+    const size_t n_m = data->n_targets;
+    struct compare_board board = {.plan = plan,
+                                  .test = t,
+                                  .split = &plan->test[t].splits.split[0],
+                                  .target_weight = target_weight,
+                                  .rows = out->rows + t * out->n_predictors};
     enum mix_status status = make_board(&board, err);
     for (size_t l = 0; status == MIX_OK && l < plan->n_laws; l++)
         status = predict_law(&board, l, err);
@@ -488,8 +491,12 @@ static enum mix_status judge_test(struct compare_plan *plan, size_t t, const dou
         status = predict_floor(&board, f, err);
     if (status == MIX_OK)
         status = predict_stack(&board, err);
+    if (status == MIX_OK && data->n_scores > 0)
+        status = compare_link_scores(&board, out->no_link + t * n_m, err);
     if (status == MIX_OK)
         status = judge_rows(&board, &out->tests[t], err);
+    if (status == MIX_OK)
+        status = compare_judge_targets(&board, out->by_target + t * out->n_predictors * n_m, err);
     if (status == MIX_OK)
         describe_test(&board, &out->tests[t]);
     free_board(&board);
@@ -499,7 +506,7 @@ static enum mix_status judge_test(struct compare_plan *plan, size_t t, const dou
 static void fill_facts(const struct compare_plan *plan, struct mix_compare *out)
 {
     const struct mix_compare_options *options = plan->options;
-    const struct mix_data *data = plan->fits.data;
+    const struct mix_data *data = plan->fits.all;
     snprintf(out->name, sizeof out->name, "%s", options->name);
     out->selection = options->selection;
     snprintf(out->laws, sizeof out->laws, "%s", options->laws);
@@ -509,7 +516,13 @@ static void fill_facts(const struct compare_plan *plan, struct mix_compare *out)
     out->table_key = fit_table_key(data, &plan->fits.names, options->laws);
     out->n_rows = data->n_rows;
     out->n_clusters = data->n_clusters;
-    out->n_targets = data->n_targets;
+    out->n_scores = data->n_scores;
+    for (size_t m = 0; m < data->n_targets; m++) {
+        const struct mix_target *target = &plan->table->targets[data->target[m]];
+        snprintf(out->targets[m], sizeof out->targets[m], "%s", target->name);
+        snprintf(out->units[m], sizeof out->units[m], "%s", target->unit);
+        out->target_size[m] = data->size[m];
+    }
     for (size_t e = 0; e < data->n_rows * data->n_targets; e++)
         out->n_fitted += data->weight[e] > 0.0;
     for (size_t q = 0; q < out->n_predictors; q++) {
@@ -527,12 +540,13 @@ static void fill_facts(const struct compare_plan *plan, struct mix_compare *out)
 enum mix_status compare_judge(struct compare_plan *plan, struct mix_compare **out,
                               struct mix_error *err)
 {
-    const struct mix_data *data = plan->fits.data;
+    const struct mix_data *data = plan->fits.all;
     struct mix_compare *compare = mix_compare_create(plan->n_tests, plan->n_laws + MIX_FLOORS + 1);
     double *target_weight = calloc(data->n_targets, sizeof *target_weight);
-    enum mix_status status = compare != NULL && target_weight != NULL
-                                 ? MIX_OK
-                                 : mix_fail(err, MIX_ENOMEM, "out of memory for a comparison");
+    enum mix_status status = MIX_OK;
+    if (compare == NULL || target_weight == NULL ||
+        !mix_compare_hold_targets(compare, data->n_targets))
+        status = mix_fail(err, MIX_ENOMEM, "out of memory for a comparison");
     if (status == MIX_OK) {
         fill_facts(plan, compare);
         for (size_t m = 0; m < data->n_targets; m++)

@@ -57,10 +57,6 @@ double fit_mean(size_t n_targets, size_t n_scores, const double *weight, const d
 double fit_mean_loss(const struct mix_data *data, const double *weight, const double *loss,
                      int target);
 
-/** MIX_EINVAL where a target is a score, or of another unit than the first. */
-enum mix_status fit_check_targets(const struct mix_table *table, const struct mix_data *data,
-                                  struct mix_error *err);
-
 /** What a start leaves: objective; gradient, or in a comparison processor time; then the point. */
 enum { RECORD_OBJECTIVE, RECORD_GRADIENT, RECORD_SECONDS = RECORD_GRADIENT, RECORD_POINT };
 const double *fit_record(const struct fit_plan *plan, const struct subfit *subfit, size_t start);
@@ -90,10 +86,12 @@ struct mix_key fit_table_key(const struct mix_data *data, const struct fit_names
 
 /** Polish the best start, judge it, and fill a fit. */
 enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fit_options *options,
-                              struct fit_plan *plan, struct mix_fit **out, struct mix_error *err);
+                              struct fit_plan *plan, struct mix_poll *poll, struct mix_fit **out,
+                              struct mix_error *err);
 
-/** Standard errors, covariance and states of the natural parameters at theta; see mix_fit. */
+/** Standard errors, covariance and states of the natural parameters at theta; see mix_fit.
+ * MIX_EINTERRUPTED where the poll says so. */
 enum mix_status fit_errors(struct lsq *lsq, const double *theta, const double *lambda,
-                           struct mix_fit *fit, struct mix_error *err);
+                           struct mix_poll *poll, struct mix_fit *fit, struct mix_error *err);
 
 #endif

@@ -87,6 +87,11 @@ struct mix_model *lsq_model(struct lsq *s)
     return s->model;
 }
 
+const struct mix_data *lsq_data(const struct lsq *s)
+{
+    return s->data;
+}
+
 const struct law_scales *lsq_scales(const struct lsq *s)
 {
     return &s->scales;

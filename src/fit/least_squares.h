@@ -12,8 +12,9 @@
  * it is S + v P.
  *
  * Variable projection (Golub & Pereyra; Kaufman's Jacobian) with an exact non-negative solve per
- * target, and Levenberg-Marquardt in theta with an active set for the box. The normal equations are
- * assembled from the laws' block + rank-one Jacobian, which is never formed.
+ * target, and Levenberg-Marquardt in theta with an active set for the box, near its end with what
+ * gradients tell of the curvature (lsq_secant.c). The normal equations are assembled from the laws'
+ * block + rank-one Jacobian, which is never formed.
  *
  * Shapes: R rows, M targets, L linear parameters per target, Q nonlinear; e = r * M + m.
  */
@@ -38,6 +39,7 @@ enum mix_status lsq_create(const struct mix_law_spec *spec, const int *target_do
 void lsq_destroy(struct lsq *s);
 
 struct mix_model *lsq_model(struct lsq *s);
+const struct mix_data *lsq_data(const struct lsq *s);
 
 /** What starts are scaled by: of all rows, whatever the weights. */
 const struct law_scales *lsq_scales(const struct lsq *s);
@@ -115,5 +117,14 @@ void lsq_row_squares(struct lsq *s, const double *theta, double *squares);
  * @param n_entries  out: entries of positive weight
  */
 void lsq_normal_matrix(struct lsq *s, const double *theta, double *matrix, size_t *n_entries);
+
+/**
+ * Sums over the rows of one cluster of the data, weighted, at the theta of the last
+ * lsq_normal_matrix(): entries of different targets are not added up.
+ *
+ * @param residual  (M) out
+ * @param jacobian  (Q+ML, M) out: of the rows of the Jacobian of all parameters
+ */
+void lsq_cluster_sums(struct lsq *s, size_t cluster, double *residual, double *jacobian);
 
 #endif

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "law/score.h"
+#include "validate.h"
 
 enum { STEPS = 400, RUNS_LEAST = 10 }; /* lo, hi, u, s; two runs for each and the variance */
 static const double FAR = 10.0;        /* ranges of the score that lo and hi may be outside it */
@@ -30,7 +31,9 @@ struct links {
     const struct mix_table *table;
     const struct mix_data *data;
     size_t n_losses, n_scores;
+    double *share;   /* (I) weights of the mean, sum 1 */
     double *mean_of; /* (I) parts of the weighted mean */
+    double *size;    /* (I + S) of the rows of a fold */
     /* the rows in use of one score */
     size_t n, n_slopes;
     double *x, *y, *w;                         /* (n,J), (n), (n) */
@@ -45,10 +48,17 @@ struct links {
 
 static bool failed(const struct links *l)
 {
-    return l->mean_of == NULL || l->x == NULL || l->y == NULL || l->w == NULL ||
-           l->centre == NULL || l->at == NULL || l->trial == NULL || l->best == NULL ||
-           l->lower == NULL || l->upper == NULL || l->jacobian == NULL || l->residual == NULL ||
-           l->gradient == NULL || l->step == NULL || l->matrix == NULL || l->factor == NULL;
+    return l->share == NULL || l->size == NULL || l->mean_of == NULL || l->x == NULL ||
+           l->y == NULL || l->w == NULL || l->centre == NULL || l->at == NULL || l->trial == NULL ||
+           l->best == NULL || l->lower == NULL || l->upper == NULL || l->jacobian == NULL ||
+           l->residual == NULL || l->gradient == NULL || l->step == NULL || l->matrix == NULL ||
+           l->factor == NULL;
+}
+
+static void set_mean(struct links *l, const double *size)
+{
+    for (size_t i = 0; i < l->n_losses; i++)
+        l->mean_of[i] = l->share[i] / size[i];
 }
 
 enum mix_status links_create(const struct mix_table *table, const struct mix_data *data,
@@ -63,6 +73,8 @@ enum mix_status links_create(const struct mix_table *table, const struct mix_dat
                         .data = data,
                         .n_losses = n_losses,
                         .n_scores = data->n_scores,
+                        .share = calloc(n_losses + 1, sizeof(double)),
+                        .size = calloc(data->n_targets + 1, sizeof(double)),
                         .mean_of = calloc(n_losses + 1, sizeof(double)),
                         .x = calloc(n * n_losses + 1, sizeof(double)),
                         .y = calloc(n + 1, sizeof(double)),
@@ -87,7 +99,8 @@ enum mix_status links_create(const struct mix_table *table, const struct mix_dat
     for (size_t i = 0; i < n_losses; i++)
         sum += weight[i];
     for (size_t i = 0; i < n_losses; i++)
-        l->mean_of[i] = (sum > 0.0 ? weight[i] / sum : 1.0 / (double)n_losses) / data->size[i];
+        l->share[i] = sum > 0.0 ? weight[i] / sum : 1.0 / (double)n_losses;
+    set_mean(l, data->size);
     *out = l;
     return MIX_OK;
 }
@@ -96,8 +109,8 @@ void links_destroy(struct links *l)
 {
     if (l == NULL)
         return;
-    double *const arrays[] = {l->mean_of,  l->x,        l->y,        l->w,     l->centre,
-                              l->at,       l->trial,    l->best,     l->lower, l->upper,
+    double *const arrays[] = {l->share,    l->size,     l->mean_of,  l->x,    l->y,     l->w,
+                              l->centre,   l->at,       l->trial,    l->best, l->lower, l->upper,
                               l->jacobian, l->residual, l->gradient, l->step};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         free(arrays[i]);
@@ -445,6 +458,25 @@ enum mix_status links_fit(struct links *l, const uint8_t *rows, uint8_t *form, d
         status = fit_one(l, s, rows, &form[s], params + s * score_params(l->n_losses), err);
     gsl_set_error_handler(handler);
     return status;
+}
+
+void links_fit_fold(struct links *l, const uint8_t *rows, uint8_t *form, double *params,
+                    char (*why)[MIX_ERROR_MAX])
+{
+    const size_t n_p = score_params(l->n_losses);
+    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    validate_sizes(l->data, rows, l->size);
+    set_mean(l, l->size);
+    for (size_t s = 0; s < l->n_scores; s++) {
+        struct mix_error reason = {{0}};
+        if (fit_one(l, s, rows, &form[s], params + s * n_p, &reason) != MIX_OK)
+            for (size_t p = 0; p < n_p; p++)
+                params[s * n_p + p] = NAN;
+        if (why != NULL)
+            memcpy(why[s], reason.text, sizeof reason.text);
+    }
+    set_mean(l, l->data->size);
+    gsl_set_error_handler(handler);
 }
 
 /* Rows and bounds of a fitted link, its parameters in l->at. */

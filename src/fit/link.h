@@ -35,6 +35,11 @@ void links_destroy(struct links *links);
 enum mix_status links_fit(struct links *links, const uint8_t *rows, uint8_t *form, double *params,
                           struct mix_error *err);
 
+/** The same where a score may have no link: its parameters are then NaN, and why[s] says why. `why`
+ * (S) NULL = nobody asks. */
+void links_fit_fold(struct links *links, const uint8_t *rows, uint8_t *form, double *params,
+                    char (*why)[MIX_ERROR_MAX]);
+
 /** Fit them again in the same form, with weights of the rows (R), from `from`. */
 void links_refit(struct links *links, const double *row_weight, const uint8_t *form,
                  const double *from, double *params);

@@ -216,24 +216,15 @@ void lsq_assemble(struct lsq *s, const double *theta)
         lsq_add_pull(s, 0, theta);
 }
 
-/* Row of the full Jacobian for entry e where it is not zero: values and their columns, theta then
- * lambda. Returns how many. */
-static size_t jacobian_row(const struct lsq *s, size_t r, size_t m, double *row, size_t *columns)
+/* Row of the full Jacobian for entry e but for u v: where it is not zero values and their columns,
+ * theta then lambda. Returns how many. */
+static size_t own_row(const struct lsq *s, size_t r, size_t m, double *row, size_t *columns)
 {
     const size_t n_m = s->n_targets, n_e = s->n_rows * n_m, e = r * n_m + m;
-    size_t n = s->n_v;
-    for (size_t i = 0; i < s->n_v; i++) {
-        row[i] = s->u[e] * s->v[r * s->n_v + i];
-        columns[i] = i;
-    }
+    size_t n = 0;
     for (size_t k = 0; k < s->n_own; k++) {
-        const size_t column = s->model->own_column[m * s->n_own + k];
-        if (column < s->n_v) {
-            row[column] += s->own[k * n_e + e];
-        } else {
-            row[n] = s->own[k * n_e + e];
-            columns[n++] = column;
-        }
+        row[n] = s->own[k * n_e + e];
+        columns[n++] = s->model->own_column[m * s->n_own + k];
     }
     for (size_t l = 0; l < s->n_linear; l++) {
         row[n] = s->phi[l * n_e + e] * s->sw[e];
@@ -242,24 +233,64 @@ static size_t jacobian_row(const struct lsq *s, size_t r, size_t m, double *row,
     return n;
 }
 
+/* The rank-one parts of the targets of a row: with z = sum u_e own_e + |u|^2 v / 2 they are
+ * v z' + z v'. */
+static void add_rank_one(size_t n_v, const double *v, size_t n, const double *z, double *matrix)
+{
+    for (size_t i = 0; i < n_v; i++)
+        for (size_t j = 0; j < n; j++)
+            matrix[i * n + j] += v[i] * z[j];
+    for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; z[j] != 0.0 && i < n_v; i++)
+            matrix[j * n + i] += z[j] * v[i];
+}
+
 void lsq_normal_matrix(struct lsq *s, const double *theta, double *matrix, size_t *n_entries)
 {
     const size_t n = s->n_theta + s->n_targets * s->n_linear;
+    double *z = s->full_row, *row = s->full_row + n;
     law_model_reset(s->model);
     lsq_project_out(s, theta);
     differentiate(s, theta);
     memset(matrix, 0, n * n * sizeof *matrix);
     *n_entries = 0;
-    for (size_t r = 0; r < s->n_rows; r++)
+    for (size_t r = 0; r < s->n_rows; r++) {
+        const double *v = s->v + r * s->n_v;
+        memset(z, 0, n * sizeof *z);
         for (size_t m = 0; m < s->n_targets; m++) {
+            const double u = s->n_v > 0 ? s->u[r * s->n_targets + m] : 0.0;
             if (!(s->sw[r * s->n_targets + m] > 0.0))
                 continue;
             ++*n_entries;
-            const size_t n_row = jacobian_row(s, r, m, s->full_row, s->full_column);
+            const size_t n_row = own_row(s, r, m, row, s->full_column);
             for (size_t i = 0; i < n_row; i++) {
                 double *to = matrix + s->full_column[i] * n;
                 for (size_t j = 0; j < n_row; j++)
-                    to[s->full_column[j]] += s->full_row[i] * s->full_row[j];
+                    to[s->full_column[j]] += row[i] * row[j];
+                z[s->full_column[i]] += u * row[i];
             }
+            for (size_t i = 0; i < s->n_v; i++)
+                z[i] += 0.5 * u * u * v[i];
+        }
+        add_rank_one(s->n_v, v, n, z, matrix);
+    }
+}
+
+void lsq_cluster_sums(struct lsq *s, size_t cluster, double *residual, double *jacobian)
+{
+    const size_t n_m = s->n_targets, n = s->n_theta + n_m * s->n_linear;
+    memset(residual, 0, n_m * sizeof *residual);
+    memset(jacobian, 0, n * n_m * sizeof *jacobian);
+    for (size_t r = 0; r < s->n_rows; r++)
+        for (size_t m = 0; s->data->cluster[s->row[r]] == cluster && m < n_m; m++) {
+            const size_t e = r * n_m + m;
+            if (!(s->sw[e] > 0.0))
+                continue;
+            residual[m] += s->residual[e];
+            for (size_t i = 0; i < s->n_v; i++)
+                jacobian[i * n_m + m] += s->u[e] * s->v[r * s->n_v + i];
+            const size_t n_row = own_row(s, r, m, s->full_row, s->full_column);
+            for (size_t i = 0; i < n_row; i++)
+                jacobian[s->full_column[i] * n_m + m] += s->full_row[i];
         }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* lsq_parts.h - what the files of least_squares.h share: least_squares.c (the problem),
  * lsq_workspace.c (its room and orders), lsq_linear.c (linear parameters), lsq_priors.c,
- * lsq_normal.c (matrix and gradient), lsq_step.c and lsq_search.c (steps of a search),
- * lsq_points.c. Private to them.
+ * lsq_normal.c (matrix and gradient), lsq_secant.c (their correction), lsq_step.c and lsq_search.c
+ * (steps of a search), lsq_points.c. Private to them.
  */
 #ifndef MIXSWEEP_FIT_LSQ_PARTS_H
 #define MIXSWEEP_FIT_LSQ_PARTS_H
@@ -19,7 +19,11 @@ struct search {
     double slope;    /* of the sum by squares */
     double gradient; /* cosine at theta */
     double damping, growth;
-    double predicted; /* reduction of the sum at the trial point; 0 = there is none */
+    double predicted;  /* reduction of the sum at the trial point; 0 = there is none */
+    double last_gain;  /* of the sum by the last step taken, or what was predicted if that is more;
+                          INFINITY = none was */
+    bool corrected;    /* the matrix is */
+    double last_slope; /* before it */
     size_t n_free;
     int stalled;
     bool assembled; /* matrix and gradient are those at theta */
@@ -67,9 +71,12 @@ struct lsq {
     double *matrix;        /* (Q,Q) reduced Gauss-Newton matrix, upper triangle of each block */
     double *factor;        /* (width,width) Cholesky factor of the damped matrix, rows padded */
     double *gradient, *step, *trial, *scale; /* (Q) */
-    double *cross;                           /* (n_v,Q) */
-    double *product;                         /* (n_own, n_own + 1 + L, ld) of columns */
-    double *z;                               /* (Q) */
+    double *last_gradient;                   /* (Q) before the last step taken */
+    double *correction;      /* (n_blocks,n,n) of the matrix, n = n_corrected; upper triangle */
+    double *secant;          /* (4,n) scratch */
+    double *cross;           /* (n_v,Q) */
+    double *product;         /* (n_own, n_own + 1 + L, ld) of columns */
+    double *z;               /* (Q) */
     size_t *by_target;       /* (Q) parameters, those of a target next to each other */
     size_t *v_by_target;     /* (n_v) the first of them */
     size_t *along_by_target; /* (L M) places in a row of cell_along, the same */
@@ -84,12 +91,13 @@ struct lsq {
     size_t *end;             /* (width) the same among the free ones */
     size_t *own_place;       /* (M,n_own,n_own) of two own columns in `matrix` */
     size_t n_private;        /* parameters of single targets */
+    size_t n_corrected;      /* the last of `order`, of which the matrix is corrected */
     double *triangle;        /* (L,L,ld) R factor of the linear columns */
     double *rhs;             /* (L,ld) */
     double *lambda_by_term;  /* (L,ld) */
     double *rotation;        /* (M,L,L) from `basis` to the free directions */
     double *square;          /* (ld) */
-    double *full_row;        /* (Q + M L) a row of the whole Jacobian */
+    double *full_row;        /* (2, Q + M L) a sum of rows of the whole Jacobian, and one of them */
     size_t *full_column;     /* and the columns of its entries */
 };
 
@@ -129,6 +137,10 @@ void lsq_add_pull(struct lsq *s, size_t b, const double *theta);
 /** Matrix and gradient at the last evaluated theta; of a separable law those of the targets that
  * have moved, the others become idle. */
 void lsq_assemble(struct lsq *s, const double *theta);
+
+/** Add to the matrix of block b, just assembled and surveyed, what the steps before have shown of
+ * the curvature. */
+void lsq_correct(struct lsq *s, size_t b);
 
 /** Set scale and free parameters of block b, whose matrix and gradient are those at theta; returns
  * the cosine of the angle between the residual and the free column it is nearest to. */

@@ -15,8 +15,9 @@ static bool is_done(const struct search *search)
 }
 
 /* Assemble the blocks that have moved, and see which have converged. */
-static enum mix_status look_around(struct lsq *s, const double *theta, double tolerance,
-                                   struct lsq_result *result, bool *done, struct mix_error *err)
+static enum mix_status look_around(struct lsq *s, const double *theta, bool goes_on,
+                                   double tolerance, struct lsq_result *result, bool *done,
+                                   struct mix_error *err)
 {
     bool any = false;
     for (size_t b = 0; b < s->n_blocks; b++)
@@ -31,6 +32,8 @@ static enum mix_status look_around(struct lsq *s, const double *theta, double to
             at->gradient = lsq_survey(s, b, theta);
             if (!isfinite(at->gradient))
                 return mix_fail(err, MIX_ENUMERIC, "the derivatives of the law are not finite");
+            if (!goes_on) /* those stop early; corrected, the worst draw was 3% off, not 1% */
+                lsq_correct(s, b);
             at->assembled = true;
         }
         at->converged = at->gradient <= tolerance || at->stalled >= 3 || at->n_free == 0;
@@ -78,6 +81,7 @@ static void judge_step(struct lsq *s, size_t b, double least_gain, double *theta
         const double t = 2.0 * gain / at->predicted - 1.0;
         at->damping = fmax(at->damping * fmax(1.0 / 3.0, 1.0 - t * t * t), 1e-14);
         at->growth = 2.0;
+        at->last_gain = fmax(gain, at->predicted);
         at->stalled = gain <= least_gain * at->sum ? at->stalled + 1 : 0;
         memcpy(theta + b * s->width, s->trial + b * s->width, s->width * sizeof *theta);
         stand_here(s, b);
@@ -105,7 +109,8 @@ static enum mix_status search_from(struct lsq *s, double *theta, bool goes_on, i
         s->search[b] = (struct search){
             .damping =
                 goes_on ? fmin(theta[s->n_theta + s->n_blocks + b], DAMPING_MAX) : LSQ_DAMPING,
-            .growth = 2.0};
+            .growth = 2.0,
+            .last_gain = INFINITY};
     }
     if (!isfinite(lsq_project_out(s, theta)))
         return mix_fail(err, MIX_ENUMERIC, "the start has no finite loss");
@@ -116,7 +121,8 @@ static enum mix_status search_from(struct lsq *s, double *theta, bool goes_on, i
         bool done;
         if (mix_poll(poll))
             return mix_fail(err, MIX_EINTERRUPTED, "interrupted");
-        const enum mix_status status = look_around(s, theta, tolerance, result, &done, err);
+        const enum mix_status status =
+            look_around(s, theta, goes_on, tolerance, result, &done, err);
         if (status != MIX_OK)
             return status;
         if (done)

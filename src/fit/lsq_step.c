@@ -80,7 +80,8 @@ static bool solve_damped(struct lsq *s, size_t b)
         row[i] += s->search[b].damping * s->scale[first + fi];
         x[i] = -s->gradient[first + fi];
     }
-    const size_t n_private = find_ends(s, n_free, free_index);
+    const bool dense = s->search[b].corrected && s->n_corrected > s->width - s->n_private;
+    const size_t n_private = dense ? 0 : find_ends(s, n_free, free_index);
     if (!lsq_kernels(s)->factorise(n_free, a, lda, s->end, n_private))
         return false;
     lsq_kernels(s)->solve(n_free, a, lda, x);

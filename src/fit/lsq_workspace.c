@@ -6,6 +6,9 @@
 
 #include "lsq_parts.h"
 
+/* Parameters of a block at most whose correction fills all of its matrix. */
+enum { DENSE_MOST = 256 };
+
 static double *numbers(size_t n, int *failed)
 {
     double *p = calloc(n + 2 * LANES_MOST, sizeof *p); /* kernels read beyond the end */
@@ -56,6 +59,7 @@ static int allocate(struct lsq *s)
     s->gradient = numbers(q, &failed);
     s->step = numbers(q, &failed);
     s->trial = numbers(q, &failed);
+    s->last_gradient = numbers(q, &failed);
     s->scale = numbers(q, &failed);
     s->cross = numbers(s->n_v * q, &failed);
     s->product = numbers(s->n_own * (s->n_own + 1 + s->n_linear) * ld, &failed);
@@ -71,7 +75,7 @@ static int allocate(struct lsq *s)
     s->lambda_by_term = numbers(L_MAX * ld, &failed);
     s->rotation = numbers(n_m * L_MAX * L_MAX, &failed);
     s->square = numbers(ld, &failed);
-    s->full_row = numbers(q + n_m * s->n_linear, &failed);
+    s->full_row = numbers(2 * (q + n_m * s->n_linear), &failed);
     s->free_index = calloc(q + 1, sizeof *s->free_index);
     s->full_column = calloc(q + n_m * s->n_linear, sizeof *s->full_column);
     s->by_target = calloc(q + 1, sizeof *s->by_target);
@@ -146,6 +150,17 @@ static void set_by_target(struct lsq *s)
             s->along_by_target[n_along++] = l * s->rows.ld + m;
 }
 
+/* Where that costs much, the correction leaves the zeros of the matrix. */
+static int allocate_correction(struct lsq *s)
+{
+    const size_t n = s->width <= DENSE_MOST ? s->width : s->width - s->n_private;
+    int failed = 0;
+    s->n_corrected = n;
+    s->correction = numbers(s->n_blocks * n * n, &failed);
+    s->secant = numbers(4 * n, &failed);
+    return failed;
+}
+
 static void set_own_places(struct lsq *s)
 {
     for (size_t m = 0; !s->model->separable && m < s->n_targets; m++) {
@@ -210,6 +225,8 @@ enum mix_status lsq_create_workspace(struct lsq *s, struct mix_error *err)
     if (allocate(s))
         return mix_fail(err, MIX_ENOMEM, "out of memory for a fit of %zu rows", s->data->n_rows);
     set_order(s);
+    if (allocate_correction(s))
+        return mix_fail(err, MIX_ENOMEM, "out of memory for a fit of %zu rows", s->data->n_rows);
     set_by_target(s);
     set_own_places(s);
     return set_row_order(s, err);
@@ -238,6 +255,9 @@ void lsq_destroy(struct lsq *s)
                               s->step,
                               s->trial,
                               s->scale,
+                              s->last_gradient,
+                              s->correction,
+                              s->secant,
                               s->cross,
                               s->product,
                               s->z,

@@ -462,6 +462,74 @@ enum mix_status mix_predict_intervals(const struct mix_fit *fit, const struct mi
     return status;
 }
 
+/* columns (M,B): the losses of a row by each draw; NaN where a draw has no answer. */
+static void losses_of_row(struct mix_model *model, const struct mix_draws *draws,
+                          const struct mix_table *aligned, const double *scales, size_t row,
+                          double *loss, double *columns)
+{
+    const size_t n_m = mix_model_spec(model)->n_targets, n_k = aligned->n_domains,
+                 n = aligned->n_rows;
+    for (size_t b = 0; b < draws->n_draws; b++) {
+        const bool ok =
+            draws->done[b] &&
+            mix_model_predict_runs(model, draws->params + b * draws->n_params, 1,
+                                   aligned->mixture + row * n_k, scales + 2 * n + row * n_k,
+                                   scales + row, scales + n + row, loss, NULL) == MIX_OK;
+        for (size_t m = 0; m < n_m; m++)
+            columns[m * draws->n_draws + b] = ok ? loss[m] : NAN;
+    }
+}
+
+static enum mix_status losses_of_rows(const struct mix_fit *fit, const struct mix_draws *draws,
+                                      const struct mix_table *aligned, double level,
+                                      struct mix_interval *out, struct mix_error *err)
+{
+    const size_t n_m = fit->spec.n_targets, n = aligned->n_rows;
+    struct mix_model *model = NULL;
+    double *scales = scales_of(aligned), *point = malloc((n * n_m + 1) * sizeof *point),
+           *loss = malloc(n_m * sizeof *loss),
+           *columns = malloc((n_m * draws->n_draws + 1) * sizeof *columns);
+    enum mix_status status = scales == NULL || point == NULL || loss == NULL || columns == NULL
+                                 ? mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", n)
+                                 : predict_rows(fit, aligned, point, err);
+    if (status == MIX_OK)
+        status = mix_fit_model(fit, &model, err);
+    for (size_t r = 0; r < n && status == MIX_OK; r++) {
+        losses_of_row(model, draws, aligned, scales, r, loss, columns);
+        for (size_t m = 0; m < n_m; m++)
+            out[r * n_m + m] = mix_interval_about(point[r * n_m + m], draws->n_draws,
+                                                  columns + m * draws->n_draws, level);
+    }
+    mix_model_destroy(model);
+    free(scales);
+    free(point);
+    free(loss);
+    free(columns);
+    return status;
+}
+
+enum mix_status mix_predict_losses(const struct mix_fit *fit, const struct mix_draws *draws,
+                                   const struct mix_table *table, double level,
+                                   struct mix_interval *out, struct mix_error *err)
+{
+    size_t *position = malloc(fit->spec.n_domains * sizeof *position);
+    struct mix_table *aligned = NULL;
+    enum mix_status status =
+        position == NULL ? mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", table->n_rows)
+                         : mix_draws_check(fit, draws, err);
+    if (status == MIX_OK)
+        status = match_domains(fit, table, position, err);
+    if (status == MIX_OK) {
+        aligned = align(fit, table, position, 0, NULL);
+        status = aligned == NULL
+                     ? mix_fail(err, MIX_ENOMEM, "out of memory for %zu runs", table->n_rows)
+                     : losses_of_rows(fit, draws, aligned, level, out, err);
+    }
+    mix_table_destroy(aligned);
+    free(position);
+    return status;
+}
+
 void mix_prediction_intervals_clear(struct mix_prediction_intervals *intervals)
 {
     free(intervals->mean);

@@ -145,8 +145,7 @@ static void hold_row(const struct mix_data *data, size_t row, const double *para
     for (size_t m = n_l; m < n_m; m++)
         if (data->weight[row * n_m + m] > 0.0)
             out->held_loss[at * n_m + m] = data->loss[row * n_m + m];
-    if (params != NULL)
-        scores_from_losses(n_l, data->n_scores, params, out->held_predicted + at * n_m);
+    scores_from_losses(n_l, data->n_scores, params, out->held_predicted + at * n_m);
 }
 
 /* Links of every fold of a split, fitted without its rows, on what the law of the fold predicts for
@@ -164,10 +163,10 @@ static enum mix_status judge_fold_links(const struct fit_plan *plan, struct link
     for (size_t i = 0; i < split->n_folds * n_r && status == MIX_OK; i++)
         tested[i % n_r] = tested[i % n_r] != 0 || split->test[i] != 0;
     for (size_t f = 0; f < split->n_folds && status == MIX_OK; f++) {
-        const bool ok = links_fit(links, split->train + f * n_r, form, params, NULL) == MIX_OK;
+        links_fit_fold(links, split->train + f * n_r, form, params, NULL);
         for (size_t r = 0, held = *at; r < n_r; r++) {
             if (tested[r] && split->test[f * n_r + r])
-                hold_row(data, r, ok ? params : NULL, out, held);
+                hold_row(data, r, params, out, held);
             held += tested[r] != 0;
         }
     }

@@ -342,13 +342,13 @@ static enum mix_status mark_disagreement(const struct fit_plan *plan, struct mix
 }
 
 static enum mix_status fill_params(struct fit_plan *plan, double *theta, struct mix_fit *fit,
-                                   const size_t *kept, struct mix_error *err)
+                                   const size_t *kept, struct mix_poll *poll, struct mix_error *err)
 {
     struct subfit *main_fit = &plan->subfit[0];
     struct mix_model *model = lsq_model(main_fit->lsq);
     struct lsq_result result;
     enum mix_status status =
-        lsq_minimise(main_fit->lsq, theta, POLISH_STEPS, POLISH_TOLERANCE, NULL, &result, err);
+        lsq_minimise(main_fit->lsq, theta, POLISH_STEPS, POLISH_TOLERANCE, poll, &result, err);
     if (status != MIX_OK)
         return status;
     double *lambda = calloc(model->spec.n_targets * model->n_linear, sizeof *lambda);
@@ -367,7 +367,7 @@ static enum mix_status fill_params(struct fit_plan *plan, double *theta, struct 
     for (size_t p = 0; p < fit->n_params; p++)
         mix_model_param_name(model, p, plan->names.domains, plan->names.targets,
                              fit->param_names[p], fit->param_units[p]);
-    status = fit_errors(main_fit->lsq, theta, lambda, fit, err);
+    status = fit_errors(main_fit->lsq, theta, lambda, poll, fit, err);
     if (status == MIX_OK)
         status = mark_disagreement(plan, fit, lambda, err);
     free(lambda);
@@ -403,17 +403,21 @@ enum mix_status fit_predict_rows(const struct fit_plan *plan, const struct subfi
     if (work == NULL)
         return mix_fail(err, MIX_ENOMEM, "out of memory for a hold-out");
     natural_params(subfit->lsq, theta, work + model->n_params, work);
-    for (size_t r = 0; r < data->n_rows; r++) {
+    enum mix_status status = MIX_OK;
+    for (size_t r = 0; r < data->n_rows && status == MIX_OK; r++) {
         double *of_row = predicted + r * data->n_targets;
-        if (test[r] &&
-            mix_model_predict_runs(model, work, 1, data->mixture + r * data->n_domains,
-                                   data->unique + r * data->n_domains, data->n_params + r,
-                                   data->n_tokens + r, of_row, NULL) != MIX_OK)
-            for (size_t m = 0; m < data->n_targets; m++)
-                of_row[m] = NAN; /* smaller than the H of runs that are all larger: not scored */
+        if (!test[r])
+            continue;
+        status = mix_model_predict_runs(model, work, 1, data->mixture + r * data->n_domains,
+                                        data->unique + r * data->n_domains, data->n_params + r,
+                                        data->n_tokens + r, of_row, err);
+        for (size_t m = 0; m < data->n_targets && status == MIX_EINVAL; m++)
+            of_row[m] = NAN; /* smaller than the H of runs that are all larger: not scored */
+        if (status == MIX_EINVAL)
+            status = MIX_OK;
     }
     free(work);
-    return MIX_OK;
+    return status;
 }
 
 /* Root mean square relative error of the weighted mean loss over test rows that have all targets.
@@ -618,7 +622,8 @@ static void note_warnings(const struct fit_plan *plan, struct mix_fit *fit)
 }
 
 enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fit_options *options,
-                              struct fit_plan *plan, struct mix_fit **out, struct mix_error *err)
+                              struct fit_plan *plan, struct mix_poll *poll, struct mix_fit **out,
+                              struct mix_error *err)
 {
     const struct subfit *main_fit = &plan->subfit[0];
     const struct mix_model *model = lsq_model(main_fit->lsq);
@@ -641,7 +646,7 @@ enum mix_status fit_summarise(const struct mix_table *table, const struct mix_fi
     double *theta = work + 2 * n_entries;
     memcpy(theta, best, model->n_theta * sizeof *theta);
     fill_facts(table, options, plan, fit);
-    status = fill_params(plan, theta, fit, kept, err);
+    status = fill_params(plan, theta, fit, kept, poll, err);
     if (status == MIX_OK)
         status = judge_training(plan, fit, work, err);
     if (status == MIX_OK)

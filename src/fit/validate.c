@@ -289,6 +289,27 @@ void validate_splits_destroy(struct splits *splits)
     *splits = (struct splits){0};
 }
 
+void validate_sizes(const struct mix_data *data, const uint8_t *rows, double *size)
+{
+    const size_t n_m = data->n_targets, n_losses = n_m - data->n_scores;
+    const double *of_all = data->size;
+    bool mixed = false;
+    for (size_t m = 0; m < n_m; m++) {
+        size[m] = 1.0;
+        mixed = mixed || (of_all != NULL && m < n_losses && fabs(of_all[m] - of_all[0]) > 0.0);
+    }
+    for (size_t m = 0; mixed && m < n_losses; m++) {
+        double sum = 0.0, n = 0.0;
+        for (size_t e = 0; e < data->n_rows * n_m; e++)
+            if (rows[e / n_m] && data->weight[e] > 0.0 && e % n_m < n_losses &&
+                !(fabs(of_all[e % n_m] - of_all[m]) > 0.0)) {
+                sum += fabs(data->loss[e]);
+                n += 1.0;
+            }
+        size[m] = sum > 0.0 ? sum / n : 1.0;
+    }
+}
+
 enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows,
                                 struct mix_data **out, struct mix_error *err)
 {
@@ -325,8 +346,6 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
     }
     memcpy(sub->target, data->target, n_m * sizeof *sub->target);
     memcpy(sub->target_domain, data->target_domain, n_m * sizeof *sub->target_domain);
-    for (size_t m = 0; m < n_m; m++)
-        sub->size[m] = data->size != NULL ? data->size[m] : 1.0;
     size_t next = 0;
     for (size_t r = 0; r < data->n_rows; r++) {
         if (!rows[r])
@@ -342,6 +361,7 @@ enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows
         memcpy(sub->weight + next * n_m, data->weight + r * n_m, n_m * sizeof(double));
         next++;
     }
+    validate_sizes(data, rows, sub->size);
     *out = sub;
     return MIX_OK;
 }

@@ -38,7 +38,11 @@ enum mix_status validate_splits(const char *option, const struct mix_data *data,
                                 struct splits *out, struct mix_error *err);
 void validate_splits_destroy(struct splits *splits);
 
-/** The rows marked in `rows` as data of their own. */
+/** mix_data.size (M) of the rows marked alone, so that rows held out have no say: losses of one
+ * unit are those that count relative to the same in all of the data. */
+void validate_sizes(const struct mix_data *data, const uint8_t *rows, double *size);
+
+/** The rows marked in `rows` as data of their own: mix_data.size is of these rows too. */
 enum mix_status validate_subset(const struct mix_data *data, const uint8_t *rows,
                                 struct mix_data **out, struct mix_error *err);
 

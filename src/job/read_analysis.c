@@ -127,7 +127,7 @@ static void check_where(struct reader *in)
 
 void take_fit(struct reader *in, const struct raw_fit *raw)
 {
-    static const char *const checkpoints[] = {"last", "all", "late"}; /* as enum mix_checkpoints */
+    const char *checkpoints[MIX_N_CHECKPOINTS];
     static const char *const forms[] = {"full", "eq1", "eq3"};
     static const int form_of[] = {0, 1, 3};
     int form = 0;
@@ -145,6 +145,8 @@ void take_fit(struct reader *in, const struct raw_fit *raw)
         FAIL(in, "fit.form", "%s is a form of law capacity, not of %s.", forms[form], law);
     take_name(in, "fit.name", raw->name, name, sizeof name);
     fit->selection = defaults.selection;
+    for (int i = 0; i < MIX_N_CHECKPOINTS; i++)
+        checkpoints[i] = mix_checkpoints_name((enum mix_checkpoints)i);
     take_text(in, "fit.where", raw->where, fit->selection.where, sizeof fit->selection.where);
     take_word(in, "fit.checkpoints", raw->checkpoints, checkpoints, MIX_N_CHECKPOINTS, &which);
     fit->selection.checkpoints = (enum mix_checkpoints)which;
@@ -383,7 +385,8 @@ static void take_constraints(struct section *s)
     text = text_of(s, "near");
     if (in->status == MIX_OK && text != NULL &&
         !mix_near_parse(text, &optimum->distance, &optimum->radius))
-        FAIL(in, s->key, "\"%.40s\" is not baseline:tv=X or baseline:kl=X with a positive X.",
+        FAIL(in, s->key,
+             "\"%.40s\" is not baseline:tv=X or baseline:kl=X with X above 0, of tv at most 1.",
              text);
 }
 

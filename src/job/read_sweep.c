@@ -385,6 +385,20 @@ static void check_text(struct reader *in)
     }
 }
 
+/* Laws and language models give losses. */
+static void refuse_scores(struct reader *in)
+{
+    const struct mix_job *job = in->job;
+    for (size_t m = 0; in->status == MIX_OK && m < job->n_targets; m++) {
+        ITEM_KEY(key, "targets[%zu].direction", m);
+        if (job->targets[m].direction > 0)
+            FAIL(in, key,
+                 "%s is a score (higher), but the evaluator %s measures losses alone; scores come "
+                 "from command and table.",
+                 job->targets[m].name, job->evaluator);
+    }
+}
+
 void take_sweep(struct reader *in, const struct raw_job *raw_job)
 {
     static const char *const evaluators[] = {"simulate", "table", "command", "embedded"};
@@ -397,6 +411,8 @@ void take_sweep(struct reader *in, const struct raw_job *raw_job)
     if (in->status != MIX_OK)
         return;
     snprintf(job->evaluator, sizeof job->evaluator, "%s", evaluators[index]);
+    if (strcmp(job->evaluator, "simulate") == 0 || strcmp(job->evaluator, "embedded") == 0)
+        refuse_scores(in);
     const void *const sections[] = {raw->simulate, raw->table, raw->command, &defaults};
     if (!sections[index])
         FAIL(in, "sweep", "the evaluator %s wants a section %s.", job->evaluator, job->evaluator);

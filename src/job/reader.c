@@ -210,7 +210,7 @@ void take_name(struct reader *in, const char *key, const char *text, char *out, 
     if (in->status != MIX_OK || !text)
         return;
     size_t n = strlen(text);
-    const char *bad = strpbrk(text, ",=<>![]\"/");
+    const char *bad = strpbrk(text, MIX_NOT_IN_NAMES);
     if (bad)
         FAIL(in, key, "a name has none of , = < > ! [ ] \" and /, but \"%s\" has %c.", text, *bad);
     else if (text[0] == ' ' || text[n - 1] == ' ')

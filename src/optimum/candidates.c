@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* candidates.c - rank 0's lists for `next`: runs that could be made, and mixtures to decide
  * between. */
-#include <gsl/gsl_cdf.h>
 #include <gsl/gsl_randist.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,15 +11,10 @@
 #include "optimum/next_impl.h"
 
 static const double FLOPS_PER_TOKEN = 6;  /* and parameter */
-static const double SAME_SCALE = 0.01;    /* relative */
 static const double DISTINCT = 2e-3;      /* candidates differ more in some share */
 static const double LATTICE = 1e6;        /* shares are multiples of 1 / LATTICE */
 static const double TOWARDS_CORNER = 0.3; /* of the way from the optimum */
 static const double SPARSE = 0.3;         /* most of a mixture is two domains or three */
-static const double LEAST_FREEDOM = 0.2;
-static const double LEAST_NOISE = 1e-6; /* relative to the loss */
-static const double BY_CHANCE = 0.01;   /* a larger lack of fit */
-static const double BETTER = 0.5;       /* of the mean square residual that another fit leaves */
 static const double LEAST_SHARE = 0.02; /* of a centre of random mixtures, where a law is doubted */
 
 enum { BASELINE, BEST_OBSERVED = 2 }; /* of mix_gain_names */
@@ -192,8 +186,8 @@ static void sort_scales(struct mix_next_question *ask)
 
 static bool is_at(const struct mix_next_scale *a, const struct mix_next_scale *b)
 {
-    return fabs(a->n_params / b->n_params - 1) <= SAME_SCALE &&
-           fabs(a->n_tokens / b->n_tokens - 1) <= SAME_SCALE;
+    return fabs(a->n_params / b->n_params - 1) <= NEXT_SAME_SCALE &&
+           fabs(a->n_tokens / b->n_tokens - 1) <= NEXT_SAME_SCALE;
 }
 
 /* Those given, or those of finished runs with the mean of what these cost; the cheapest first. */
@@ -311,156 +305,6 @@ static enum mix_status list_among(struct mix_proposing *p, struct mix_error *err
                                  : mix_fail(err, MIX_EINVAL, "there are no runs to choose among");
 }
 
-/* What part of the losses' scatter a fit with so many parameters leaves. */
-static double freedom_of(const struct mix_fit *fit)
-{
-    size_t n_losses = 0;
-    for (size_t m = 0; m < fit->spec.n_targets; m++)
-        n_losses += fit->train_by_target[m].n;
-    return 1 - (double)fit->n_params / (double)(n_losses + 1);
-}
-
-/* ---- whether the law holds */
-
-/* Mean square residual of a fit by that of every target in `variance` that is known: the geometric
- * mean. */
-static double times_larger(const struct mix_fit *fit, const double *variance)
-{
-    double sum = 0, n = 0;
-    for (size_t m = 0; m < fit->spec.n_targets; m++)
-        if (!isnan(variance[m])) {
-            sum += log(fit->train_by_target[m].mse / variance[m]);
-            n++;
-        }
-    return exp(sum / n);
-}
-
-/* Whether row `b` is a seed more of row `a`. */
-static bool is_replicate(const struct mix_data *data, size_t a, size_t b)
-{
-    return data->cluster[a] == data->cluster[b] &&
-           fabs(data->n_params[a] / data->n_params[b] - 1) <= SAME_SCALE &&
-           fabs(data->n_tokens[a] / data->n_tokens[b] - 1) <= SAME_SCALE;
-}
-
-/* What seeds say of one target. */
-struct seeds {
-    double squares, largest, further; /* further: runs that are a seed more of others */
-    double n, mean;                   /* of the runs before one */
-};
-
-/* Add run `r`, against the mean of its replicates before it. */
-static void add_seed(const struct mix_data *data, size_t r, struct seeds *seeds)
-{
-    const size_t n_m = data->n_targets;
-    for (size_t m = 0; m < n_m; m++)
-        seeds[m].n = seeds[m].mean = 0;
-    for (size_t q = 0; q < r; q++) {
-        if (!is_replicate(data, q, r) ||
-            (data->early != NULL && (data->early[q] || data->early[r])))
-            continue;
-        for (size_t m = 0; m < n_m; m++)
-            if (data->weight[r * n_m + m] > 0 && data->weight[q * n_m + m] > 0)
-                seeds[m].mean += (data->loss[q * n_m + m] - seeds[m].mean) / ++seeds[m].n;
-    }
-    for (size_t m = 0; m < n_m; m++) {
-        struct seeds *of = &seeds[m];
-        if (of->n == 0)
-            continue;
-        const double off = data->loss[r * n_m + m] - of->mean;
-        of->squares += off * off * of->n / (of->n + 1);
-        of->further++;
-        of->largest = fmax(of->largest, of->mean);
-    }
-}
-
-/* Variance (M) between seeds, NaN of a target that has none; how many runs are a further seed of
- * others, of the target with the fewest that has any. */
-static enum mix_status seed_variance(const struct mix_data *data, double *variance, size_t *n,
-                                     struct mix_error *err)
-{
-    struct seeds *seeds = calloc(data->n_targets, sizeof *seeds);
-    if (!seeds)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu targets", data->n_targets);
-    double fewest = INFINITY;
-    for (size_t r = 0; r < data->n_rows; r++)
-        add_seed(data, r, seeds);
-    for (size_t m = 0; m < data->n_targets; m++) {
-        const struct seeds *of = &seeds[m];
-        variance[m] = of->squares / of->further + pow(LEAST_NOISE * of->largest, 2);
-        if (of->further > 0)
-            fewest = fmin(fewest, of->further);
-    }
-    *n = isfinite(fewest) ? (size_t)fewest : 0;
-    free(seeds);
-    return MIX_OK;
-}
-
-/* The parameters are not taken off the degrees of freedom: where priors hold them they cost less.
- */
-static enum mix_status doubt_by_seeds(const struct mix_table *table, const struct mix_fit *fit,
-                                      char text[MIX_TEXT_MAX], struct mix_error *err)
-{
-    struct mix_data *data = NULL;
-    enum mix_status status = mix_table_select(table, &fit->selection, &data, err);
-    double *variance = status == MIX_OK ? calloc(data->n_targets, sizeof *variance) : NULL;
-    size_t n = 0;
-    if (status == MIX_OK && variance)
-        status = seed_variance(data, variance, &n, err);
-    if (status == MIX_OK && variance) {
-        const double times = n > 0 ? times_larger(fit, variance) : NAN;
-        const double left = (double)(data->n_rows - n);
-        if (times > 1 && gsl_cdf_fdist_Q(times, left, (double)n) < BY_CHANCE)
-            snprintf(text, MIX_TEXT_MAX,
-                     "runs are %.2g times as far from law %s as seeds of one mixture are from each "
-                     "other: it does not hold, and regrets are larger than its draws say",
-                     sqrt(times), fit->spec.law);
-    } else if (status == MIX_OK) {
-        status = mix_fail(err, MIX_ENOMEM, "out of memory for %zu targets", data->n_targets);
-    }
-    free(variance);
-    mix_data_destroy(data);
-    return status;
-}
-
-static enum mix_status doubt_by_others(const struct mix_fit *fit, size_t n_others,
-                                       const struct mix_fit *const *others, char text[MIX_TEXT_MAX],
-                                       struct mix_error *err)
-{
-    const double freedom = freedom_of(fit);
-    double least = BETTER, *variance = calloc(fit->spec.n_targets, sizeof *variance);
-    if (!variance)
-        return mix_fail(err, MIX_ENOMEM, "out of memory for %zu targets", fit->spec.n_targets);
-    for (size_t m = 0; m < fit->spec.n_targets; m++)
-        variance[m] = fit->train_by_target[m].mse / freedom;
-    for (size_t i = 0; i < n_others; i++) {
-        const struct mix_fit *other = others[i];
-        if (other->spec.n_targets != fit->spec.n_targets || freedom_of(other) < LEAST_FREEDOM ||
-            freedom < LEAST_FREEDOM || fit->train.mre < LEAST_NOISE ||
-            !mix_fits_of_same_runs(fit, other))
-            continue;
-        const double part = times_larger(other, variance) / freedom_of(other);
-        if (!(part < least))
-            continue;
-        least = part;
-        snprintf(text, MIX_TEXT_MAX,
-                 "fit %s (law %s) leaves %.2g of the residuals of law %s on the same runs: this "
-                 "one does not hold, and regrets are larger than its draws say; ask that fit",
-                 other->name, other->spec.law, sqrt(part), fit->spec.law);
-    }
-    free(variance);
-    return MIX_OK;
-}
-
-enum mix_status mix_law_doubt(const struct mix_table *table, const struct mix_fit *fit,
-                              size_t n_others, const struct mix_fit *const *others,
-                              char text[MIX_TEXT_MAX], struct mix_error *err)
-{
-    text[0] = '\0';
-    const enum mix_status status = doubt_by_seeds(table, fit, text, err);
-    return status == MIX_OK ? doubt_by_others(fit, n_others, others, text, err) : status;
-}
-
 /* ---- all lists */
 
 enum mix_status mix_proposing_list(struct mix_proposing *p, const struct mix_table *table,
@@ -468,23 +312,20 @@ enum mix_status mix_proposing_list(struct mix_proposing *p, const struct mix_tab
 {
     struct mix_data *data = NULL;
     double sum = 0;
-    char doubt[MIX_TEXT_MAX] = "";
     enum mix_status status = check_optimum(p, optimum, err);
     if (status == MIX_OK && p->options->n_scales > NEXT_SCALES_MAX)
         status = mix_fail(err, MIX_EINVAL, "%zu scales are given; at most %d are compared",
                           p->options->n_scales, NEXT_SCALES_MAX);
     if (status == MIX_OK)
-        status = mix_law_doubt(table, p->fit, p->options->n_others, p->options->others, doubt, err);
-    if (status == MIX_OK)
         status = mix_table_select(table, &p->fit->selection, &data, err);
     if (status != MIX_OK)
         return status;
-    p->ask.is_doubted = doubt[0] != '\0';
+    p->ask.is_doubted = p->options->is_doubted;
     p->ask.n_params = optimum->n_params;
     p->ask.n_tokens = optimum->n_tokens;
     for (size_t m = 0; m < p->n_targets; m++)
         sum += optimum->weight[m];
-    const double freedom = fmax(freedom_of(p->fit), LEAST_FREEDOM);
+    const double freedom = fmax(mix_next_freedom(p->fit), NEXT_LEAST_FREEDOM);
     const bool relative =
         optimum->goal == MIX_GOAL_MEAN_GAIN || optimum->goal == MIX_GOAL_WORST_GAIN;
     p->ask.goal = optimum->goal;
@@ -494,7 +335,7 @@ enum mix_status mix_proposing_list(struct mix_proposing *p, const struct mix_tab
         p->weight[m] = optimum->weight[m] / sum;
         p->unit[m] = relative ? 1 / optimum->baseline_loss[m] : 1;
         p->noise[m] = sqrt(mse > 0 ? mse : p->fit->objective / freedom) +
-                      LEAST_NOISE * optimum->loss[m].value;
+                      NEXT_LEAST_NOISE * optimum->loss[m].value;
     }
     list_decisions(p, optimum);
     if (p->options->among) {

@@ -13,12 +13,12 @@
 
 enum { EXCHANGED_MAX = 16 };
 
-static const double SAME_SCALE = 0.01;   /* relative */
 static const double SAME_MIXTURE = 1e-9; /* in any share */
 static const double WORTH =
     0.1; /* of the scatter of a measured mean loss: less is not worth a run */
 
 const char *const mix_next_criteria[MIX_NEXT_CRITERIA] = {"regret", "variance", "information"};
+const char *const mix_advices[MIX_ADVICE_GO_ON + 1] = {"cannot tell", "stop", "go on"};
 
 struct mix_next_options mix_next_defaults(void)
 {
@@ -207,8 +207,8 @@ static size_t count_seen(const struct mix_proposing *p, const struct mix_data *d
     for (size_t i = 0; i < n_batch; i++)
         n += batch[i] == batch[n_batch];
     for (size_t r = 0; r < data->n_rows; r++)
-        n += fabs(1e6 * data->n_params[r] / run->n_params - 1) <= SAME_SCALE &&
-             fabs(1e9 * data->n_tokens[r] / run->n_tokens - 1) <= SAME_SCALE &&
+        n += fabs(1e6 * data->n_params[r] / run->n_params - 1) <= NEXT_SAME_SCALE &&
+             fabs(1e9 * data->n_tokens[r] / run->n_tokens - 1) <= NEXT_SAME_SCALE &&
              mix_next_distance(data->mixture + r * p->n_domains, mixture, p->n_domains) <=
                  SAME_MIXTURE;
     return n;
@@ -251,13 +251,14 @@ static void say_worth(const struct mix_next *next, bool is_default, char text[MI
 }
 
 /* One sentence on what the runs bring, and one on how many draws agree. */
-static void advise(struct mix_next *next, const char *limit)
+static void explain(struct mix_next *next, const char *limit)
 {
     const struct mix_estimate *less = &next->reduction, *now = &next->before;
-    char *text = next->advice;
+    char *text = next->reason;
     if (next->n_runs == 0) {
-        snprintf(text, MIX_TEXT_MAX, "no run is expected to lower the regret of %.2g ± %.1g.",
-                 now->value, now->se);
+        snprintf(text, MIX_TEXT_MAX, "no run is expected to lower the regret of %.2g ± %.1g.%s",
+                 now->value, now->se,
+                 next->is_doubted ? " That is not sure: the law does not hold." : "");
         return;
     }
     if (!next->pays && now->value <= next->worth)
@@ -293,8 +294,11 @@ void mix_next_weigh(struct mix_next *next, double worth)
     next->is_sure = next->pays ? next->chance >= 1 - MIX_NEXT_DOUBT && less->value > 2 * less->se
                                : next->chance <= MIX_NEXT_DOUBT;
     next->is_sure = next->is_sure && !next->is_doubted;
+    next->advice = !next->is_sure ? MIX_ADVICE_UNSURE
+                   : next->pays   ? MIX_ADVICE_GO_ON
+                                  : MIX_ADVICE_STOP;
     say_worth(next, isnan(worth), limit);
-    advise(next, limit);
+    explain(next, limit);
 }
 
 /* Rank 0. */

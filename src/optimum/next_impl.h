@@ -9,6 +9,9 @@
 #include "optimum/belief.h"
 
 enum { NEXT_DECISIONS_MAX = 128, NEXT_SCALES_MAX = MIX_NEXT_SCALES_MAX };
+#define NEXT_SAME_SCALE 0.01   /* relative */
+#define NEXT_LEAST_NOISE 1e-6  /* relative to the loss */
+#define NEXT_LEAST_FREEDOM 0.2 /* of a fit: else it says nothing of the noise */
 
 /** What rank 0 tells all. */
 struct mix_next_question {
@@ -61,6 +64,9 @@ double mix_next_cost(const struct mix_next_scale *scale);
 
 /** Standard deviation of a measured mean loss; of the worst loss that of the noisiest. */
 double mix_proposing_noise(const struct mix_proposing *p);
+
+/** What part of the losses' scatter a fit with so many parameters leaves. */
+double mix_next_freedom(const struct mix_fit *fit);
 
 /** The largest difference of a share. */
 double mix_next_distance(const double *a, const double *b, size_t n);

@@ -25,7 +25,8 @@ bool mix_near_parse(const char *text, enum mix_distance *distance, double *radiu
         return false;
     *radius = strtod(text + 3, &end);
     *distance = is_tv ? MIX_DISTANCE_TV : MIX_DISTANCE_KL;
-    return end != text + 3 && *end == '\0' && *radius > 0.0 && isfinite(*radius);
+    return end != text + 3 && *end == '\0' && *radius > 0.0 && isfinite(*radius) &&
+           !(is_tv && *radius > 1.0); /* no two mixtures are further apart */
 }
 
 void mix_question_supply(const struct mix_optimum_options *options, const struct mix_table *table,

@@ -3,6 +3,7 @@
  * in the file as not begun before the first of them runs, so that a job that ends at any point goes
  * on with the same ones. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mixsweep/next.h"
@@ -21,6 +22,11 @@ int mix_pipeline_rounds(const struct mix_pipeline *pipeline)
     for (size_t r = 0; chosen && r < chosen->n_rows; r++)
         last = chosen->runs[r].round > last ? chosen->runs[r].round : last;
     return last;
+}
+
+bool mix_pipeline_round_left(const struct mix_pipeline *pipeline)
+{
+    return (size_t)mix_pipeline_rounds(pipeline) < pipeline->job->adaptive.n_rounds;
 }
 
 /* The scale of the job that a proposed run has. */
@@ -80,6 +86,7 @@ static enum mix_status propose(struct mix_pipeline *pipeline, mix_progress_fn pr
 {
     const struct mix_job *job = pipeline->job;
     struct mix_next_options options = mix_next_defaults();
+    struct mix_law_check check = {.is_doubted = false};
     struct mix_next_scale *scales = calloc(job->n_scales, sizeof *scales);
     enum mix_status status =
         scales ? MIX_OK : mix_fail(err, MIX_ENOMEM, "out of memory for %zu scales.", job->n_scales);
@@ -96,14 +103,18 @@ static enum mix_status propose(struct mix_pipeline *pipeline, mix_progress_fn pr
     options.worth = job->adaptive.worth;
     options.max_epochs = job->max_epochs;
     options.match_tokens = job->match_tokens;
-    options.n_others = pipeline->n_others;
-    options.others = (const struct mix_fit *const *)pipeline->others;
     options.seed = job->seed + (uint64_t)mix_pipeline_rounds(pipeline);
+    if (status == MIX_OK)
+        status =
+            mix_law_check(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->n_others,
+                          (const struct mix_fit *const *)pipeline->others, NULL, NULL, &check, err);
+    options.is_doubted = check.is_doubted;
     if (status == MIX_OK)
         status = mix_next_propose(pipeline->ranks, pipeline->table, pipeline->fit, pipeline->draws,
                                   pipeline->optima ? pipeline->optima[0] : NULL, &options, progress,
                                   progress_context, out, err);
     free(scales);
+    snprintf(pipeline->notice, sizeof pipeline->notice, "%s", check.doubt);
     return status;
 }
 
@@ -114,7 +125,7 @@ enum mix_status mix_pipeline_choose(struct mix_pipeline *pipeline, mix_progress_
     pipeline->notice[0] = '\0';
     *next = NULL;
     *goes_on = false;
-    if ((size_t)mix_pipeline_rounds(pipeline) >= pipeline->job->adaptive.n_rounds)
+    if (!mix_pipeline_round_left(pipeline))
         return MIX_OK;
     enum mix_status status = propose(pipeline, progress, progress_context, next, err);
     if (status != MIX_OK)
@@ -123,7 +134,7 @@ enum mix_status mix_pipeline_choose(struct mix_pipeline *pipeline, mix_progress_
         *goes_on = (*next)->pays;
     mix_ranks_broadcast(pipeline->ranks, goes_on, sizeof *goes_on);
     if (!*goes_on)
-        return MIX_OK;
+        return mix_pipeline_other_optima(pipeline, err);
     if (is_root(pipeline))
         status = keep_chosen(pipeline, *next, err);
     status = mix_ranks_agree(pipeline->ranks, status, err);

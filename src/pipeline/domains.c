@@ -57,20 +57,33 @@ static enum mix_status check_name(const struct mix_table *table, const char *nam
         return mix_fail(err, MIX_EINVAL,
                         "\"%.80s\" cannot name a domain: 1 to %d bytes are allowed", name,
                         MIX_NAME_MAX - 1);
+    const size_t n = strlen(name), good = strcspn(name, MIX_NOT_IN_NAMES);
+    if (good < n)
+        return mix_fail(err, MIX_EINVAL,
+                        "a name has none of , = < > ! [ ] \" and /, but \"%s\" has %c", name,
+                        name[good]);
+    if (name[0] == ' ' || name[n - 1] == ' ')
+        return mix_fail(err, MIX_EINVAL, "\"%s\": a name neither begins nor ends with a space",
+                        name);
     if (mix_table_domain(table, name) >= 0)
         return mix_fail(err, MIX_EINVAL, "there is a domain \"%s\" already; give another name",
                         name);
     return MIX_OK;
 }
 
+static enum mix_status count_parts(const struct mix_domains_change *c, struct mix_error *err)
+{
+    return c->n_parts >= 2 && c->n_parts <= MIX_DOMAINS_MAX
+               ? MIX_OK
+               : mix_fail(err, MIX_EINVAL, "%s of %s: give 2 to %d parts, not %zu",
+                          mix_domains_action_names[c->action], c->domain, MIX_DOMAINS_MAX,
+                          c->n_parts);
+}
+
 static enum mix_status check_parts(const struct build *b, struct mix_error *err)
 {
     const struct mix_domains_change *c = b->change;
     double sum = 0;
-    if (c->n_parts < 2 || c->n_parts > MIX_DOMAINS_MAX)
-        return mix_fail(err, MIX_EINVAL, "%s of %s: %zu parts are not in 2 ... %d",
-                        mix_domains_action_names[c->action], c->domain, c->n_parts,
-                        MIX_DOMAINS_MAX);
     for (size_t i = 0; i < c->n_parts; i++) {
         if (!(c->parts[i].proportion > 0 && c->parts[i].proportion < 1))
             return mix_fail(err, MIX_EINVAL,
@@ -93,14 +106,15 @@ static enum mix_status find_domains(struct build *b, struct mix_error *err)
 {
     const struct mix_domains_change *c = b->change;
     const bool is_new = c->action == MIX_DOMAINS_ADD || c->action == MIX_DOMAINS_MERGE;
+    const bool has_parts = c->action == MIX_DOMAINS_SPLIT || c->action == MIX_DOMAINS_MERGE;
     enum mix_status status = MIX_OK;
     b->domain = is_new ? -1 : mix_table_domain(b->old, c->domain);
     if (is_new)
         status = check_name(b->old, c->domain, err);
     else if (b->domain < 0)
         status = no_domain(b->old, c->domain, err);
-    if (c->action == MIX_DOMAINS_SPLIT || c->action == MIX_DOMAINS_MERGE)
-        status = status == MIX_OK ? check_parts(b, err) : status;
+    if (status == MIX_OK && has_parts)
+        status = count_parts(c, err);
     for (size_t i = 0; status == MIX_OK && i < c->n_parts; i++) {
         if (c->action == MIX_DOMAINS_SPLIT) {
             status = check_name(b->old, c->parts[i].name, err);
@@ -111,6 +125,8 @@ static enum mix_status find_domains(struct build *b, struct mix_error *err)
             return no_domain(b->old, c->parts[i].name, err);
         b->leaves[b->part[i]] = 1;
     }
+    if (status == MIX_OK && has_parts)
+        status = check_parts(b, err);
     if (status == MIX_OK && (c->action == MIX_DOMAINS_SPLIT || c->action == MIX_DOMAINS_DROP))
         b->leaves[b->domain] = 1;
     if (status == MIX_OK && c->action == MIX_DOMAINS_REVISE && c->content != NULL &&

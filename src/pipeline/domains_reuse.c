@@ -33,6 +33,17 @@ static int find_name(const char (*names)[MIX_NAME_MAX], size_t n, const char *na
     return -1;
 }
 
+/* Of a law with repetition the shares that count are not linear in those of the mixture. */
+static bool is_convex(const struct mix_fit *fit)
+{
+    static const char *const laws[] = {"additive", "product", "dml",       "loglinear",
+                                       "linear",   "bimix",   "chinchilla"};
+    for (size_t i = 0; i < sizeof laws / sizeof *laws; i++)
+        if (strcmp(fit->spec.law, laws[i]) == 0)
+            return true;
+    return false;
+}
+
 static enum mix_status no_domain(const struct mix_fit *fit, const char *name, struct mix_error *err)
 {
     return mix_fail(err, MIX_EINVAL, "fit %s knows no domain \"%s\"", fit->name, name);
@@ -253,7 +264,9 @@ enum mix_status mix_domains_reuse(const struct mix_domains_kept *kept,
                                   struct mix_domains_reuse *out, struct mix_error *err)
 {
     struct reuse u = {.kept = kept};
-    *out = (struct mix_domains_reuse){.high = NAN};
+    *out = (struct mix_domains_reuse){.high = NAN,
+                                      .is_bound = is_convex(kept->before) &&
+                                                  (kept->after == NULL || is_convex(kept->after))};
     enum mix_status status = open_reuse(&u, &out->n_unknown, err);
     if (status == MIX_OK && kept->draws != NULL)
         status = bound_draws(&u, &out->high, err);

@@ -576,16 +576,13 @@ static enum mix_status find_optimum(struct mix_pipeline *pipeline, size_t i, boo
     return status;
 }
 
-enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
+/* Collective: optima [first, last) of the job. */
+static enum mix_status find_optima(struct mix_pipeline *pipeline, size_t first, size_t last,
+                                   struct mix_error *err)
 {
     const size_t n = pipeline->job->n_optima;
-    pipeline->notice[0] = '\0';
-    if (n == 0)
-        return MIX_OK;
-    enum mix_status status = is_root(pipeline) ? prepare_optima(pipeline, err) : MIX_OK;
-    status = mix_ranks_agree(pipeline->ranks, status, err);
-    pipeline->skipped = true;
-    for (size_t i = 0; status == MIX_OK && i < n; i++) {
+    enum mix_status status = MIX_OK;
+    for (size_t i = first; status == MIX_OK && i < last; i++) {
         struct mix_error reason = {.text = ""};
         bool recalled = false;
         status = find_optimum(pipeline, i, &recalled, &reason);
@@ -596,4 +593,27 @@ enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_e
                            reason.text);
     }
     return status == MIX_EINTERRUPTED ? interrupted(pipeline, "optimum", err) : status;
+}
+
+/* How many optima there are after mix_pipeline_optimum(). */
+static size_t count_first(const struct mix_pipeline *pipeline)
+{
+    const size_t n = pipeline->job->n_optima;
+    return n > 1 && mix_pipeline_round_left(pipeline) ? 1 : n;
+}
+
+enum mix_status mix_pipeline_optimum(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    pipeline->notice[0] = '\0';
+    if (pipeline->job->n_optima == 0)
+        return MIX_OK;
+    enum mix_status status = is_root(pipeline) ? prepare_optima(pipeline, err) : MIX_OK;
+    status = mix_ranks_agree(pipeline->ranks, status, err);
+    pipeline->skipped = true;
+    return status == MIX_OK ? find_optima(pipeline, 0, count_first(pipeline), err) : status;
+}
+
+enum mix_status mix_pipeline_other_optima(struct mix_pipeline *pipeline, struct mix_error *err)
+{
+    return find_optima(pipeline, count_first(pipeline), pipeline->job->n_optima, err);
 }

@@ -31,13 +31,14 @@ static void plot_objective(struct page *page, const struct mix_draws *draws, dou
         }
     snprintf(name, sizeof name, "draws-%s", draws->fit);
     page_figure(page, name, PLOT_WIDTH, PLOT_HEIGHT,
-                "Fit %s: mean squared error of %zu bootstrap draws (the middle 99%%).", draws->fit,
-                n);
+                "Fit %s: what %zu bootstrap draws minimised, prior included (the middle 99%%).",
+                draws->fit, n);
     fputs("$bins << EOD\n", gp);
     for (size_t i = 0; i < n_bins; i++)
         fprintf(gp, "%.6g %zu\n", lo + ((double)i + 0.5) * width, counts[i]);
     fprintf(gp,
-            "EOD\nset boxwidth %.6g\nset yrange [0:*]\nset xlabel 'weighted mean squared error'\n"
+            "EOD\nset boxwidth %.6g\nset yrange [0:*]\nset xlabel 'objective: weighted mean "
+            "squared error and prior'\n"
             "set ylabel 'draws'\n",
             0.92 * width);
     plot_ticks(gp, "x", lo, hi);

@@ -99,6 +99,41 @@ static void put_rows(struct page *page, const struct mix_compare *c, size_t test
     page_table_end(page, false);
 }
 
+static void put_on_score(struct page *page, const struct mix_compare_target *on, const char *name)
+{
+    char a[32], b[32];
+    page_row(page);
+    page_cell(page, "%s", name);
+    page_cell(page, "%zu", on->metrics.n);
+    page_cell(page, "%s", report_number(on->metrics.mae, 4, a));
+    page_cell(page, "%s ± %s", report_number(on->worse, 4, a), report_number(on->worse_se, 4, b));
+    page_cell(page, "%s", report_number(on->metrics.skill, 3, a));
+    page_cell(page, "%s", report_number(on->metrics.rho, 3, a));
+    page_cell(page, "%s", report_number(on->metrics.regret, 4, a));
+    page_cell(page, "%s", on->loses_mae != 0 || on->loses_skill != 0 ? "loses to a floor" : "");
+}
+
+/* Scores of a hold-out, the predictors in the order of the losses. */
+static void put_scores(struct page *page, const struct mix_compare *c, size_t test,
+                       const size_t *order)
+{
+    static const char *const heads[] = {"law",   "values", "MAE",    "worse than the best ± se",
+                                        "skill", "ρ",      "regret", ""};
+    char caption[2 * MIX_NAME_MAX + MIX_KIND_MAX + 64];
+    for (size_t m = c->n_targets - c->n_scores; c->n_scores > 0 && m < c->n_targets; m++) {
+        snprintf(caption, sizeof caption, "Score %s (%s), held-out %s", c->targets[m], c->units[m],
+                 c->tests[test].kind);
+        page_table(page, caption, true, sizeof heads / sizeof heads[0], heads);
+        for (size_t i = 0; i < c->n_predictors; i++)
+            if (mix_compare_on_target(c, test, order[i], m)->metrics.n > 0)
+                put_on_score(page, mix_compare_on_target(c, test, order[i], m),
+                             c->predictors[order[i]].name);
+        page_table_end(page, true);
+        if (c->no_link[test * c->n_targets + m][0] != '\0')
+            page_warnings(page, c->no_link[test * c->n_targets + m]);
+    }
+}
+
 static bool has_comparisons(const struct report_data *data)
 {
     return data->n_compares > 0;
@@ -111,9 +146,18 @@ static enum mix_status write_comparison(struct page *page, const struct report_d
     if (order == NULL)
         return mix_fail(err, MIX_ENOMEM, "not enough memory for the comparison %s.", c->name);
     page_element(page, "h3", "%s", c->name);
-    page_element(page, "p", "%zu losses of %zu rows, %zu mixtures%s%s.", c->n_fitted, c->n_rows,
-                 c->n_clusters, c->selection.where[0] != '\0' ? ", where " : "",
-                 c->selection.where);
+    page_element(page, "p", "%zu %s of %zu rows, %zu mixtures%s%s.", c->n_fitted,
+                 c->n_scores > 0 ? "losses and scores" : "losses", c->n_rows, c->n_clusters,
+                 c->selection.where[0] != '\0' ? ", where " : "", c->selection.where);
+    if (mix_compare_mixes_units(c))
+        page_element(page, "p",
+                     "Losses of several units: ρ and regret are of each over the mean of those in "
+                     "its unit.");
+    if (c->n_scores > 0)
+        page_element(page, "p",
+                     "Scores are linked to the losses on the training rows, and follow the losses "
+                     "predicted; of the floors mean and copy-scale they are those of training "
+                     "rows.");
     if (data->table != NULL && !mix_compare_sees_same_runs(c, data->table))
         page_warnings(page, "The runs have changed since this comparison was made.");
     page_figures(page);
@@ -126,6 +170,7 @@ static enum mix_status write_comparison(struct page *page, const struct report_d
     for (size_t t = 0; t < c->n_tests; t++) {
         (void)order_rows(c, t, order);
         put_rows(page, c, t, order);
+        put_scores(page, c, t, order);
     }
     free(order);
     return MIX_OK;

@@ -2,6 +2,7 @@
 /* data.c - what a report is made from: the whole file, read once. */
 #include "report/report_impl.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@ void report_data_clear(struct report_data *data)
         mix_online_destroy(data->onlines[i]);
     for (size_t i = 0; i < data->n_campaigns; i++)
         mix_agent_campaign_destroy(data->campaigns[i]);
+    for (size_t i = 0; i < data->n_confirmations; i++)
+        mix_confirmation_destroy(data->confirmations[i]);
+    free(data->confirmations);
     free(data->campaigns);
     free(data->compares);
     free(data->onlines);
@@ -73,11 +77,27 @@ static enum mix_status list_sizes(struct report_data *data, struct mix_error *er
     if (data->sizes == NULL)
         return no_memory(data, err);
     for (size_t r = 0; r < n_rows; r++)
-        data->sizes[r] = data->table->runs[r].n_params;
+        data->sizes[r] =
+            mix_run_confirms(&data->table->runs[r]) ? NAN : data->table->runs[r].n_params;
     const size_t n = report_sort(data->sizes, n_rows);
     for (size_t i = 0; i < n; i++)
         if (data->n_sizes == 0 || data->sizes[i] > data->sizes[data->n_sizes - 1])
             data->sizes[data->n_sizes++] = data->sizes[i];
+    return MIX_OK;
+}
+
+static enum mix_status count_mixtures(struct report_data *data, struct mix_error *err)
+{
+    const struct mix_table *table = data->table;
+    uint8_t *seen = calloc(table->n_rows + 1, 1);
+    if (seen == NULL)
+        return no_memory(data, err);
+    for (size_t r = 0; r < table->n_rows; r++) {
+        uint8_t *mixture = &seen[table->runs[r].mixture_id];
+        data->n_mixtures += *mixture == 0 && !mix_run_confirms(&table->runs[r]);
+        *mixture = *mixture != 0 || !mix_run_confirms(&table->runs[r]);
+    }
+    free(seen);
     return MIX_OK;
 }
 
@@ -92,6 +112,8 @@ static enum mix_status read_table(struct mix_store *store, struct report_data *d
     }
     if (status == MIX_OK)
         status = measure_means(data, err);
+    if (status == MIX_OK)
+        status = count_mixtures(data, err);
     return status == MIX_OK ? list_sizes(data, err) : status;
 }
 
@@ -138,6 +160,74 @@ static void put_job_optima_first(struct report_data *data)
     }
 }
 
+const struct mix_fit *report_fit(const struct report_data *data, const char *name)
+{
+    for (size_t i = 0; i < data->n_fits; i++) {
+        assert(data->fits[i] != NULL);
+        if (strcmp(data->fits[i]->name, name) == 0)
+            return data->fits[i];
+    }
+    return NULL;
+}
+
+/* Whether the runs are of the optimum's domains, in their order. */
+static bool suits(const struct mix_table *table, const struct mix_optimum *optimum)
+{
+    bool same = table->n_domains == optimum->n_domains;
+    for (size_t k = 0; same && k < table->n_domains; k++)
+        same = strcmp(table->domains[k].name, optimum->domains[k]) == 0;
+    return same;
+}
+
+/* The confirmation of an optimum, where it was trained. */
+static enum mix_status confirm(struct report_data *data, const struct mix_claim *claim,
+                               struct mix_error *err)
+{
+    struct mix_confirmation *confirmation = NULL;
+    struct mix_error why = {.text = ""};
+    const enum mix_status status = mix_confirmation_compute(claim, &confirmation, &why);
+    if (status != MIX_OK) /* EINVAL: of an earlier fit */
+        return status == MIX_ENOMEM ? no_memory(data, err) : MIX_OK;
+    bool any = false;
+    for (size_t s = 0; s < confirmation->n_scales; s++)
+        any = any || confirmation->contest[s * confirmation->n_contenders].n_done > 0;
+    if (any)
+        data->confirmations[data->n_confirmations++] = confirmation;
+    else
+        mix_confirmation_destroy(confirmation);
+    return MIX_OK;
+}
+
+static enum mix_status read_confirmations(struct mix_store *store, struct report_data *data,
+                                          struct mix_error *err)
+{
+    struct mix_fit **others = NULL;
+    size_t n_others = 0;
+    bool any = false;
+    for (size_t r = 0; data->table != NULL && r < data->table->n_rows; r++)
+        any = any || mix_run_confirms(&data->table->runs[r]);
+    if (!any)
+        return MIX_OK;
+    data->confirmations = calloc(data->n_optima + 1, sizeof(struct mix_confirmation *));
+    if (data->confirmations == NULL)
+        return no_memory(data, err);
+    enum mix_status status = mix_store_read_fits(store, &n_others, &others, err);
+    for (size_t i = 0; i < data->n_optima && status == MIX_OK; i++) {
+        const struct mix_fit *fit = report_fit(data, data->optima[i]->fit);
+        if (fit == NULL || !suits(data->table, data->optima[i]))
+            continue;
+        const struct mix_claim claim = {.table = data->table,
+                                        .fit = fit,
+                                        .draws = report_draws(data, fit),
+                                        .optimum = data->optima[i],
+                                        .n_others = n_others,
+                                        .others = (const struct mix_fit *const *)others};
+        status = confirm(data, &claim, err);
+    }
+    mix_fits_destroy(n_others, others);
+    return status;
+}
+
 enum mix_status report_read(const char *path, struct report_data *data, struct mix_error *err)
 {
     struct mix_store *store = NULL;
@@ -164,6 +254,8 @@ enum mix_status report_read(const char *path, struct report_data *data, struct m
         status = read_onlines(store, data, err);
     if (status == MIX_OK)
         status = read_campaigns(store, data, err);
+    if (status == MIX_OK)
+        status = read_confirmations(store, data, err);
     snprintf(data->warning, sizeof data->warning, "%s", mix_store_warning(store));
     mix_store_close(store);
     return status;

@@ -39,7 +39,7 @@ static enum mix_status find_points(const struct report_data *data, struct points
         free(losses);
         return mix_fail(err, MIX_ENOMEM, "not enough memory for the mixtures.");
     }
-    double largest = 0.0; /* size; what is left out of fits, a confirmation, does not count */
+    double largest = 0.0; /* size; what is left out of fits does not count */
     for (size_t r = 0; r < table->n_rows; r++) {
         point[r].row = SIZE_MAX;
         if (counts(data, r))
@@ -47,6 +47,8 @@ static enum mix_status find_points(const struct report_data *data, struct points
     }
     for (size_t r = 0; r < table->n_rows; r++) {
         struct point *p = &point[table->runs[r].mixture_id];
+        if (mix_run_confirms(&table->runs[r]))
+            continue;
         if (p->row == SIZE_MAX)
             p->row = r;
         if (counts(data, r) && table->runs[r].n_params == largest) {
@@ -198,8 +200,23 @@ static void plot_parallel(struct page *page, const struct mix_table *table,
 
 /* ---- the table */
 
+/* What is known of domains: columns that would be empty are left out. */
+struct columns {
+    bool prior, supply, epochs;
+};
+
+static struct columns find_columns(const struct mix_table *table)
+{
+    struct columns has = {.prior = has_prior(table)};
+    for (size_t k = 0; k < table->n_domains; k++)
+        has.supply = has.supply || isfinite(table->domains[k].supply_tokens);
+    for (size_t i = 0; i < table->n_rows * table->n_domains; i++)
+        has.epochs = has.epochs || isfinite(table->epochs[i]);
+    return has;
+}
+
 static void put_domain(struct page *page, const struct mix_table *table, size_t k,
-                       const struct points *points, double *values)
+                       const struct points *points, struct columns has, double *values)
 {
     char text[32];
     double epochs = NAN;
@@ -207,24 +224,38 @@ static void put_domain(struct page *page, const struct mix_table *table, size_t 
     for (size_t i = 0; i < points->n; i++)
         values[i] = table->mixture[points->point[i].row * table->n_domains + k];
     for (size_t r = 0; r < table->n_rows; r++)
-        epochs = fmax(epochs, table->epochs[r * table->n_domains + k]);
+        if (!mix_run_confirms(&table->runs[r]))
+            epochs = fmax(epochs, table->epochs[r * table->n_domains + k]);
     const size_t n = report_sort(values, points->n);
     page_row(page);
     page_cell(page, "%s", domain->name);
-    page_cell(page, "%s", report_share(domain->prior, text));
+    if (has.prior)
+        page_cell(page, "%s", report_share(domain->prior, text));
     page_cell(page, "%s", report_share(report_quantile(values, n, 0.0), text));
     page_cell(page, "%s", report_share(report_quantile(values, n, 0.5), text));
     page_cell(page, "%s", report_share(report_quantile(values, n, 1.0), text));
-    page_cell(page, "%s", report_size(domain->supply_tokens, text));
-    page_cell(page, "%s", report_number(epochs, 2, text));
+    if (has.supply)
+        page_cell(page, "%s", report_size(domain->supply_tokens, text));
+    if (has.epochs)
+        page_cell(page, "%s", report_number(epochs, 2, text));
 }
 
 static enum mix_status write_design(struct page *page, const struct report_data *data,
                                     struct mix_error *err)
 {
-    static const char *const heads[] = {
-        "domain", "prior", "least share", "median", "largest", "tokens there are", "most epochs"};
     const struct mix_table *table = data->table;
+    const struct columns has = find_columns(table);
+    const char *heads[7] = {"domain"};
+    size_t n = 1;
+    if (has.prior)
+        heads[n++] = "prior";
+    heads[n++] = "least share";
+    heads[n++] = "median";
+    heads[n++] = "largest";
+    if (has.supply)
+        heads[n++] = "tokens there are";
+    if (has.epochs)
+        heads[n++] = "most epochs";
     struct points points = {0};
     double *values = calloc(table->n_rows + 1, sizeof *values);
     if (values == NULL)
@@ -240,9 +271,9 @@ static enum mix_status write_design(struct page *page, const struct report_data 
         page_figures_end(page);
         snprintf(caption, sizeof caption, "%zu mixtures of %zu domains", points.n,
                  table->n_domains);
-        page_table(page, caption, false, sizeof heads / sizeof heads[0], heads);
+        page_table(page, caption, false, n, heads);
         for (size_t k = 0; k < table->n_domains; k++)
-            put_domain(page, table, k, &points, values);
+            put_domain(page, table, k, &points, has, values);
         page_table_end(page, false);
     }
     free(points.point);

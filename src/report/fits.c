@@ -91,33 +91,46 @@ static enum mix_status find_pairs(const struct report_data *data, const struct m
 
 /* ---- predicted against observed */
 
+/* Losses, or the scores that are linked to them, which have another range. */
 static void plot_pairs(struct page *page, const struct report_data *data, const struct mix_fit *fit,
-                       const struct pairs *pairs)
+                       const struct pairs *pairs, bool scores)
 {
-    const size_t n_unseen = pairs->n - pairs->n_seen;
-    const size_t seen_stride = plot_stride(pairs->n_seen), stride = plot_stride(4 * n_unseen);
+    size_t n = 0, n_seen = 0;
+    for (size_t i = 0; i < pairs->n; i++) {
+        const bool is_shown = (fit->link[pairs->pair[i].target] != 0) == scores;
+        n += is_shown;
+        n_seen += is_shown && pairs->pair[i].seen;
+    }
+    if (n < 2)
+        return;
+    const size_t n_unseen = n - n_seen;
+    const size_t seen_stride = plot_stride(n_seen), stride = plot_stride(4 * n_unseen);
     const size_t n_groups = data->n_sizes < PLOT_STEPS ? data->n_sizes : PLOT_STEPS;
+    const char *what = scores ? "score" : "loss";
     char name[2 * MIX_NAME_MAX];
     FILE *gp = page->script;
-    snprintf(name, sizeof name, "observed-%s", fit->name);
+    snprintf(name, sizeof name, "observed-%s%s", scores ? "scores-" : "", fit->name);
     page_figure(page, name, PLOT_WIDTH, 400,
-                "Fit %s: predicted against observed losses, stronger for larger models%s. Equal on "
-                "the line.%s",
-                fit->name, n_unseen > 0 ? "; orange for runs that the fit has not seen" : "",
+                "Fit %s: predicted against observed %s, stronger for larger models%s. Equal on the "
+                "line.%s",
+                fit->name, scores ? "scores" : "losses",
+                n_unseen > 0 ? "; orange for runs that the fit has not seen" : "",
                 plot_thinned(seen_stride));
     for (size_t g = 0; g <= n_groups; g++) { /* the last: not seen */
-        size_t n = 0;
+        size_t n_here = 0;
         fprintf(gp, "$group%zu << EOD\n", g);
         for (size_t i = 0; i < pairs->n; i++) {
             const struct pair *p = &pairs->pair[i];
             const size_t group =
                 p->seen && data->n_sizes > 0 ? p->size * n_groups / data->n_sizes : n_groups;
-            if (group == g && n++ % (p->seen ? seen_stride : stride) == 0)
+            if (group == g && (fit->link[p->target] != 0) == scores &&
+                n_here++ % (p->seen ? seen_stride : stride) == 0)
                 fprintf(gp, "%.5g %.5g\n", p->observed, p->predicted);
         }
         fputs("EOD\n", gp);
     }
-    fputs("set xlabel 'observed loss'\nset ylabel 'predicted loss'\nset key left top\nplot ", gp);
+    fprintf(gp, "set xlabel 'observed %s'\nset ylabel 'predicted %s'\nset key left top\nplot ",
+            what, what);
     for (size_t g = 0; g < n_groups; g++)
         fprintf(gp, "$group%zu using 1:2 with points pt 7 ps 0.35 lc rgb '%s' notitle, ", g,
                 plot_step(g, n_groups));
@@ -146,8 +159,9 @@ static void plot_held(struct page *page, const struct mix_fit *fit)
         size_t seen = 0;
         fprintf(gp, "$held%zu << EOD\n", h);
         for (size_t i = 0; i < n; i++)
-            if ((size_t)fit->held_out[i / n_m] == h && isfinite(fit->held_loss[i]) &&
-                isfinite(fit->held_predicted[i]) && seen++ % stride == 0)
+            if ((size_t)fit->held_out[i / n_m] == h && fit->link[i % n_m] == 0 &&
+                isfinite(fit->held_loss[i]) && isfinite(fit->held_predicted[i]) &&
+                seen++ % stride == 0)
                 fprintf(gp, "%.5g %.5g\n", fit->held_loss[i], fit->held_predicted[i]);
         fputs("EOD\n", gp);
     }
@@ -286,8 +300,8 @@ static void plot_floors(struct page *page, const struct mix_fit *fit)
 
 static void put_targets(struct page *page, const struct mix_fit *fit)
 {
-    static const char *const heads[] = {"target", "fitted losses", "MRE",
-                                        "skill",  "held-out MRE",  "held-out skill"};
+    static const char *const heads[] = {"target", "fitted",       "MRE",
+                                        "skill",  "held-out MRE", "held-out skill"};
     char text[32];
     page_table(page, "By target", true, sizeof heads / sizeof heads[0], heads);
     for (size_t m = 0; m < fit->spec.n_targets; m++) {
@@ -295,7 +309,7 @@ static void put_targets(struct page *page, const struct mix_fit *fit)
         const struct mix_metrics *held =
             fit->holdout_by_target != NULL ? &fit->holdout_by_target[m] : NULL;
         page_row(page);
-        page_cell(page, "%s", fit->targets[m]);
+        page_cell(page, "%s%s", fit->targets[m], fit->link[m] != 0 ? " (score)" : "");
         page_cell(page, "%zu", train->n);
         page_cell(page, "%s", report_percent(train->mre, text));
         page_cell(page, "%s", report_number(train->skill, 3, text));
@@ -341,8 +355,10 @@ static enum mix_status plot_fit(struct page *page, const struct report_data *dat
         return mix_fail(err, MIX_ENOMEM, "not enough memory for the figures of fit %s.", fit->name);
     }
     page_figures(page);
-    if (status == MIX_OK && pairs.n > 1)
-        plot_pairs(page, data, fit, &pairs);
+    if (status == MIX_OK)
+        plot_pairs(page, data, fit, &pairs, false);
+    if (status == MIX_OK)
+        plot_pairs(page, data, fit, &pairs, true);
     if (fit->n_held > 0)
         plot_held(page, fit);
     if (fit->n_holdouts > 0)

@@ -29,11 +29,17 @@ const char *report_share(double share, char text[32])
     return text;
 }
 
+/* What rounds to 0 has no sign. */
+static double unsigned_zero(double value, int digits)
+{
+    return fabs(value) < 0.5 * pow(10.0, -digits) ? 0.0 : value;
+}
+
 const char *report_number(double value, int digits, char text[32])
 {
     if (!isfinite(value))
         return "–";
-    snprintf(text, 32, "%.*f", digits, value);
+    snprintf(text, 32, "%.*f", digits, unsigned_zero(value, digits));
     return text;
 }
 
@@ -49,7 +55,8 @@ const char *report_range(double lo, double hi, int digits, char text[64])
 {
     if (!isfinite(lo) || !isfinite(hi))
         return "–";
-    snprintf(text, 64, "%.*f … %.*f", digits, lo, digits, hi);
+    snprintf(text, 64, "%.*f … %.*f", digits, unsigned_zero(lo, digits), digits,
+             unsigned_zero(hi, digits));
     return text;
 }
 
@@ -68,13 +75,7 @@ const char *report_duration(double seconds, char text[16])
 
 double report_quantile(const double *sorted, size_t n, double p)
 {
-    if (n == 0)
-        return NAN;
-    const double at = p * (double)(n - 1);
-    const size_t below = (size_t)at;
-    if (below + 1 >= n)
-        return sorted[n - 1];
-    return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
+    return n > 0 ? mix_quantile_of_draws(n, sorted, p) : NAN;
 }
 
 static int compare_numbers(const void *a, const void *b)

@@ -30,12 +30,17 @@ static void plot_mixture(struct page *page, const struct mix_optimum *o)
     const bool draws = o->n_draws > 0, prior = isfinite(o->prior[0]);
     const int height = 120 + 26 * (int)o->n_domains;
     const double uniform = 1.0 / (double)o->n_domains;
+    double largest = uniform;
+    for (size_t k = 0; k < o->n_domains; k++) {
+        largest = fmax(largest, fmax(o->mixture[k], prior ? o->prior[k] : 0.0));
+        largest = fmax(largest, draws ? o->mixture_hi[k] : 0.0);
+    }
     snprintf(name, sizeof name, "mixture-%s", o->name);
     page_figure(page, name, PLOT_WIDTH, height < 1600 ? height : 1600,
-                "Optimum %s at %s parameters and %s tokens: share of each domain%s, the nearest "
-                "tie as a circle%s; the line is the uniform mixture.",
+                "Optimum %s at %s parameters and %s tokens: share of each domain%s%s; the line is "
+                "the uniform mixture.",
                 o->name, report_size(o->n_params, size), report_size(o->n_tokens, tokens),
-                draws ? " with its interval over the draws" : "",
+                draws ? " with its interval over the draws, the nearest tie as a circle" : "",
                 prior ? ", the prior as a triangle" : "");
     plot_rows(gp, o);
     fputs("set ytics scale 0 (", gp);
@@ -47,8 +52,10 @@ static void plot_mixture(struct page *page, const struct mix_optimum *o)
     fprintf(gp,
             ")\nset yrange [%g:-0.6]\nset xrange [0:*]\nset xlabel 'share'\nset border 1\n"
             "set grid noy\nset key outside top center horizontal\n"
-            "set arrow from %g,graph 0 to %g,graph 1 nohead lc rgb '" PLOT_MUTED "' lw 1\nplot ",
+            "set arrow from %g,graph 0 to %g,graph 1 nohead lc rgb '" PLOT_MUTED "' lw 1\n",
             (double)o->n_domains - 0.4, uniform, uniform);
+    plot_ticks(gp, "x", 0.0, largest);
+    fputs("plot ", gp);
     if (draws)
         fputs("$shares using 2:1:3:4 with xerrorbars pt 7 ps 0.01 lw 3 lc rgb '" PLOT_FAINT
               "' notitle, ",
@@ -56,9 +63,9 @@ static void plot_mixture(struct page *page, const struct mix_optimum *o)
     if (prior)
         fputs("$shares using 5:1 with points pt 8 ps 1 lc rgb '" PLOT_ORANGE "' title 'prior', ",
               gp);
-    fputs("$shares using 6:1 with points pt 6 ps 1 lc rgb '" PLOT_GREEN "' title 'tie', "
-          "$shares using 2:1 with points pt 7 ps 0.9 lc rgb '" PLOT_BLUE "' title 'optimum'\n",
-          gp);
+    if (draws)
+        fputs("$shares using 6:1 with points pt 6 ps 1 lc rgb '" PLOT_GREEN "' title 'tie', ", gp);
+    fputs("$shares using 2:1 with points pt 7 ps 0.9 lc rgb '" PLOT_BLUE "' title 'optimum'\n", gp);
 }
 
 static const char *bound_name(uint8_t bound)
@@ -66,32 +73,76 @@ static const char *bound_name(uint8_t bound)
     return bound > MIX_INTERIOR && bound < MIX_BOUNDS ? mix_bound_names[bound] : "";
 }
 
+/* Columns that would be empty are left out. */
+static bool any_known(size_t n, const double *values)
+{
+    for (size_t k = 0; k < n; k++)
+        if (isfinite(values[k]))
+            return true;
+    return false;
+}
+
+static bool any_bound(const struct mix_optimum *o)
+{
+    for (size_t k = 0; k < o->n_domains; k++)
+        if (o->price[k] > 0.0 || bound_name(o->binding[k])[0] != '\0')
+            return true;
+    return false;
+}
+
 static void put_mixture(struct page *page, const struct mix_optimum *o)
 {
-    const bool lattice = o->lattice > 0;
+    const bool prior = any_known(o->n_domains, o->prior), draws = o->n_draws > 0,
+               laws = any_known(o->n_domains, o->mixture_wide_lo), bounds = any_bound(o);
     char heading[32], text[32], range[64];
+    const char *heads[12] = {"domain"};
+    size_t n = 1;
     snprintf(heading, sizeof heading, "%g%% interval", 100.0 * o->level);
-    const char *const heads[] = {
-        "domain",        "prior",       "optimum", heading, "with other laws", "seen up to",
-        "tied at least", "nearest tie", "allowed", "bound", "shadow price",    "on the lattice"};
-    page_table(page, "The mixture", false, lattice ? 12 : 11, heads);
+    if (prior)
+        heads[n++] = "prior";
+    heads[n++] = "optimum";
+    if (draws)
+        heads[n++] = heading;
+    if (laws)
+        heads[n++] = "with other laws";
+    heads[n++] = "seen up to";
+    if (draws) {
+        heads[n++] = "tied at least";
+        heads[n++] = "nearest tie";
+    }
+    heads[n++] = "allowed";
+    if (bounds) {
+        heads[n++] = "bound";
+        heads[n++] = "shadow price";
+    }
+    if (o->lattice > 0)
+        heads[n++] = "on the lattice";
+    page_table(page, "The mixture", false, n, heads);
     for (size_t k = 0; k < o->n_domains; k++) {
         page_row(page);
         page_cell(page, "%s", o->domains[k]);
-        page_cell(page, "%s", report_share(o->prior[k], text));
+        if (prior)
+            page_cell(page, "%s", report_share(o->prior[k], text));
         page_cell(page, "%s", report_share(o->mixture[k], text));
-        page_cell(page, "%s", report_range(o->mixture_lo[k], o->mixture_hi[k], 3, range));
-        page_cell(page, "%s", report_range(o->mixture_wide_lo[k], o->mixture_wide_hi[k], 3, range));
+        if (draws)
+            page_cell(page, "%s", report_range(o->mixture_lo[k], o->mixture_hi[k], 3, range));
+        if (laws)
+            page_cell(page, "%s",
+                      report_range(o->mixture_wide_lo[k], o->mixture_wide_hi[k], 3, range));
         page_cell(page, "%s", report_share(o->seen_max[k], text));
-        page_cell(page, "%s", report_range(o->tied_lo[k], o->tied_hi[k], 3, range));
-        page_cell(page, "%s", report_share(o->tied[k], text));
-        page_cell(page, "%g … %g", o->lower[k], isfinite(o->limit[k]) ? o->limit[k] : o->upper[k]);
-        page_cell(page, "%s", bound_name(o->binding[k]));
-        if (o->price[k] > 0.0)
+        if (draws) {
+            page_cell(page, "%s", report_range(o->tied_lo[k], o->tied_hi[k], 3, range));
+            page_cell(page, "%s", report_share(o->tied[k], text));
+        }
+        page_cell(page, "%.4g … %.4g", o->lower[k],
+                  isfinite(o->limit[k]) ? o->limit[k] : o->upper[k]);
+        if (bounds)
+            page_cell(page, "%s", bound_name(o->binding[k]));
+        if (bounds && o->price[k] > 0.0)
             page_cell(page, "%.3g", o->price[k]);
-        else
+        else if (bounds)
             page_cell(page, "–");
-        if (lattice)
+        if (o->lattice > 0)
             page_cell(page, "%s", report_share(o->lattice_mixture[k], text));
     }
     page_table_end(page, false);
@@ -167,8 +218,8 @@ static void plot_gain(struct page *page, const struct mix_optimum *o)
         largest = fmax(largest, hi);
     }
     fprintf(gp,
-            "EOD\nset yrange [%g:-0.6]\nset xlabel 'loss of the other mixture less loss of the "
-            "optimum'\nset border 1\nset grid noy\n"
+            "EOD\nset yrange [%g:-0.6]\nset xlabel 'other mixture less optimum'\n"
+            "set border 1\nset grid noy\n"
             "set arrow from 0,graph 0 to 0,graph 1 nohead lc rgb '" PLOT_MUTED "'\n"
             "set lmargin 15\nset xrange [*<0:0<*]\n",
             (double)n - 0.4);
@@ -179,11 +230,19 @@ static void plot_gain(struct page *page, const struct mix_optimum *o)
 static void put_gain(struct page *page, const struct mix_optimum *o)
 {
     char heading[40], text[32], range[64], name[MIX_NAME_MAX + 16], bounds[MIX_NAME_MAX];
+    bool wide = false;
+    const char *heads[6] = {"gain over", mix_optimum_objective_text(o)};
+    size_t n = 2;
     snprintf(heading, sizeof heading, "%g%%, resampling only", 100.0 * o->level);
-    const char *const heads[] = {
-        "gain over",        mix_optimum_objective_text(o), heading,
-        "all known errors", "P(better), resampling only",  "all known errors"};
-    page_table(page, "Predicted gain", false, 6, heads);
+    for (size_t i = 0; i < MIX_GAINS; i++)
+        wide = wide || (shows_gain(o, i) && isfinite(o->gain_wide[i].lo));
+    heads[n++] = heading;
+    if (wide)
+        heads[n++] = "all known errors";
+    heads[n++] = "P(better), resampling only";
+    if (wide)
+        heads[n++] = "P(better), all known errors";
+    page_table(page, "Predicted gain", false, n, heads);
     for (size_t i = 0; i < MIX_GAINS; i++) {
         if (!shows_gain(o, i))
             continue;
@@ -193,9 +252,11 @@ static void put_gain(struct page *page, const struct mix_optimum *o)
                   bounds, breaks ? ")" : "");
         page_cell(page, "%s", report_number(o->gain[i].value, 4, text));
         page_cell(page, "%s", report_range(o->gain[i].lo, o->gain[i].hi, 4, range));
-        page_cell(page, "%s", report_range(o->gain_wide[i].lo, o->gain_wide[i].hi, 4, range));
+        if (wide)
+            page_cell(page, "%s", report_range(o->gain_wide[i].lo, o->gain_wide[i].hi, 4, range));
         page_cell(page, "%s", report_number(o->p_better[i], 2, text));
-        page_cell(page, "%s", report_number(o->p_better_wide[i], 2, text));
+        if (wide)
+            page_cell(page, "%s", report_number(o->p_better_wide[i], 2, text));
     }
     page_table_end(page, false);
     if (isfinite(o->gain_bias))
@@ -203,15 +264,18 @@ static void put_gain(struct page *page, const struct mix_optimum *o)
                      o->baseline_name, report_number(o->gain[0].value - o->gain_bias, 4, text));
 }
 
-static void put_losses(struct page *page, const struct mix_optimum *o)
+static void put_losses(struct page *page, const struct report_data *data,
+                       const struct mix_optimum *o)
 {
+    const struct mix_fit *fit = report_fit(data, o->fit);
     char heading[40], text[32], range[64];
     snprintf(heading, sizeof heading, "%g%%, resampling only", 100.0 * o->level);
-    const char *const heads[] = {"target", "weight", "predicted loss", heading, "all known errors"};
+    const char *const heads[] = {"target", "weight", "predicted", heading, "all known errors"};
     page_table(page, "Predicted loss of each target", true, 5, heads);
     for (size_t m = 0; m < o->n_targets; m++) {
         page_row(page);
-        page_cell(page, "%s", o->targets[m]);
+        const bool score = fit != NULL && m < fit->spec.n_targets && fit->link[m] != 0;
+        page_cell(page, "%s%s", o->targets[m], score ? " (score: higher is better)" : "");
         page_cell(page, "%g", o->weight[m]);
         page_cell(page, "%s", report_number(o->loss[m].value, 4, text));
         page_cell(page, "%s", report_range(o->loss[m].lo, o->loss[m].hi, 4, range));
@@ -314,15 +378,17 @@ static void put_constraints(struct page *page, const struct mix_optimum *o)
 
 static void put_shares(struct page *page, size_t n, const struct mix_optimum *const *optima)
 {
+    const bool prior = any_known(optima[0]->n_domains, optima[0]->prior);
     const char *heads[2 + MIX_DOMAINS_MAX] = {"share of", "prior"};
     char text[32];
     for (size_t i = 0; i < n; i++)
-        heads[2 + i] = optima[i]->name;
-    page_table(page, "The optima side by side", false, 2 + n, heads);
+        heads[1 + prior + i] = optima[i]->name;
+    page_table(page, "The optima side by side", false, 1 + prior + n, heads);
     for (size_t k = 0; k < optima[0]->n_domains; k++) {
         page_row(page);
         page_cell(page, "%s", optima[0]->domains[k]);
-        page_cell(page, "%s", report_share(optima[0]->prior[k], text));
+        if (prior)
+            page_cell(page, "%s", report_share(optima[0]->prior[k], text));
         for (size_t i = 0; i < n; i++)
             page_cell(page, "%s", report_share(optima[i]->mixture[k], text));
     }
@@ -360,15 +426,12 @@ static enum mix_status put_side_by_side(struct page *page, const struct report_d
 {
     enum { SHOWN = 16 };
     const struct mix_optimum *optima[SHOWN];
-    const struct mix_fit *fit = NULL;
+    const struct mix_fit *fit = report_fit(data, data->optima[0]->fit);
     struct mix_trade_off trade_off;
     size_t n = 0;
     for (size_t i = 0; i < data->n_optima && n < SHOWN; i++)
         if (strcmp(data->optima[i]->fit, data->optima[0]->fit) == 0)
             optima[n++] = data->optima[i];
-    for (size_t i = 0; i < data->n_fits; i++)
-        if (strcmp(data->fits[i]->name, data->optima[0]->fit) == 0)
-            fit = data->fits[i];
     if (n < 2 || fit == NULL)
         return MIX_OK;
     const enum mix_status status =
@@ -377,6 +440,11 @@ static enum mix_status put_side_by_side(struct page *page, const struct report_d
         return status == MIX_EINVAL ? MIX_OK : status;
     put_shares(page, n, optima);
     put_trade_off(page, &trade_off, optima);
+    page_element(page, "p",
+                 "+: what the objective of the row rises by under the mixture of the column. Tied: "
+                 "%g%% of the draws or more put it no higher than the row's own. Not allowed: by "
+                 "the bounds and constraints of the row.",
+                 50.0 * (1.0 - optima[0]->level));
     mix_trade_off_clear(&trade_off);
     return MIX_OK;
 }
@@ -402,8 +470,13 @@ static void put_claim(struct page *page, const struct mix_optimum *o)
     if (isfinite(o->tied_loss))
         page_element(page, "p",
                      "Nearest tie: of the mixtures that the draws cannot tell from the optimum the "
-                     "one nearest the baseline (%s); loss %s.",
-                     o->baseline_name, report_number(o->tied_loss, 4, text));
+                     "one nearest the baseline (%s); %s %s.",
+                     o->baseline_name, mix_optimum_objective_text(o),
+                     report_number(o->tied_loss, 4, text));
+}
+
+static void put_certificate(struct page *page, const struct mix_optimum *o)
+{
     page_element(page, "p",
                  "Certificate: KKT residual %.1e, %zu of %zu starts end here. Distance to the "
                  "observed mixtures: %.3f in the share that is "
@@ -445,9 +518,10 @@ static enum mix_status write_optima(struct page *page, const struct report_data 
             put_repetition(page, o);
         if (n_gains > 0)
             put_gain(page, o);
-        put_losses(page, o);
+        put_losses(page, data, o);
         if (o->n_path > 1)
             put_path(page, o);
+        put_certificate(page, o);
     }
     return MIX_OK;
 }

@@ -40,24 +40,35 @@ static size_t count_characters(const char *text)
 
 /* In single quotes gnuplot takes everything as it is but the quote itself; the names of tics are
  * formats besides. */
+static void put_character(FILE *script, const unsigned char *at, bool is_format)
+{
+    const size_t length = page_character(at);
+    if (*at == '\'')
+        fputs("''", script);
+    else if (length == 0 || *at < ' ' || *at == 127)
+        fputc('?', script);
+    else if (*at == '%' && is_format)
+        fputs("%%", script);
+    else
+        fwrite(at, 1, length, script);
+}
+
+/* A long name loses its middle: names often differ at their end. */
 static void put_text(FILE *script, const char *text, size_t n_max, bool is_format)
 {
-    const bool cut = count_characters(text) > n_max;
+    const size_t n = count_characters(text), head = n > n_max ? n_max / 2 : n,
+                 tail = n > n_max ? n - (n_max - head - 1) : n; /* from here on it goes on */
     const unsigned char *at = (const unsigned char *)text;
     fputc('\'', script);
-    for (size_t n = 0; *at != '\0' && !(cut && n + 1 >= n_max); n++) {
+    for (size_t i = 0; *at != '\0'; i++) {
         const size_t length = page_character(at);
-        if (*at == '\'')
-            fputs("''", script);
-        else if (length == 0 || *at < ' ' || *at == 127)
-            fputc('?', script);
-        else if (*at == '%' && is_format)
-            fputs("%%", script);
-        else
-            fwrite(at, 1, length, script);
+        if (i == head)
+            fputs("…", script);
+        if (i < head || i >= tail)
+            put_character(script, at, is_format);
         at += length > 0 ? length : 1;
     }
-    fputs(cut ? "…'" : "'", script);
+    fputc('\'', script);
 }
 
 void plot_text(FILE *script, const char *text, size_t n_max)

@@ -13,8 +13,9 @@
 
 /* In the order of the page: the answer first, then what it stands on. */
 static const struct report_section *const sections[] = {
-    &report_optimum, &report_fits,  &report_compare, &report_transfer, &report_bootstrap,
-    &report_online,  &report_agent, &report_sweep,   &report_design,   &report_losses,
+    &report_optimum,  &report_confirmation, &report_fits,   &report_compare,
+    &report_transfer, &report_bootstrap,    &report_online, &report_agent,
+    &report_sweep,    &report_design,       &report_losses,
 };
 enum { N_SECTIONS = sizeof sections / sizeof sections[0] };
 
@@ -55,7 +56,8 @@ static const char STYLE[] =
     "caption{text-align:left;color:var(--muted);padding:.2rem 0}"
     "th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid var(--grid);"
     "white-space:nowrap}th{font-weight:600;vertical-align:bottom;white-space:normal}\n"
-    "th:first-child,td:first-child{text-align:left}td:first-child{white-space:normal}"
+    "th:first-child,td:first-child{text-align:left}td:first-child{white-space:normal;"
+    "min-width:6rem}"
     "td.words{white-space:normal;text-align:left}\n"
     "summary{cursor:pointer;color:var(--blue)}\n"
     "@media print{details>*{display:block}}\n"
@@ -108,22 +110,27 @@ static void card(struct page *page, const char *figure, const char *format, ...)
     page_raw(page, "</span></div>\n");
 }
 
-static void put_runs_card(struct page *page, const struct mix_table *table)
+static void put_runs_card(struct page *page, const struct report_data *data)
 {
-    size_t n = 0, n_done = 0, n_failed = 0, n_mixtures = 0;
-    char figure[64];
+    const struct mix_table *table = data->table;
+    size_t n = 0, n_done = 0, n_failed = 0, n_confirming = 0;
+    char figure[64], confirming[64] = "";
     for (size_t r = 0; r < table->n_rows; r++) {
         const struct mix_run *run = &table->runs[r];
+        if (mix_run_confirms(run)) {
+            n_confirming += run->is_final != 0 && run->status == MIX_RUN_DONE;
+            continue;
+        }
         const bool end = run->is_final != 0 || run->status != MIX_RUN_DONE;
         n += end;
         n_done += end && run->status == MIX_RUN_DONE;
         n_failed += run->status == MIX_RUN_FAILED;
-        if ((size_t)run->mixture_id >= n_mixtures)
-            n_mixtures = (size_t)run->mixture_id + 1;
     }
     snprintf(figure, sizeof figure, "%zu runs done", n_done);
-    card(page, figure, "%zu failed, %zu interrupted; %zu mixtures of %zu domains", n_failed,
-         n - n_done - n_failed, n_mixtures, table->n_domains);
+    if (n_confirming > 0)
+        snprintf(confirming, sizeof confirming, "; %zu more confirm the optimum", n_confirming);
+    card(page, figure, "%zu failed, %zu interrupted; %zu mixtures of %zu domains%s", n_failed,
+         n - n_done - n_failed, data->n_mixtures, table->n_domains, confirming);
 }
 
 /* The first optimum of a fit, NULL where it has none. */
@@ -150,13 +157,18 @@ static bool is_rather(const struct report_data *data, const struct mix_fit *fit,
            fit->holdouts[0].law.mre < best->holdouts[0].law.mre;
 }
 
-static const struct mix_fit *main_fit(const struct report_data *data)
+/* The page begins with it; the others stay in the order of their names. */
+static void put_main_fit_first(struct report_data *data)
 {
-    const struct mix_fit *best = data->n_fits > 0 ? data->fits[0] : NULL;
+    size_t best = 0;
     for (size_t i = 1; i < data->n_fits; i++)
-        if (is_rather(data, data->fits[i], best))
-            best = data->fits[i];
-    return best;
+        if (is_rather(data, data->fits[i], data->fits[best]))
+            best = i;
+    if (best == 0)
+        return;
+    struct mix_fit *fit = data->fits[best];
+    memmove(data->fits + 1, data->fits, best * sizeof(*data->fits));
+    data->fits[0] = fit;
 }
 
 static void put_fit_card(struct page *page, const struct mix_fit *fit)
@@ -182,34 +194,67 @@ static void put_optimum_card(struct page *page, const struct mix_optimum *o)
     if (breaks && o->gain[gain].value < 0.0) { /* no mixture that one may choose is better */
         snprintf(figure, sizeof figure, "%s", report_number(o->objective.value, 4, text));
         card(page, figure,
-             "%s at %s parameters, %s tokens; %s, which is %s lower, is not allowed by "
-             "the %s",
-             mix_optimum_objective_text(o), report_size(o->n_params, size),
+             "optimum %s: %s at %s parameters, %s tokens; %s, which is %s lower, is not allowed "
+             "by the %s",
+             o->name, mix_optimum_objective_text(o), report_size(o->n_params, size),
              report_size(o->n_tokens, tokens), o->baseline_name,
              report_number(-o->gain[gain].value, 4, text), bounds);
         return;
     }
     snprintf(figure, sizeof figure, "gain %s", report_number(o->gain[gain].value, 4, text));
-    card(page, figure, "in %s over %s%s%s%s at %s parameters, %s tokens%s%s",
+    card(page, figure, "optimum %s: in %s over %s%s%s%s at %s parameters, %s tokens%s%s", o->name,
          mix_optimum_objective_text(o), o->baseline_name, breaks ? " (not allowed by the " : "",
          bounds, breaks ? ")" : "", report_size(o->n_params, size),
          report_size(o->n_tokens, tokens), o->n_draws > 0 ? ", interval " : "",
          o->n_draws > 0 ? report_range(o->gain[gain].lo, o->gain[gain].hi, 4, range) : "");
 }
 
+/* What the largest scale says of the optimum and the mixtures it claims to beat. */
+static void put_confirmation_card(struct page *page, const struct mix_confirmation *c)
+{
+    size_t n_beaten = 0, n_lost = 0, s = 0;
+    char figure[64], size[16];
+    for (size_t i = 0; i < c->n_scales; i++)
+        if (c->contest[i * c->n_contenders].n_done > 0 &&
+            (c->contest[s * c->n_contenders].n_done == 0 ||
+             c->scales[i].n_params >= c->scales[s].n_params))
+            s = i;
+    for (size_t i = 1; i < c->n_contenders; i++) {
+        const char *verdict = mix_contest_verdict(&c->contest[s * c->n_contenders + i]);
+        n_beaten += strcmp(verdict, "beats") == 0;
+        n_lost += strcmp(verdict, "loses to") == 0;
+    }
+    snprintf(figure, sizeof figure, "beats %zu, loses to %zu of %zu", n_beaten, n_lost,
+             c->n_contenders - 1);
+    card(page, figure, "measured: optimum %s at %s parameters against mixtures with the same seeds",
+         c->optimum, report_size(c->scales[s].n_params, size));
+}
+
+/* Whether the job has a question of that name. */
+static bool is_asked(const struct report_data *data, const struct mix_optimum *optimum)
+{
+    for (size_t i = 0; data->job != NULL && i < data->job->n_optima; i++)
+        if (strcmp(data->job->optima[i].name, optimum->name) == 0)
+            return true;
+    return false;
+}
+
 static void put_summary(struct page *page, const struct report_data *data)
 {
-    const struct mix_fit *fit = main_fit(data);
+    const struct mix_fit *fit = data->n_fits > 0 ? data->fits[0] : NULL;
     const struct mix_optimum *optimum = fit != NULL ? optimum_of(data, fit) : NULL;
     if (optimum == NULL && data->n_optima > 0)
         optimum = data->optima[0];
     page_raw(page, "<div class=\"cards\">\n");
     if (data->table != NULL)
-        put_runs_card(page, data->table);
+        put_runs_card(page, data);
     if (fit != NULL)
         put_fit_card(page, fit);
-    if (optimum != NULL)
-        put_optimum_card(page, optimum);
+    for (size_t i = 0; i < data->n_optima && optimum != NULL; i++)
+        if (data->optima[i] == optimum || is_asked(data, data->optima[i]))
+            put_optimum_card(page, data->optima[i]);
+    for (size_t i = 0; i < data->n_confirmations; i++)
+        put_confirmation_card(page, data->confirmations[i]);
     page_raw(page, "</div>\n");
     page_warnings(page, data->warning);
     if (data->table == NULL && fit == NULL && data->n_optima == 0 && data->n_onlines == 0)
@@ -290,6 +335,7 @@ enum mix_status mix_report_write(const char *path, const char *dir, bool force,
     struct folder folder;
     struct mix_report written = {0};
     enum mix_status status = report_read(path, &data, err);
+    put_main_fit_first(&data);
     if (status == MIX_OK)
         status = folder_open(dir, force, &folder, err);
     if (status == MIX_OK) {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "mixsweep/confirm.h"
 #include "mixsweep/job.h"
 #include "mixsweep/predict.h"
 #include "mixsweep/report.h"
@@ -22,8 +23,9 @@ struct report_data {
     const char *path;
     struct mix_table *table; /* NULL = no runs; in the file's order, which fits know */
     double *mean;            /* (R) weighted mean loss of a done run; NaN = not known */
+    size_t n_mixtures;       /* of the runs that confirm nothing */
     size_t n_sizes;
-    double *sizes;       /* (n_sizes) n_params of the runs, ascending */
+    double *sizes;       /* (n_sizes) n_params of the runs that confirm nothing, ascending */
     struct mix_job *job; /* NULL = none that can be read */
     size_t n_fits, n_draws, n_optima, n_compares, n_onlines;
     struct mix_fit **fits;
@@ -33,6 +35,8 @@ struct report_data {
     struct mix_online **onlines;
     size_t n_campaigns; /* of agents */
     struct mix_agent_campaign **campaigns;
+    size_t n_confirmations; /* of the optima that were trained */
+    struct mix_confirmation **confirmations;
     char warning[MIX_ERROR_MAX]; /* results that were left out */
 };
 
@@ -42,6 +46,9 @@ void report_data_clear(struct report_data *data);
 
 /** The draws of a fit, NULL where there are none. */
 const struct mix_draws *report_draws(const struct report_data *data, const struct mix_fit *fit);
+
+/** A fit by its name, NULL where there is none. */
+const struct mix_fit *report_fit(const struct report_data *data, const char *name);
 
 /* ---- the page */
 
@@ -124,7 +131,7 @@ enum { PLOT_STEPS = 6, PLOT_POINTS_MAX = 2500, PLOT_WIDTH = 480, PLOT_HEIGHT = 3
 const char *plot_step(size_t i, size_t n);
 /** Line, colour and sign of series `i` of many: "lc rgb '...' dt 2 pt 5 ...". */
 void plot_series(FILE *script, size_t i);
-/** A quoted text of at most `n_max` characters, a longer one ends in "…". */
+/** A quoted text of at most `n_max` characters, of a longer one the middle is "…". */
 void plot_text(FILE *script, const char *text, size_t n_max);
 /** The same for the name of a tic, which gnuplot takes for a format. */
 void plot_tick(FILE *script, const char *text, size_t n_max);
@@ -162,7 +169,8 @@ const char *report_percent(double value, char text[32]);
 /** "0.24 … 0.31", or "–". */
 const char *report_range(double lo, double hi, int digits, char text[64]);
 const char *report_duration(double seconds, char text[16]);
-/** Quantile of sorted numbers, type 7. */
+/** Quantile of sorted numbers by the rule of intervals: the k-th of n counts as k / (n + 1); NaN of
+ * none. */
 double report_quantile(const double *sorted, size_t n, double p);
 /** Sort the finite ones to the front; their number. */
 size_t report_sort(double *values, size_t n);
@@ -182,6 +190,7 @@ struct report_section {
 };
 
 extern const struct report_section report_sweep, report_design, report_losses, report_optimum,
-    report_fits, report_compare, report_transfer, report_bootstrap, report_online, report_agent;
+    report_confirmation, report_fits, report_compare, report_transfer, report_bootstrap,
+    report_online, report_agent;
 
 #endif

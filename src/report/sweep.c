@@ -113,32 +113,72 @@ static void put_tallies(struct page *page, const struct report_data *data,
     page_table_end(page, false);
 }
 
-/* Where runs come from: the design, and the rounds that were chosen after it. */
-static void put_rounds(struct page *page, const struct mix_table *table)
+static void put_origin(struct page *page, const char *name, const struct tally *tally)
+{
+    page_row(page);
+    page_cell(page, "%s", name);
+    page_cell(page, "%zu", tally->n_done);
+    page_cell(page, "%zu", tally->n_failed);
+    page_cell(page, "%zu", tally->n_other);
+    put_flops(page, tally->flops);
+}
+
+/* Where runs come from: the design, the rounds that were chosen after it, the confirmation. */
+static void put_origins(struct page *page, const struct mix_table *table)
 {
     static const char *const heads[] = {"origin", "done", "failed", "not done", "FLOP of done"};
+    struct tally confirming = {0};
     int last = 0;
-    for (size_t r = 0; r < table->n_rows; r++)
-        last = table->runs[r].round > last ? table->runs[r].round : last;
-    if (last == 0)
+    bool confirms = false;
+    for (size_t r = 0; r < table->n_rows; r++) {
+        const struct mix_run *run = &table->runs[r];
+        last = run->round > last ? run->round : last;
+        confirms = confirms || mix_run_confirms(run);
+        if (mix_run_confirms(run) && is_end(run))
+            count_run(&confirming, run);
+    }
+    if (last == 0 && !confirms)
         return;
     page_table(page, "Runs by origin", false, 5, heads);
     for (int round = 0; round <= last; round++) {
         struct tally tally = {0};
+        char name[32] = "design";
         for (size_t r = 0; r < table->n_rows; r++)
-            if (table->runs[r].round == round && is_end(&table->runs[r]))
+            if (table->runs[r].round == round && is_end(&table->runs[r]) &&
+                !mix_run_confirms(&table->runs[r]))
                 count_run(&tally, &table->runs[r]);
-        page_row(page);
-        if (round == 0)
-            page_cell(page, "design");
-        else
-            page_cell(page, "chosen in round %d", round);
-        page_cell(page, "%zu", tally.n_done);
-        page_cell(page, "%zu", tally.n_failed);
-        page_cell(page, "%zu", tally.n_other);
-        put_flops(page, tally.flops);
+        if (round > 0)
+            snprintf(name, sizeof name, "chosen in round %d", round);
+        put_origin(page, name, &tally);
     }
+    if (confirms)
+        put_origin(page, "confirmation", &confirming);
     page_table_end(page, false);
+}
+
+/* What somebody has left out of the fits, and why. */
+static void put_excluded(struct page *page, const struct mix_table *table)
+{
+    enum { SHOWN = 50 };
+    static const char *const heads[] = {"run", "parameters", "tokens", "reason"};
+    char size[16], tokens[16];
+    size_t n = 0;
+    for (size_t r = 0; r < table->n_rows; r++) {
+        const struct mix_run *run = &table->runs[r];
+        if (run->excluded == 0 || mix_run_confirms(run) || !is_end(run) || n++ >= SHOWN)
+            continue;
+        if (n == 1)
+            page_table(page, "Runs that are left out of fits", false, 4, heads);
+        page_row(page);
+        page_cell(page, "%s", run->run);
+        page_cell(page, "%s", report_size(run->n_params, size));
+        page_cell(page, "%s", report_size(run->n_tokens, tokens));
+        page_cell(page, "%s", run->reason[0] != '\0' ? run->reason : "not given");
+    }
+    if (n > 0)
+        page_table_end(page, false);
+    if (n > SHOWN)
+        page_element(page, "p", "%zu more: mixsweep export has them.", n - SHOWN);
 }
 
 static void put_failures(struct page *page, const struct mix_table *table)
@@ -197,7 +237,7 @@ static void plot_times(struct page *page, const struct report_data *data, size_t
     fputs("$time << EOD\n", gp);
     for (size_t r = 0, n = 0; r < table->n_rows; r++) {
         const struct mix_run *run = &table->runs[r];
-        if (!is_end(run) || !(run->wall_s > 0.0) || n++ % stride != 0)
+        if (!is_end(run) || mix_run_confirms(run) || !(run->wall_s > 0.0) || n++ % stride != 0)
             continue;
         const bool failed = run->status == MIX_RUN_FAILED;
         const double x = (double)report_size_index(data, run->n_params) + spread(n);
@@ -275,13 +315,14 @@ static enum mix_status write_sweep(struct page *page, const struct report_data *
         return mix_fail(err, MIX_ENOMEM, "not enough memory for %zu sizes.", data->n_sizes);
     enum mix_status status = count_planned(data, tallies, err);
     for (size_t r = 0; r < table->n_rows; r++)
-        if (is_end(&table->runs[r])) {
+        if (is_end(&table->runs[r]) && !mix_run_confirms(&table->runs[r])) {
             count_run(&tallies[report_size_index(data, table->runs[r].n_params)], &table->runs[r]);
             n_timed += table->runs[r].wall_s > 0.0;
         }
     put_tallies(page, data, tallies);
-    put_rounds(page, table);
+    put_origins(page, table);
     put_failures(page, table);
+    put_excluded(page, table);
     page_figures(page);
     if (n_timed > 1)
         plot_times(page, data, n_timed);

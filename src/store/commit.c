@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "mixsweep/version.h"
+#include "store/h5_copy.h"
 
 static void drop_stream(struct mix_store *store)
 {

@@ -174,6 +174,7 @@ static const struct h5_field path_fields[] = {
 };
 
 static const struct h5_note optimum_notes[] = {
+    {"guard", "meaning", "1 to be no worse than under the baseline, 0 free"},
     {"binding", "meaning",
      "0 interior, 1 on its floor, on its largest share by 2 cap, 3 supply, 4 support"},
     {"gain", "description", "loss of the other mixture minus loss of the optimum"},

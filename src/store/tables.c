@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/h5_columns.h"
+#include "store/h5_texts.h"
+
 enum { DIM_ROW, DIM_DOMAIN, DIM_TARGET };
 enum { ROWS_MAX = 100 * 1000 * 1000, TARGETS_MAX = 65536 };
 

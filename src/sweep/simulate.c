@@ -159,7 +159,7 @@ enum mix_status mix_simulate_truth(const struct mix_job *job, const struct mix_m
                                    double *params, struct mix_error *err)
 {
     const char *domains[MIX_DOMAINS_MAX], *targets[MIX_DOMAINS_MAX];
-    const struct middle middle = middle_of(job->confirmed ? job->confirmed : job);
+    const struct middle middle = middle_of(job);
     size_t first_transfer = SIZE_MAX;
     enum mix_status status = MIX_OK;
     gsl_rng *rng = mix_rng_create((struct mix_key){0});
@@ -207,13 +207,15 @@ static enum mix_status create(const struct mix_job *job, void **state, struct mi
     simulation->noise = job->simulate.noise;
     simulation->delay_s = job->simulate.delay_s;
     simulation->seed = job->simulate.seed;
-    enum mix_status status = mix_job_model(job, job->simulate.law, 0, &simulation->model, err);
+    /* what is confirmed is of the world of the sweep: of its terms, and its parameters */
+    const struct mix_job *world = job->confirmed ? job->confirmed : job;
+    enum mix_status status = mix_job_model(world, job->simulate.law, 0, &simulation->model, err);
     if (status != MIX_OK)
         goto out;
     simulation->rng = mix_rng_create((struct mix_key){0});
     simulation->params = calloc(mix_model_n_params(simulation->model), sizeof(double));
     if (simulation->rng && simulation->params)
-        status = mix_simulate_truth(job, simulation->model, simulation->params, err);
+        status = mix_simulate_truth(world, simulation->model, simulation->params, err);
     else
         status = mix_fail(err, MIX_ENOMEM, "out of memory for the simulated law.");
 out:

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mixsweep/confirm.h"
 #include "sweep/evaluators.h"
 #include "sweep/sweep_impl.h"
 
@@ -109,7 +110,7 @@ struct mix_request mix_sweep_request(const struct mix_sweep *sweep, size_t task,
     planned.run.started = unix_time();
     if (sweep->job->n_given > 0) { /* a claim is checked on what its law has not seen */
         planned.run.excluded = 1;
-        snprintf(planned.run.reason, sizeof planned.run.reason, "confirmation");
+        snprintf(planned.run.reason, sizeof planned.run.reason, MIX_CONFIRMATION);
     }
     return (struct mix_request){.job = sweep->job,
                                 .scale = &sweep->job->scales[planned.scale],

@@ -5,20 +5,19 @@
  * asked for its optimum, whose true regret is set beside what the table expects. Worlds are tasks
  * over the ranks.
  *
- * Seen, 20 worlds of demand, K = 4, noise 1%: regret x 1e4, and whose order is a weak hint: the way
- * that the table had lowest was truly so in 11 of 20 worlds, and lost 0.5 against the best of the
- * three there, where one at random lost 1.0. With 600 draws instead of 150 (8 worlds) mixed was 2.8
- * +- 0.3 instead of the true 1.0 +- 0.5. A factor would not mend it: what the regression on the
- * draws says is left is 4 to 11 times too much for demand and transfer, whose draws are far from
- * normal, and too little for additive at K = 17.
+ * Seen, 10 worlds of transfer, K = 4, noise 1%: regret x 1e4. The way that the table had lowest was
+ * truly so in 4 of 10 worlds, and lost 0.23 against the best of the three there, where one at
+ * random lost 1.01.
  *
  *                   runs   the table expects        true
- *     before          24          8.1 +- 0.7  4.6 +- 1.0
- *     all small  60 more          4.5 +- 0.4  1.1 +- 0.3
- *     all large        7          4.6 +- 0.3  2.3 +- 0.4
- *     mixed           40          3.7 +- 0.3  0.9 +- 0.2
+ *     before          24          6.4 +- 0.6  5.8 +- 1.4
+ *     all small  60 more          1.8 +- 0.3  1.1 +- 0.2
+ *     all large        7          3.5 +- 0.4  3.1 +- 0.9
+ *     mixed           40          1.4 +- 0.1  1.1 +- 0.3
  *
- *     mpirun -n 2 bench.allocation.bench [WORLDS (20) [NOISE (0.01) [LAW (demand)]]] */
+ * Of 12 worlds of demand 4.6 and 4.8, 1.5 and 0.9, 2.5 and 2.1, 1.3 and 0.9; lowest truly in 5.
+ *
+ *     mpirun -n 2 bench.allocation.bench [WORLDS (20) [NOISE (0.01) [LAW (demand) [K (4)]]]] */
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_sort.h>
@@ -34,7 +33,15 @@
 #include "mixsweep/random.h"
 #include "mixsweep/sweep.h"
 
-enum { K = 4, SCALES = 3, FIRST = 24, DRAWS = 150, STARTS = 8, REPEATS = 2 };
+enum {
+    K_MAX = 32,
+    SCALES = 3,
+    FIRST_BY_DOMAIN = 6,
+    EXACT_BY_DOMAIN = 20,
+    DRAWS = 150,
+    STARTS = 8,
+    REPEATS = 2
+};
 enum { SMALL, LARGE, ALL, WAYS };
 
 static const struct mix_next_scale scales[SCALES] = {
@@ -49,6 +56,8 @@ struct outcome {
 
 struct study {
     const char *law;
+    size_t n_domains;
+    bool is_drawn; /* the truth; else it is fitted to losses of law capacity */
     double noise;
     size_t n_worlds;
 };
@@ -61,10 +70,10 @@ struct world {
     gsl_rng *rng;
 };
 
-static struct mix_table *make_table(const struct mix_table *from)
+static struct mix_table *make_table(size_t n_domains, const struct mix_table *from)
 {
-    struct mix_table *table = mix_table_create(K, K);
-    for (size_t k = 0; table != NULL && k < K; k++) {
+    struct mix_table *table = mix_table_create(n_domains, n_domains);
+    for (size_t k = 0; table != NULL && k < n_domains; k++) {
         snprintf(table->domains[k].name, MIX_NAME_MAX, "d%zu", k);
         snprintf(table->targets[k].name, MIX_NAME_MAX, "d%zu", k);
     }
@@ -78,9 +87,9 @@ static struct mix_table *make_table(const struct mix_table *from)
 }
 
 static bool add_run(struct world *w, struct mix_table *table, const double *mixture,
-                    double n_params, double n_tokens)
+                    double n_params, double n_tokens, double noise)
 {
-    const size_t r = mix_table_append(table);
+    const size_t r = mix_table_append(table), k = w->study->n_domains;
     const double n = n_params / 1e6, d = n_tokens / 1e9;
     if (r == SIZE_MAX)
         return false;
@@ -88,23 +97,39 @@ static bool add_run(struct world *w, struct mix_table *table, const double *mixt
     table->runs[r].n_tokens = table->runs[r].n_tokens_planned = n_tokens;
     table->runs[r].seed = r;
     snprintf(table->runs[r].run, MIX_NAME_MAX, "r%zu", r);
-    memcpy(table->mixture + r * K, mixture, K * sizeof *mixture);
-    memcpy(table->asked + r * K, mixture, K * sizeof *mixture);
-    if (mix_model_predict(w->model, w->truth, 1, mixture, &n, &d, table->loss + r * K, NULL) !=
+    memcpy(table->mixture + r * k, mixture, k * sizeof *mixture);
+    memcpy(table->asked + r * k, mixture, k * sizeof *mixture);
+    if (mix_model_predict(w->model, w->truth, 1, mixture, &n, &d, table->loss + r * k, NULL) !=
         MIX_OK)
         return false;
-    for (size_t m = 0; m < K; m++)
-        table->loss[r * K + m] *= 1 + gsl_ran_gaussian_ziggurat(w->rng, w->study->noise);
+    for (size_t m = 0; m < k; m++)
+        table->loss[r * k + m] *= 1 + gsl_ran_gaussian_ziggurat(w->rng, noise);
     return true;
 }
 
 static double true_objective(const struct world *w, const double *mixture)
 {
     const double n = TARGET_N / 1e6, d = TARGET_D / 1e9;
-    double loss[K];
+    double loss[K_MAX];
     return mix_model_predict(w->model, w->truth, 1, mixture, &n, &d, loss, NULL) == MIX_OK
-               ? gsl_stats_mean(loss, 1, K)
+               ? gsl_stats_mean(loss, 1, w->study->n_domains)
                : NAN;
+}
+
+/* n runs of random mixtures at the scales by turns. */
+static bool add_runs(struct world *w, struct mix_table *table, size_t n, size_t n_scales,
+                     double noise)
+{
+    double ones[K_MAX], mixture[K_MAX];
+    bool good = true;
+    for (size_t k = 0; k < K_MAX; k++)
+        ones[k] = 1;
+    for (size_t i = 0; good && i < n; i++) {
+        gsl_ran_dirichlet(w->rng, w->study->n_domains, ones, mixture);
+        good = add_run(w, table, mixture, scales[i % n_scales].n_params,
+                       scales[i % n_scales].n_tokens, noise);
+    }
+    return good;
 }
 
 static bool analyse(const struct world *w, struct mix_table *table, bool with_draws,
@@ -132,6 +157,28 @@ static bool analyse(const struct world *w, struct mix_table *table, bool with_dr
     return good;
 }
 
+/* The truth of a law that cannot be drawn. */
+static bool fit_truth(struct world *w)
+{
+    struct analysis a = {NULL, NULL, NULL};
+    struct mix_table *table = make_table(w->study->n_domains, NULL);
+    bool good = table != NULL &&
+                add_runs(w, table, EXACT_BY_DOMAIN * w->study->n_domains, SCALES, 0) &&
+                analyse(w, table, false, &a);
+    if (good) {
+        mix_model_destroy(w->model);
+        free(w->truth);
+        w->model = NULL;
+        w->truth = calloc(a.fit->n_params, sizeof *w->truth);
+        good = w->truth != NULL && mix_fit_model(a.fit, &w->model, NULL) == MIX_OK;
+    }
+    if (good)
+        memcpy(w->truth, a.fit->params, a.fit->n_params * sizeof *w->truth);
+    clear(&a);
+    mix_table_destroy(table);
+    return good;
+}
+
 /* The least true objective: that of the optimum of a fit that has the true parameters. */
 static bool find_best(struct world *w, struct mix_table *table)
 {
@@ -154,13 +201,13 @@ static bool find_best(struct world *w, struct mix_table *table)
 /* The true regret once the proposed runs are made. */
 static double spend(struct world *w, const struct mix_table *first, const struct mix_next *next)
 {
-    struct mix_table *table = make_table(first);
+    struct mix_table *table = make_table(w->study->n_domains, first);
     struct analysis a = {NULL, NULL, NULL};
     double regret = NAN;
     bool good = table != NULL;
     for (size_t i = 0; good && i < next->n_runs; i++)
-        good = add_run(w, table, next->mixture + i * K, next->runs[i].n_params,
-                       next->runs[i].n_tokens);
+        good = add_run(w, table, next->mixture + i * next->n_domains, next->runs[i].n_params,
+                       next->runs[i].n_tokens, w->study->noise);
     if (good && analyse(w, table, false, &a))
         regret = true_objective(w, a.optimum->mixture) - w->best;
     clear(&a);
@@ -193,17 +240,12 @@ static bool spend_ways(struct world *w, const struct mix_table *first, const str
 static bool study_table(struct world *w, struct outcome *out)
 {
     static const enum mix_spending how[WAYS] = {MIX_SPEND_SMALL, MIX_SPEND_LARGE, MIX_SPEND_MIXED};
-    const double ones[K] = {1, 1, 1, 1};
     struct analysis a = {NULL, NULL, NULL};
-    struct mix_table *first = make_table(NULL);
+    struct mix_table *first = make_table(w->study->n_domains, NULL);
     struct mix_allocation *table = NULL;
     struct mix_next_options options = mix_next_defaults();
-    double mixture[K];
-    bool good = first != NULL;
-    for (size_t i = 0; good && i < FIRST; i++) {
-        gsl_ran_dirichlet(w->rng, K, ones, mixture);
-        good = add_run(w, first, mixture, scales[i % 2].n_params, scales[i % 2].n_tokens);
-    }
+    bool good = first != NULL && add_runs(w, first, FIRST_BY_DOMAIN * w->study->n_domains,
+                                          SCALES - 1, w->study->noise);
     good = good && find_best(w, first) && analyse(w, first, true, &a);
     options.flops = BUDGET;
     options.scales = scales;
@@ -230,27 +272,29 @@ static enum mix_status run_world(void *context, size_t task, void *record, struc
     struct outcome *out = record;
     struct world w = {.study = study};
     struct mix_job *job = NULL;
-    char text[512];
+    const char *law = study->is_drawn ? study->law : "capacity";
+    char text[2048], domains[1024] = "";
+    for (size_t k = 0, used = 0; k < study->n_domains; k++)
+        used += (size_t)snprintf(domains + used, sizeof domains - used, "%s{name: d%zu}",
+                                 k > 0 ? ", " : "", k);
     for (size_t i = 0; i < sizeof *out / sizeof out->now; i++)
         ((double *)out)[i] = NAN;
     if (mix_poll(poll))
         return MIX_EINTERRUPTED;
-    snprintf(
-        text, sizeof text,
-        "job: b\nfile: b.h5\nseed: %zu\ndomains: [{name: d0}, {name: d1}, {name: d2}, {name: "
-        "d3}]\ndesign: {mixtures: 4, replicates: 1}\nscales: [{n_params: 20e6, n_tokens: 1e9}, "
-        "{n_params: 40e6, n_tokens: 1.5e9}]\nsweep: {evaluator: simulate, simulate: {law: %.40s, "
-        "noise: 0.01}}\n",
-        task + 1, study->law);
+    snprintf(text, sizeof text,
+             "job: b\nfile: b.h5\nseed: %zu\ndomains: [%s]\ndesign: {mixtures: 4, replicates: 1}\n"
+             "scales: [{n_params: 20e6, n_tokens: 1e9}, {n_params: 40e6, n_tokens: 1.5e9}]\n"
+             "sweep: {evaluator: simulate, simulate: {law: %.40s, noise: 0.01}}\n",
+             task + 1, domains, law);
     enum mix_status status = mix_job_parse("bench", text, &job, err);
     if (status == MIX_OK)
-        status = mix_job_model(job, study->law, 0, &w.model, err);
+        status = mix_job_model(job, law, 0, &w.model, err);
     if (status == MIX_OK) {
         w.truth = calloc(mix_model_n_params(w.model), sizeof *w.truth);
         status = mix_simulate_truth(job, w.model, w.truth, err);
     }
     w.rng = mix_rng_create(mix_key_make(task + 1, "bench allocation", NULL, 0));
-    if (status == MIX_OK && !study_table(&w, out))
+    if (status == MIX_OK && ((!study->is_drawn && !fit_truth(&w)) || !study_table(&w, out)))
         out->now = NAN;
     gsl_rng_free(w.rng);
     free(w.truth);
@@ -267,8 +311,8 @@ static void print_figure(size_t n, double *x)
            gsl_stats_sd(x, 1, n) / sqrt((double)n), gsl_stats_median_from_sorted_data(x, 1, n));
 }
 
-static void print_row(const char *name, size_t n, const struct outcome *o, int way, double *x,
-                      double *y)
+static void print_row(const char *name, size_t n, const struct outcome *o, int way, double n_first,
+                      double *x, double *y)
 {
     size_t known = 0;
     double runs = 0;
@@ -277,7 +321,7 @@ static void print_row(const char *name, size_t n, const struct outcome *o, int w
             continue;
         x[known] = 1e4 * (way < 0 ? o[i].now_expected : o[i].expected[way]);
         y[known] = 1e4 * (way < 0 ? o[i].now : gsl_stats_mean(o[i].regret[way], 1, REPEATS));
-        runs += way < 0 ? FIRST : o[i].runs[way];
+        runs += way < 0 ? n_first : o[i].runs[way];
         known++;
     }
     if (known < 2)
@@ -321,7 +365,12 @@ int main(int argc, char **argv)
         return 1;
     struct study study = {.n_worlds = argc > 1 ? strtoul(argv[1], NULL, 10) : 20,
                           .noise = argc > 2 ? strtod(argv[2], NULL) : 0.01,
-                          .law = argc > 3 ? argv[3] : "demand"};
+                          .law = argc > 3 ? argv[3] : "demand",
+                          .n_domains = argc > 4 ? strtoul(argv[4], NULL, 10) : 4};
+    study.is_drawn = strcmp(study.law, "capacity") == 0 || strcmp(study.law, "transfer") == 0 ||
+                     strcmp(study.law, "demand") == 0;
+    if (study.n_domains < 2 || study.n_domains > K_MAX)
+        return 2;
     const size_t n = study.n_worlds;
     struct outcome *outcome = calloc(n + 1, sizeof *outcome);
     double *x = calloc(2 * n + 1, sizeof *x);
@@ -337,12 +386,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
     if (status == MIX_OK && mix_ranks_rank(ranks) == 0) {
         static const char *const names[WAYS] = {"all small", "all large", "mixed"};
-        printf("%zu worlds of %s, %d domains, noise %g, %.2g FLOP more\n"
+        printf("%zu worlds of %s, %zu domains, noise %g, %.2g FLOP more\n"
                "  regret x 10^4    runs    the table expects          true (mean ± se, median)\n",
-               n, study.law, K, study.noise, BUDGET);
-        print_row("before", n, outcome, -1, x, x + n);
+               n, study.law, study.n_domains, study.noise, BUDGET);
+        print_row("before", n, outcome, -1, (double)(FIRST_BY_DOMAIN * study.n_domains), x, x + n);
         for (int way = 0; way < WAYS; way++)
-            print_row(names[way], n, outcome, way, x, x + n);
+            print_row(names[way], n, outcome, way, NAN, x, x + n);
         print_choice(n, outcome);
     }
     free(x);

@@ -187,12 +187,14 @@ static bool choose(struct play *p, struct mix_table *shown, const struct mix_fit
     options.flops = 0;
     for (size_t r = 0; rest && r < rest->n_rows; r++)
         options.flops += rest->runs[r].flops * (double)p->at->n_batch / (double)rest->n_rows;
-    const bool good =
-        draws && rest &&
-        mix_bootstrap_run(NULL, shown, fit, draws, NULL, NULL, NULL, &err) == MIX_OK &&
-        mix_optimum_run(NULL, shown, fit, draws, &question, &optimum, &err) == MIX_OK &&
-        mix_next_propose(NULL, shown, fit, draws, optimum, &options, NULL, NULL, &next, &err) ==
-            MIX_OK;
+    struct mix_law_check check = {0};
+    bool good = mix_law_check(NULL, shown, fit, 0, NULL, NULL, NULL, &check, &err) == MIX_OK;
+    options.is_doubted = check.is_doubted;
+    good = good && draws && rest &&
+           mix_bootstrap_run(NULL, shown, fit, draws, NULL, NULL, NULL, &err) == MIX_OK &&
+           mix_optimum_run(NULL, shown, fit, draws, &question, &optimum, &err) == MIX_OK &&
+           mix_next_propose(NULL, shown, fit, draws, optimum, &options, NULL, NULL, &next, &err) ==
+               MIX_OK;
     if (good)
         bring_forward(p, next);
     else

@@ -50,6 +50,8 @@ BEFORE = [  # what lies there, or does not, when a command is typed
     (r"sbatch slurm/[agps]\w+\.sbatch job|slurm/pipe|array=|mixsweep merge job|mixsweep plan job.*emit", "rm -rf job.h5* tasks"),
     (r"sbatch slurm/analyse", 'rm -rf sweep.h5*; "$MIXSWEEP" import table.csv -o sweep.h5'),
     (r"mixsweep next .*--emit", "rm -rf tasks"),
+    (r"mixsweep next .*--allocate", "mixsweep fit sweep.h5 --law transfer --replace && mixsweep bootstrap sweep.h5 --draws 20"
+     " && mixsweep optimum sweep.h5 --params 7e9 --tokens 2e12 --replace"),
     (r"mixsweep (domains|optimum .*--export|agent train)", "rm -f new.csv math.csv NEW.h5 mix.yaml frozen.h5"),
     (r"mixsweep record", '"$MIXSWEEP" sweep job.yaml'),
     (r"mixsweep merge cluster", 'for i in 1 2; do "$MIXSWEEP" import table.csv -o cluster$i.h5; done'),

@@ -13,7 +13,7 @@ declare -A floor=([core]=1 [task]=2 [law]=2 [proxy]=2 [fit]=3 [optimum]=3 [job]=
     [pipeline]=6 [report]=6 [cli]=7)
 declare -A module=([status]=core [random]=core [table]=core [csv]=core [log]=core [child]=core
     [isa]=core [farm]=task [corpus]=proxy [share]=fit [predict]=fit [interval]=fit [compare]=fit [next]=optimum
-    [confirm]=pipeline [domains]=pipeline
+    [confirm]=sweep [domains]=pipeline
     [online_analysis]=online [online_campaign]=online [agent_compare]=online
     [agent]=online [agent_campaign]=online)
 

@@ -105,10 +105,17 @@ matches '1 missing'
 (cd killed && "$MIXSWEEP" run job.yaml) >out 2>err || die "a forgotten run cannot be made again"
 equal ranks1/s.h5 killed/s.h5
 
-# It stops where runs do not pay, and says why.
-job poor.h5 2 0 1 >poor.yaml
+# It stops where runs do not pay, and says why. Optima that no round needs are made at the end: where one
+# cannot be had the runs are there.
+several='s/^optimum: {\(.*\)}/optimum: [{name: one, \1}, {name: other, \1}]/'
+job poor.h5 2 0 1 | sed "$several" >poor.yaml
 run run poor.yaml
 matches '^round 1 .*no more runs: .*less than 1'
+matches '2 side by side'
+job last.h5 1 | sed "$several; s/other, /&lattice: 1\/2, /" >last.yaml
+! "$MIXSWEEP" run last.yaml >out 2>err || die "a lattice without a mixture gives an optimum"
+matches 'optimum other: .*too coarse'
+matches '^round 1 .* runs chosen'
 
 # Proposals as task files: with the job's labels at its scales, and at another one.
 run next ranks1/s.h5 --flops 2e18 --batch 2 --worth 0 --emit tasks -o next.csv

@@ -97,7 +97,7 @@ sed -n '1p;$p' runs.csv | sed 's/^m13-2,/new,/' >new.csv
 run import new.csv -o refitted.h5 --append
 refuses 1 'have changed' bootstrap refitted.h5 --draws 4
 
-refuses 1 'nonesuch' bootstrap once.h5 --fit nonesuch
+refuses 2 '--fit "nonesuch": once.h5 has no fit nonesuch; it has ' bootstrap once.h5 --fit nonesuch
 refuses 2 '--cluster domain' bootstrap once.h5 --cluster domain
 refuses 2 '--draws' bootstrap once.h5 --draws 0
 refuses 1 'none.h5' bootstrap none.h5

@@ -25,9 +25,9 @@ options='--laws additive,chinchilla,dml,linear --starts 3'
 # shellcheck disable=SC2086
 run compare s.h5 $options --format json
 holds '[h["kind"] for h in j["holdouts"]] == ["scale 90M", "mixture, 4 folds", "scale 90M and mixture, 4 folds"]'
-holds 'set("name laws holdout where targets checkpoints mask_below starts seed n_rows n_fitted n_mixtures n_targets holdouts".split()) == set(j)'
-holds 'set("kind folds groups standard_errors_over trained_min trained_max best rows".split()) == set(j["holdouts"][0])'
-holds 'set("name kind n_params n mre mre_se worse worse_se mae rmse rho slope regret skill weight fit_s loses_mre loses_skill reason".split()) == set(j["holdouts"][0]["rows"][0])'
+holds 'set("name laws holdout where targets checkpoints mask_below starts seed n_rows n_fitted n_mixtures n_targets holdouts units target_size scores".split()) == set(j)'
+holds 'set("kind folds groups standard_errors_over trained_min trained_max best rows no_link".split()) == set(j["holdouts"][0])'
+holds 'set("name kind n_params n mre mre_se worse worse_se mae rmse rho slope regret skill weight fit_s loses_mre loses_skill reason by_target".split()) == set(j["holdouts"][0]["rows"][0])'
 holds 'all(h["best"] in ("additive", "stack") for h in j["holdouts"])'
 holds 'all(row(t, "additive")["mre"] < 0.01 and not row(t, "additive")["loses_mre"] for t in range(3))'
 holds 'all(row(t, "chinchilla")["rho"] is None for t in range(3))'
@@ -40,6 +40,7 @@ holds 'j["holdouts"][1]["standard_errors_over"] == "folds" and j["holdouts"][1][
 holds 'all([r["mre"] for r in h["rows"] if r["n"]] == sorted(r["mre"] for r in h["rows"] if r["n"]) for h in j["holdouts"])'
 holds 'row(1, "copy-scale")["n"] == 0 and row(0, "copy-scale")["n"] == 48'
 holds 'j["n_rows"] == 48 and j["n_fitted"] == 144 and j["n_mixtures"] == 16'
+holds 'all(t["n"] == 16 for t in row(0, "additive")["by_target"].values()) and j["scores"] == []'
 cp out first.json
 
 # the file gives back what was printed, and others can read it
@@ -57,6 +58,7 @@ import h5py
 j, g = json.load(open("first.json")), h5py.File("s.h5")["compare/laws"]
 names = [n.decode() for n in g["predictor"][:]]
 assert g["mre"].shape == (3, 8) and [d.keys()[0] for d in g["mre"].dims] == ["holdout", "predictor"]
+assert "by_target/target_size" in str(g["mae"].attrs["description"])
 assert g["holdout"][0] == b"scale 90M" and g["mre"].attrs["units"] in ("1", b"1")
 for t, holdout in enumerate(j["holdouts"]):
     assert names[g["best"][t]] == holdout["best"]
@@ -114,15 +116,27 @@ h5py.File("damaged.h5", "r+")["compare/laws"][name][0] = int(value)' $change
     refuses 1 "compare/laws/${change%=*}, entry 0: ${change#*=}" compare damaged.h5 --show
 done
 
+cp three.h5 damaged.h5
+"$python" -c 'import h5py, numpy
+h5py.File("damaged.h5", "r+")["compare/laws"].attrs["checkpoints"] = numpy.bytes_("some")'
+refuses 1 'compare/laws/checkpoints (attribute) is "some", not last, late or all' compare damaged.h5 --show
+# one that was made before figures by target were kept
+cp three.h5 old.h5
+"$python" -c 'import h5py; del h5py.File("old.h5", "r+")["compare/laws/by_target"]'
+run compare old.h5 --show --format json
+holds 'j["n_targets"] == 3 and j["holdouts"][0]["rows"][0]["by_target"] is None and j["units"] == {}'
+
 # refusals
 refuses 2 'no law "nonesuch"; the laws are capacity' compare s.h5 --laws nonesuch
 refuses 2 '--holdout "sideways" is unknown' compare s.h5 --holdout sideways
 refuses 2 'a comparison holds out' compare s.h5 --holdout none
 refuses 1 'needs as many mixtures' compare s.h5 --holdout mixture:99-fold
 refuses 2 '--starts' compare s.h5 --starts 0
-refuses 2 'no slash' compare s.h5 --name a/b
+for name in a/b .a "a$(printf '\nb')" "$(printf '\377')"; do
+    refuses 2 'not 1 to 63 bytes of text without / and control characters' compare s.h5 --name "$name"
+done
 refuses 2 '--checkpoints "some": not last, late or all' compare s.h5 --checkpoints some
 refuses 2 '--mask-below' compare s.h5 --mask-below 1.5
-refuses 1 'there is no "none"' compare s.h5 --show --name none
+refuses 2 '--name "none": s.h5 has no comparison none; it has laws, other' compare s.h5 --show --name none
 refuses 1 'nothing.h5' compare nothing.h5
 refuses 1 'runs.csv' compare runs.csv

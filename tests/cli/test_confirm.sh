@@ -53,10 +53,10 @@ done
 import json
 j = json.load(open("json.1"))
 c = j["confirmation"]
-assert sorted(c) == ["level", "mixtures", "n_failed", "n_runs", "n_seeds", "objective", "scales"], c
+assert sorted(c) == ["is_wide", "level", "mixtures", "n_failed", "n_runs", "n_seeds", "objective", "scales"], c
 names = list(c["mixtures"])
 assert names[0] == "optimum" and "prior" in names and "uniform" in names, names
-assert c["n_failed"] == 0 and c["n_seeds"] == 4 and c["n_runs"] == 2 * 4 * len(names), c
+assert c["is_wide"] is True and c["n_failed"] == 0 and c["n_seeds"] == 4 and c["n_runs"] == 2 * 4 * len(names), c
 assert all(abs(sum(m.values()) - 1) < 1e-9 for m in c["mixtures"].values())
 assert c["mixtures"]["prior"] == {"web": 0.6, "code": 0.2, "wiki": 0.2}, c["mixtures"]
 assert [s["n_params"] for s in c["scales"]] == [500e6, 1e9]
@@ -144,6 +144,62 @@ matches 'note: fit capacity is made anew: the runs have changed'
 [ -n "$(set_aside s.h5)" ] || die "the new optimum was not confirmed"
 run run job.yaml
 [ "$(grep -c 'in file' out)" = 4 ] || die "the second fit was not the last"
+cd ..
+
+# Relative to the baseline and of the worst target: errors by the delta method over paired seeds, the
+# baseline's own among them; the baseline against itself is 1 by definition; intervals hold more than
+# the draws.
+cp -r plain relative
+cd relative
+for goal in mean-gain worst worst-gain; do
+    { job && echo "$confirm"; } | sed "s/^optimum: {/optimum: {objective: $goal, baseline: prior, /" >job.yaml
+    run run job.yaml --format json
+    mv out $goal.json
+done
+"$python" - <<'PY' || die "the confirmation of a relative objective is not what its seeds say"
+import json, h5py, numpy as np
+f = h5py.File("s.h5")
+runs, names = f["runs"], ["web", "code", "wiki"]
+loss, seed, ours = runs["loss"][:], runs["seed"][:], runs["reason"][:] == b"confirmation"
+weight = np.array([1, 1, 3.0])
+
+def losses(scale, mixture): # (seeds, targets), equal seeds in equal rows
+    share = np.array([mixture[n] for n in names])
+    rows = np.flatnonzero(ours & (runs["n_params"][:] == scale) &
+                          (abs(runs["mixture"][:] - share).max(axis=1) < 1e-6))
+    assert len(rows) == 4, rows
+    return loss[rows[np.argsort(seed[rows])]]
+
+def value(goal, own, of):
+    terms = own / of if goal.endswith("gain") else own
+    return terms.max() if goal.startswith("worst") else (weight * terms).sum() / weight.sum()
+
+for goal in ("mean-gain", "worst", "worst-gain"):
+    c = json.load(open(goal + ".json"))["confirmation"]
+    for s in c["scales"]:
+        baseline = "prior" if "prior" in c["mixtures"] else "optimum" # as near as that
+        of = losses(s["n_params"], c["mixtures"][baseline])
+        best = losses(s["n_params"], c["mixtures"]["optimum"])
+        for x in s["contests"]:
+            own = losses(s["n_params"], c["mixtures"][x["mixture"]])
+            means = [a.mean(axis=0) for a in (own, of, best)]
+            assert abs(x["measured"] - value(goal, *means[:2])) < 1e-9, (goal, x)
+            # the delta method, against the jackknife over seeds
+            left = np.array([[value(goal, *[np.delete(a, i, 0).mean(axis=0) for a in pair])
+                              for i in range(4)] for pair in ((own, of), (best, of))])
+            for at, se in ((left[0], x["measured_se"]), (left[0] - left[1], x["gain_se"])):
+                jackknife = np.sqrt(3 / 4 * ((at - at.mean()) ** 2).sum())
+                if se is not None:
+                    assert abs(se - jackknife) < 0.02 * jackknife + 1e-9, (goal, x, jackknife)
+            p = x["predicted"]
+            if x["mixture"] == baseline and goal != "worst":
+                assert x["measured"] == 1 and x["measured_se"] == 0, x
+                assert abs(p["lo"] - 1) < 1e-3 and abs(p["hi"] - 1) < 1e-3, x
+            else:
+                assert p["lo"] < p["value"] < p["hi"] and x["measured_se"] > 0, (goal, x)
+PY
+run confirm job.yaml
+says 'intervals: of a loss with all known errors, of a difference resampling only'
 cd ..
 
 # Refusals.

@@ -128,7 +128,7 @@ no_optimum 1 'mix.yaml exists already' s.h5 --name hand --export nanotron -o mix
 no_optimum 1 'mix.yaml exists already' s.h5 --params 4e8 --tokens 2e10 --name late --export json -o mix.yaml
 no_optimum 1 'cannot write none/mix.yaml' s.h5 --params 4e8 --tokens 2e10 --name late --export json -o none/mix.yaml
 [ ! -s out ] || die "an optimum that was not to be"
-no_optimum 1 'there is no "late" in /optimum' s.h5 --name late --export json
+no_optimum 2 '--name "late": s.h5 has no optimum late; it has ' s.h5 --name late --export json
 no_optimum 1 's.h5' s.h5 --name hand --export nanotron -o s.h5 --force
 optimum s.h5 --name hand --export nanotron -o mix.yaml --force
 for form in megatron olmo-yaml nanotron json; do
@@ -207,7 +207,7 @@ no_optimum 2 '--export "yaml": not olmo-yaml, megatron, nanotron or json' $at --
 no_optimum 2 '-o is for --export' $at -o x
 no_optimum 2 '--supply "wiki=1e9": wiki is given twice' $at --supply wiki=1e9,wiki=1e9
 no_optimum 2 '--supply "wik=1": the fit has no domain wik; did you mean wiki?' $at --supply wik=1
-no_optimum 1 'the fit capacity has no target "wbe"' $at --no-worse wbe
+no_optimum 2 '--no-worse "wbe": the fit has no target wbe; did you mean web?' $at --no-worse wbe
 no_optimum 1 'allow 3e+09 tokens in 1 epoch, and the target is trained on 1e+10.' $at --supply \
     wiki=1e9,web=1e9,code=1e9 --max-epochs 1
 no_optimum 1 'none is nearer to the baseline than tv=0.4, and --near asks for 0.1' $at \

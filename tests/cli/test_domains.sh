@@ -51,10 +51,17 @@ asked 1 's.h5: the proportions in web sum to 0.9; they must sum to 1' domains sp
 asked 1 's.h5: there is a domain "wiki" already' domains split s.h5 web a=0.5 wiki=0.5 -o n.h5
 asked 1 's.h5: there is a domain "code" already' domains add s.h5 code -o n.h5
 asked 1 's.h5: there is no domain "x"; there are' domains merge s.h5 y x=0.5 web=0.5 -o n.h5
+asked 1 's.h5: there is no domain "x"; there are' domains merge s.h5 y x web -o n.h5
+asked 1 'split of web: give 2 to 256 parts, not 1' domains split s.h5 web a=1 -o n.h5
+asked 1 'a name has none of , = < > ! \[ \] " and /, but "a,b" has ,' domains add s.h5 a,b -o n.h5
+asked 1 '"b ": a name neither begins nor ends with a space' domains split s.h5 web a=0.5 'b =0.5' -o n.h5
+asked 2 '-o and --runs are both n.h5: give two names' domains add s.h5 math -o n.h5 --runs n.h5
+asked 2 'plan takes no --output' domains plan s.h5 -o n.h5
+asked 2 'expand takes no --runs' domains expand s.h5 --runs n.csv
 asked 1 's.h5 is the file that is read' domains add s.h5 math -o s.h5 --force
 asked 1 'is a folder' domains add s.h5 math -o .
 asked 1 'none.h5: no such file\|none.h5' domains add none.h5 math -o n.h5
-asked 1 '"other"' domains add s.h5 math -o n.h5 --optimum other
+asked 2 '--optimum "other": s.h5 has no optimum other' domains add s.h5 math -o n.h5 --optimum other
 asked 1 'drop leaves 2 domains alone and changes 0: there is nothing to collapse' domains drop s.h5 wiki --collapse rest -o n.h5
 asked 1 's.h5: no domain of the file has changed' domains plan s.h5
 : >there
@@ -104,6 +111,12 @@ asked 0 'mixsweep optimum s.h5 --cap wiki=0' domains drop s.h5 wiki -o dropped.h
 asked 0 'kept      today no other proportions are better by more than [-.e0-9]* ([-+.e0-9]* by 95 in 100 draws);' \
     domains add s.h5 math --collapse rest --apart 1 -o apart.h5 --format text
 grep -q ' where the change makes a difference of 10% in what targets gain from data: most by' out
+! grep -q 'no bound' out
+# a law that need not be convex in the mixture gives no bound, and says so
+cp s.h5 joint.h5
+"$MIXSWEEP" fit joint.h5 --law joint --targets all --starts 1 --holdout none >out 2>&1
+asked 0 'no bound: that is what slopes promise, and the law need not be convex in the mixture' \
+    domains add joint.h5 math --collapse rest --fit joint -o unbound.h5
 "$MIXSWEEP" domains revise s.h5 code --collapse rest -o rest.h5 --runs rest.csv --format json >rest.json
 job rest.h5 '{name: rest}, {name: code}' '{name: chat}, {name: exams}' 'file: rest.csv' >rest.yaml
 "$MIXSWEEP" run rest.yaml >out 2>&1 || { cat out; exit 1; }
@@ -185,9 +198,10 @@ assert len(kept) == 2 and len(domains) == 3 and set(kept) < {"web", "code", "wik
 first, second = (old["domains"].index(name) for name in kept)
 assert abs(kept[old["domains"][first]] / kept[old["domains"][second]] * best[second] / best[first] - 1) < 1e-9
 reuse = changes[1]["reuse"]
+assert reuse["is_bound"] and read("unbound.h5")[0][1]["reuse"]["is_bound"] is False
 assert 0 <= reuse["loss"] <= reuse["loss_high"] and min(reuse["coupling"].values()) > 0
 bound = json.load(open("bound.json"))
-assert 0 <= bound["loss"] <= bound["loss_high"] and bound["unknown_targets"] == 0
+assert 0 <= bound["loss"] <= bound["loss_high"] and bound["unknown_targets"] == 0 and bound["is_bound"]
 assert bound["towards"] in ("web", "wiki")
 
 answer = json.load(open("rest.json"))

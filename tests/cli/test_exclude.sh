@@ -61,6 +61,8 @@ fails 1 'there is no run "00000000000000000000000000000000"' \
 fails 2 'Give --reason' "$MIXSWEEP" exclude s.h5 odd
 fails 2 '"": TEXT is empty' "$MIXSWEEP" exclude s.h5 odd --reason ''
 fails 2 '64 bytes; 63 are allowed' "$MIXSWEEP" exclude s.h5 odd --reason "$(printf %064d 0)"
+fails 2 '^mixsweep.*confirmation is what marks runs that confirm an optimum; give another' \
+    "$MIXSWEEP" exclude s.h5 odd --reason confirmation
 fails 2 'takes no --reason' "$MIXSWEEP" exclude s.h5 odd --undo --reason x
 fails 2 '' "$MIXSWEEP" exclude s.h5 --reason x
 fails 1 'no such file' "$MIXSWEEP" exclude none.h5 odd --reason x

@@ -157,7 +157,7 @@ refuses 2 '--form eq2' fit s.h5 --law capacity --form eq2
 refuses 2 '--checkpoints "some": not last, late or all' fit s.h5 --checkpoints some
 refuses 2 '--starts' fit s.h5 --starts 0
 refuses 2 '--mask-below' fit s.h5 --mask-below 1.5
-refuses 2 'no slash' fit s.h5 --name a/b
+refuses 2 '--name "a/b": not 1 to 63 bytes of text without / and control' fit s.h5 --name a/b
 refuses 2 '--holdout "sideways"' fit s.h5 --holdout sideways --name x
 refuses 1 'n_params>1e12' fit s.h5 --where 'n_params>1e12' --name x
 refuses 1 'none.h5' fit none.h5

@@ -21,9 +21,10 @@ asked 2 '--flops says what the proposed runs may cost' next world.h5
 asked 2 '--scale "40e6": not of the form N:D' next world.h5 --flops 1e20 --scale 40e6
 asked 2 '--criterion "luck": not regret, variance or information' next world.h5 --flops 1e20 --criterion luck
 asked 1 'no run is within 1e+16 FLOP: the cheapest, 2e+07 parameters on 1e+09 tokens, takes 1.2e+17' next world.h5 --flops 1e16
-asked 1 'there is no optimum "other"\|no optimum other\|other' next world.h5 --flops 1e20 --optimum other
+asked 2 '--optimum "other": world.h5 has no optimum other; it has capacity' next world.h5 --flops 1e20 --optimum other
 asked 0 'regret after' next world.h5 --flops 2e18 --batch 4
 grep -q 'warning: ' out && die "a fit of these runs has a caveat"
+grep -q '^law capacity checked against product, transfer: no sign that it does not hold' out
 # An optimum that the file does not have is found on the way, and not stored.
 "$MIXSWEEP" next world.h5 --flops 2e18 --batch 4 --format json >stored.json
 "$MIXSWEEP" next world.h5 --fit capacity --params 1B --tokens 20B --flops 2e18 --batch 4 --format json >here.json
@@ -66,19 +67,24 @@ for criterion in "regret", "variance", "information":
         assert float(row["h_wiki"]) == run["mixture"]["wiki"] and float(row["n_tokens"]) == run["n_tokens"]
         assert run["flops"] == 6 * run["n_params"] * run["n_tokens"]
     assert answer["regret"]["value"] > 0 and answer["n_draws"] > 50
+    assert answer["checked_against"] == ["product", "transfer"] and not answer["is_doubted"]
+    assert answer["advice"] == (("go on" if answer["pays"] else "stop") if answer["sure"] else "cannot tell")
 regret = json.load(open("regret-1.json"))
 assert len(regret["runs"]) > 0 and regret["reduction"]["value"] > 2 * regret["reduction"]["se"] > 0
 assert regret["runs"][-1]["regret"] == regret["regret_after"]
 PY
 
 # How to spend a budget: more never expects more regret, and every way stays within it.
+"$MIXSWEEP" fit world.h5 --law additive --starts 2 --holdout none >out 2>&1
+"$MIXSWEEP" bootstrap world.h5 --fit additive --draws 24 >out
+"$MIXSWEEP" optimum world.h5 --fit additive --params 1e9 --tokens 2e10 >out
 for n in 1 3; do
-    mpirun -n $n --oversubscribe "$MIXSWEEP" next world.h5 --flops 1.6e19 --allocate --mixtures 8 \
-        --scale 20e6:1e9 --scale 60e6:2e9 --format json >allocate-$n.json
+    mpirun -n $n --oversubscribe "$MIXSWEEP" next world.h5 --optimum additive --flops 1.6e19 --allocate \
+        --mixtures 8 --scale 20e6:1e9 --scale 60e6:2e9 --format json >allocate-$n.json
 done
 cmp allocate-1.json allocate-3.json
-asked 0 'all small' next world.h5 --flops 1.6e19 --allocate --mixtures 8
-asked 2 'so there is nothing for --emit' next world.h5 --flops 1e20 --allocate --emit tasks
+asked 0 'all small' next world.h5 --optimum additive --flops 1e18 --allocate --mixtures 4
+asked 2 'so there is nothing for --emit' next world.h5 --optimum additive --flops 1e20 --allocate --emit tasks
 "${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'PY'
 import json
 answer = json.load(open("allocate-1.json"))
@@ -120,6 +126,22 @@ PY
 "$MIXSWEEP" bootstrap world.h5 --fit fewer --draws 10 >out
 "$MIXSWEEP" optimum world.h5 --fit fewer --params 1e9 --tokens 2e10 >out
 asked 1 'there are 10 bootstrap draws of fewer: at least 20 are needed' next world.h5 --optimum fewer --flops 2e18
+
+# A wrong law is found by the fits of the file, and by those that next makes.
+"$MIXSWEEP" fit world.h5 --law dml --starts 4 --holdout none >out 2>&1
+"$MIXSWEEP" bootstrap world.h5 --fit dml --draws 24 >out
+for n in 1 3; do
+    mpirun -n $n --oversubscribe "$MIXSWEEP" next world.h5 --fit dml --params 1e9 --tokens 2e10 \
+        --flops 2e18 --batch 2 --format json >wrong-$n.json
+done
+cmp wrong-1.json wrong-3.json
+"${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'PY'
+import json
+answer = json.load(open("wrong-1.json"))
+assert answer["is_doubted"] and answer["advice"] == "cannot tell" and "the law does not hold" in answer["reason"]
+assert answer["checked_against"] == ["fit additive", "fit capacity", "fit few", "fit fewer", "product", "transfer"]
+assert any("of the residuals of law dml" in w for w in answer["warnings"])
+PY
 
 # A job makes the runs that were written, each at its scale, and they are marked.
 cp world.h5 more.h5

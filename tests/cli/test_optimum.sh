@@ -66,6 +66,17 @@ no_optimum 1 'for another question (the cap of wiki is 1 there, 0.2 asked for): 
     s.h5 --params 400e6 --tokens 10e9 --cap wiki=0.2
 optimum s.h5 --params 800e6 --tokens 10e9 --no-save
 optimum s.h5 --params 800e6 --tokens 10e9 --name large
+refuses 2 '--fit "x": s.h5 has no optimum of x; it has capacity.' export s.h5 optimum --fit x
+run export s.h5 optimum
+cat >bca.py <<'PY'
+import csv, h5py
+of = h5py.File("s.h5")["optimum/large"]
+rows = [r for r in csv.DictReader(open("out")) if r["optimum"] == "large"]
+for k, row in enumerate(rows):
+    for end in ("lo", "hi"):
+        assert float(row["bca_" + end]) == of["mixture_bca_" + end][k]
+PY
+"$python" bca.py || die "export has other BCa ends than the file"
 optimum s.h5 --params 400e6 --tokens 10e9 --cap wiki=0.2 --replace
 says 'on the cap, the law asks for more: wiki (0.2)'
 
@@ -116,7 +127,7 @@ status=0
 mpirun -n 2 --oversubscribe "$MIXSWEEP" optimum s.h5 --params 4e8 --tokens 1e10 --no-save \
     --baseline none.csv >out 2>err || status=$?
 [ $status = 1 ] || die "a missing file ends 2 ranks with $status"
-[ "$(grep -c 'cannot read none.csv' err)" = 1 ] || die "not one sentence from 2 ranks"
+[ "$(grep -c -- '--baseline "none.csv": not uniform or prior, and there is no such file' err)" = 1 ] || die "not one sentence from 2 ranks"
 
 at="s.h5 --params 4e8 --tokens 1e10 --no-save"
 no_optimum 1 'the floor 0.4 exceeds the cap of wiki (0.01).' $at --floor 0.4 --cap wiki=0.01
@@ -130,10 +141,17 @@ no_optimum 2 '--cap "wiki=0.5": wiki is given twice' $at --cap wiki=0.4 --cap we
 no_optimum 2 '--weight "web=2": web is given twice' $at --weight web=2 --weight web=2
 no_optimum 2 '--cap "wiki=1.5": not a number from 0 to 1' $at --cap wiki=1.5
 no_optimum 2 '--weight "wiki=-1": not a number from 0' $at --weight wiki=-1
+no_optimum 2 '--weight: all weights are 0' $at --weight code=0,web=0,wiki=0
+no_optimum 2 '--no-worse "web,wik": the fit has no target wik; did you mean wiki? It has code, web, wiki.' \
+    $at --no-worse web,wik
+no_optimum 2 '--near "tv=1.5": not baseline:tv=X or baseline:kl=X with X above 0, of tv at most 1' $at --near tv=1.5
+for name in a/b . .a "$(printf 'a\nb')" "$(printf '\377')"; do
+    no_optimum 2 'not 1 to 63 bytes of text' s.h5 --params 4e8 --tokens 1e10 --name "$name"
+done
 no_optimum 2 '--format "xml": not text, json, yaml or csv' $at --format xml
 no_optimum 2 '--params and --tokens say which model' s.h5 --params 1e9
 no_optimum 1 'below H = 0.5' s.h5 --params 1e5 --tokens 1e9 --no-save
-no_optimum 1 'nofit' s.h5 --fit nofit --params 1e9 --tokens 1e9
+no_optimum 2 '--fit "nofit": s.h5 has no fit nofit; it has capacity.' s.h5 --fit nofit --params 1e9 --tokens 1e9
 no_optimum 1 'none.h5' none.h5 --params 1e9 --tokens 1e9
 printf 'domain,share\ncode,0.5\nweb,0.2\n' >short.csv
 no_optimum 1 'short.csv: the shares sum to 0.7; they must sum to 1' $at --baseline short.csv

@@ -34,6 +34,40 @@ echo 'targets: [{name: web, chance: 0.25}]' >wrong.yaml
 refuses 1 'direction: higher' import runs.csv --map wrong.yaml -o wrong.h5
 run optimum scores.h5 --params 1e9 --tokens 2e11 --weight web=0,code=0 --no-save
 says 'minus the mean score'
+prints '^  target  *weight  loss or score '
+prints '^  mmlu (score, better when higher)  *1 '
+prints '^  web  *0 '
+# All laws on the scores of runs that they have not seen; losses of two units.
+awk 'BEGIN { FS = OFS = "," } NR > 1 { $7 = $7 / 4 } { print }' runs.csv >units.csv
+echo 'targets: [{name: mmlu, unit: accuracy, direction: higher, chance: 0.25}, {name: code, unit: bits/byte}]' >units.yaml
+run import units.csv --map units.yaml -o units.h5
+run compare units.h5 --targets all --laws additive,chinchilla --starts 2 --holdout mixture:4-fold --format json
+facts='rows = {r["name"]: r for r in j["holdouts"][0]["rows"]}; score = {n: r["by_target"]["mmlu"] for n, r in rows.items()}'
+holds 'j["scores"] == ["mmlu"] and j["units"]["code"] == "bits/byte" and j["target_size"]["code"] < 1'
+holds 'score["additive"]["n"] == 48 and score["additive"]["mae"] < 0.002 and score["additive"]["loses_mae"] == []'
+holds 'score["mean"]["worse"] > score["scale-only"]["worse"] > 0 and score["chinchilla"]["rho"] is None'
+holds 'rows["additive"]["n"] == 96 and j["holdouts"][0]["no_link"] == {}'
+cp out made.json
+run compare units.h5 --show --format json
+cmp -s out made.json || die "--show prints something else"
+"$python" - <<'PY' || die "the file is not as h5py should see it"
+import json
+import h5py
+j, g = json.load(open("made.json")), h5py.File("units.h5")["compare/laws/by_target"]
+assert g["mae"].shape == (1, 6, 3) and [d.keys()[0] for d in g["mae"].dims] == ["holdout", "predictor", "target"]
+assert list(g["target"].asstr()) == ["web", "code", "mmlu"] and g.attrs["n_scores"] == 1
+names = list(g["predictor"].asstr())
+for row in j["holdouts"][0]["rows"]:
+    of = row["by_target"]["mmlu"]
+    assert g["n"][0, names.index(row["name"]), 2] == of["n"]
+    assert of["n"] == 0 or g["mae"][0, names.index(row["name"]), 2] == of["mae"]
+PY
+run compare units.h5 --show
+says 'score mmlu (accuracy), better when higher; held out: mixture, 4 folds'
+says 'losses of several units: MAE, RMSE'
+run report units.h5 -o page
+grep -q 'Score mmlu (accuracy), held-out mixture, 4 folds' page/index.html || die "no scores in the report"
+refuses 1 'only scores are selected' compare units.h5 --targets mmlu
 # A fit whose scores are losses by now is not resampled.
 cp scores.h5 bent.h5
 "$MIXSWEEP_PYTHON" -c 'import h5py

@@ -77,15 +77,44 @@ static void test_map_of_a_long_table(void **state)
     refuse((struct texts){.table = "run,n_params,n_tokens,h_code,metric,value\na,1,1,1,,1.5\n",
                           .map = "long: {target: metric, value: value}\n"},
            "runs.csv, line 2, column metric: \"\" is not the name of a target.");
+    /* The names of targets are renamed and dropped as columns are. */
+    assert_ours(take((struct texts){.table = "run,n_params,n_tokens,h_code,h_web,metric,value\n"
+                                             "a,1e6,1e9,0.25,0.75,eval/code/loss,1.5\n"
+                                             "a,1e6,1e9,0.25,0.75,speed,3\n"
+                                             "b,1e6,1e9,0.5,0.5,test,0.5\n"
+                                             "b,1e6,1e9,0.5,0.5,eval/code/loss,1.25\n",
+                                    .map = "long: {target: metric, value: value}\n"
+                                           "rename: {test: exam}\n"
+                                           "regex: [{match: 'eval/(.*)/loss', to: 'loss_\\1'}]\n"
+                                           "drop: [speed]\n"}));
+    refuse(
+        (struct texts){.table = "run,n_params,n_tokens,h_code,metric,value\n"
+                                "a,1e6,1e9,1,code,1.5\n",
+                       .map = "long: {target: metric, value: value}\n"
+                              "regex: [{match: 'eval/(.*)', to: 'loss_\\1'}]\n"},
+        "map.yaml, key regex: \"eval/(.*)\" fits no column or target of runs.csv (run, n_params, "
+        "n_tokens, h_code, loss_code).");
     refuse((struct texts){.table = ours, .map = "long: {target: metric, value: value}\n"},
            "map.yaml, key long: runs.csv has no two columns \"metric\" and \"value\".");
+    refuse((struct texts){.table = "metric,value\nspeed,3\n",
+                          .map = "long: {target: metric, value: value}\ndrop: [speed]\n"},
+           "map.yaml, key drop: no column is left.");
+    char map[1024]; /* 508 bytes are a name, but not with loss_ before them */
+    (void)snprintf(map, sizeof map, "long: {target: metric, value: value}\nrename: {a: n%0507d}\n",
+                   0);
+    refuse((struct texts){.table = "run,metric,value\nx,a,3\n", .map = map},
+           "map.yaml: the new name of target \"a\" is longer than 511 bytes.");
 }
 
 static void test_map_refuses_what_does_not_fit_the_table(void **state)
 {
     (void)state;
     refuse((struct texts){.table = ours, .map = "rename: {sise: n_params}\n"},
-           "map.yaml, key rename: runs.csv has no column \"sise\".");
+           "map.yaml, key rename: \"sise\" fits no column of runs.csv (run, n_params, n_tokens, "
+           "h_code, h_web, loss_code, ...).");
+    refuse((struct texts){.table = ours, .map = "regex: [{match: 'H_(.*)', to: 'h_\\1'}]\n"},
+           "map.yaml, key regex: \"H_(.*)\" fits no column of runs.csv (run, n_params, n_tokens, "
+           "h_code, h_web, loss_code, ...).");
     refuse((struct texts){.table = ours, .map = "factor: {'n_param': 1e6}\n"},
            "map.yaml, key factor: \"n_param\" fits no column.");
     refuse((struct texts){.table = ours, .map = "constants: {n_tokens: 1e9}\n"},

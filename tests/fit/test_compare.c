@@ -270,6 +270,179 @@ static void test_changed_runs_are_seen(void **state)
     world_destroy(&world);
 }
 
+static const struct world_plan scored = {"additive", 2, 3, 16, {10, 40, 160}, {4}, 0.002, 5};
+
+/* Two losses, the second in another unit, and a score that follows them. */
+static struct world scored_world(double factor)
+{
+    struct world world = world_create(&scored);
+    struct mix_table *table = world.table;
+    table->targets[2].direction = 1;
+    snprintf(table->targets[2].unit, sizeof table->targets[2].unit, "accuracy");
+    if (factor != 1.0)
+        snprintf(table->targets[1].unit, sizeof table->targets[1].unit, "bits/byte");
+    for (size_t r = 0; r < table->n_rows; r++) {
+        double *loss = table->loss + r * 3;
+        loss[2] = 0.2 + 0.6 / (1.0 + exp(loss[0] + loss[1] - 5.5));
+        loss[1] *= factor;
+    }
+    return world;
+}
+
+static struct mix_compare *compare_targets(const struct mix_table *table, const char *laws,
+                                           const char *targets, const char *holdout)
+{
+    struct mix_compare_options options = options_of(laws, holdout);
+    snprintf(options.selection.targets, sizeof options.selection.targets, "%s", targets);
+    struct mix_compare *out = NULL;
+    struct mix_error err = {{0}};
+    assert_ok(mix_compare_run(NULL, table, &options, NULL, NULL, &out, &err), err);
+    return out;
+}
+
+static const struct mix_compare_target *on_score(const struct mix_compare *c, const char *name)
+{
+    const size_t q = (size_t)(row(c, 0, name) - c->rows);
+    return mix_compare_on_target(c, 0, q, 2);
+}
+
+static void test_scores_are_judged_beside_losses(void **state)
+{
+    (void)state;
+    struct world world = scored_world(1.0);
+    struct mix_compare *all =
+        compare_targets(world.table, "additive,chinchilla", "all", "mixture:4-fold");
+    struct mix_compare *losses =
+        compare_targets(world.table, "additive,chinchilla", "domains", "mixture:4-fold");
+    assert_int_equal(all->n_targets, 3);
+    assert_int_equal(all->n_scores, 1);
+    assert_false(mix_compare_mixes_units(all));
+    for (size_t q = 0; q < all->n_predictors; q++) { /* scores change nothing for the losses */
+        expect_equal_rows(&all->rows[q], &losses->rows[q]);
+        assert_memory_equal(&all->rows[q].weight, &losses->rows[q].weight, sizeof(double));
+        for (size_t m = 0; m < 2; m++)
+            assert_memory_equal(mix_compare_on_target(all, 0, q, m),
+                                mix_compare_on_target(losses, 0, q, m),
+                                sizeof(struct mix_compare_target));
+    }
+    const struct mix_compare_target *law = on_score(all, "additive");
+    assert_int_equal(law->metrics.n, 48);
+    assert_true(law->metrics.mae < 0.002 && law->metrics.rho > 0.9);
+    assert_true(law->metrics.regret >= 0.0); /* of scores too less is better */
+    assert_int_equal(law->loses_mae | law->loses_skill, 0);
+    assert_true(isnan(on_score(all, "chinchilla")->metrics.rho));
+    assert_true(on_score(all, "chinchilla")->metrics.skill == 0.0);
+    assert_true(on_score(all, "mean")->worse > on_score(all, "scale-only")->worse);
+    assert_int_equal(on_score(all, "copy-scale")->metrics.n, 0);
+    mix_compare_destroy(all);
+    mix_compare_destroy(losses);
+    world_destroy(&world);
+}
+
+/* Held-out scores that are moved far above all that is predicted move the errors by as much, and
+ * nothing else. The mean of the training scores is worked out here. */
+static void test_links_learn_nothing_from_test_rows(void **state)
+{
+    (void)state;
+    struct world world = scored_world(0.5);
+    double mae[2], of_mean[2], trained = 0.0, n_trained = 0.0, tested = 0.0, n_tested = 0.0;
+    for (size_t r = 0; r < world.table->n_rows; r++) {
+        const bool held = world.table->runs[r].n_params > 150e6;
+        *(held ? &tested : &trained) += world.table->loss[r * 3 + 2];
+        *(held ? &n_tested : &n_trained) += 1.0;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t r = 0; r < world.table->n_rows; r++)
+            if (world.table->runs[r].n_params > 150e6)
+                world.table->loss[r * 3 + 2] += 1.0;
+        struct mix_compare *c = compare_targets(world.table, "additive,chinchilla", "all", "scale");
+        mae[i] = on_score(c, "additive")->metrics.mae;
+        of_mean[i] = on_score(c, "mean")->metrics.mae;
+        assert_true(mix_compare_mixes_units(c));
+        mix_compare_destroy(c);
+    }
+    assert_near(mae[1] - mae[0], 1.0, 1e-12);
+    assert_near(of_mean[0], tested / n_tested + 1.0 - trained / n_trained, 1e-12);
+    assert_near(of_mean[1] - of_mean[0], 1.0, 1e-12);
+    world_destroy(&world);
+}
+
+/* With several units the sizes of losses are of the training rows of a fold, and of losses alone:
+ * held-out losses of one unit that are three times as large, and a score in the other unit, move no
+ * figure of the other target, of the score, or of the stack. */
+static void test_sizes_are_of_training_losses(void **state)
+{
+    (void)state;
+    struct world world = scored_world(0.125);
+    struct mix_table *table = world.table;
+    memcpy(table->targets[2].unit, table->targets[0].unit, sizeof table->targets[2].unit);
+    struct mix_compare *losses = compare_targets(table, "transfer,additive", "domains", "scale");
+    struct mix_compare *all = compare_targets(table, "transfer,additive", "all", "scale");
+    for (size_t r = 0; r < table->n_rows; r++)
+        if (table->runs[r].n_params > 150e6)
+            table->loss[r * 3 + 1] *= 3.0;
+    struct mix_compare *moved = compare_targets(table, "transfer,additive", "all", "scale");
+    assert_memory_equal(all->target_size, losses->target_size, 2 * sizeof(double));
+    assert_near(moved->target_size[0], all->target_size[0], 0.0);
+    for (size_t q = 0; q < all->n_predictors; q++) {
+        expect_equal_rows(&all->rows[q], &losses->rows[q]);
+        assert_memory_equal(&all->rows[q].weight, &moved->rows[q].weight, sizeof(double));
+        for (size_t m = 0; m < 3; m += 2)
+            assert_memory_equal(mix_compare_on_target(all, 0, q, m),
+                                mix_compare_on_target(moved, 0, q, m),
+                                sizeof(struct mix_compare_target));
+    }
+    mix_compare_destroy(losses);
+    mix_compare_destroy(all);
+    mix_compare_destroy(moved);
+    world_destroy(&world);
+}
+
+static void test_score_without_a_link_is_told(void **state)
+{
+    (void)state;
+    struct world world = scored_world(1.0);
+    for (size_t r = 0; r < world.table->n_rows; r++)
+        world.table->loss[r * 3 + 2] = world.table->runs[r].n_params > 150e6 ? 0.5 : 0.4;
+    struct mix_compare *c = compare_targets(world.table, "additive,chinchilla", "all", "scale");
+    assert_non_null(strstr(c->no_link[2], "a constant has no link to the losses"));
+    assert_true(c->no_link[0][0] == '\0');
+    assert_int_equal(on_score(c, "additive")->metrics.n, 0);
+    assert_int_equal(on_score(c, "stack")->metrics.n, 0);
+    assert_near(on_score(c, "mean")->metrics.mae, 0.1, 1e-12);
+    assert_int_equal(on_score(c, "copy-scale")->metrics.n, 16);
+    assert_int_equal(row(c, 0, "additive")->metrics.n, 32);
+    mix_compare_destroy(c);
+    world_destroy(&world);
+}
+
+/* With several units figures over losses are relative, so that no unit has more say. */
+static void test_a_unit_has_no_say(void **state)
+{
+    (void)state;
+    struct world half = scored_world(0.5), eighth = scored_world(0.125);
+    struct mix_compare *a = compare_targets(half.table, "additive,joint", "all", "mixture:4-fold");
+    struct mix_compare *b =
+        compare_targets(eighth.table, "additive,joint", "all", "mixture:4-fold");
+    assert_near(a->target_size[1], 4.0 * b->target_size[1], 1e-12);
+    assert_true(row(a, 0, "joint")->weight > 0.01 && row(a, 0, "additive")->weight > 0.01);
+    for (size_t q = 0; q < a->n_predictors; q++) {
+        const struct mix_metrics *x = &a->rows[q].metrics, *y = &b->rows[q].metrics;
+        if (x->n == 0)
+            continue;
+        assert_near(x->mae, y->mae, 1e-6);
+        assert_near(x->mre, y->mre, 1e-6);
+        assert_near(mix_compare_on_target(a, 0, q, 1)->metrics.mae,
+                    4.0 * mix_compare_on_target(b, 0, q, 1)->metrics.mae, 1e-6);
+        if (a->predictors[q].kind == MIX_PREDICTOR_LAW)
+            assert_near(a->rows[q].weight, b->rows[q].weight, 1e-4);
+    }
+    mix_compare_destroy(a);
+    mix_compare_destroy(b);
+    world_destroy(&half);
+    world_destroy(&eighth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +455,11 @@ int main(void)
         cmocka_unit_test(test_every_mixture_is_in_one_fold),
         cmocka_unit_test(test_what_cannot_be_compared_is_refused),
         cmocka_unit_test(test_changed_runs_are_seen),
+        cmocka_unit_test(test_scores_are_judged_beside_losses),
+        cmocka_unit_test(test_links_learn_nothing_from_test_rows),
+        cmocka_unit_test(test_sizes_are_of_training_losses),
+        cmocka_unit_test(test_score_without_a_link_is_told),
+        cmocka_unit_test(test_a_unit_has_no_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -491,7 +491,7 @@ static void test_standard_errors_are_those_of_repeated_fits(void **state)
         must(lsq_minimise(lsq, theta, 500, 1e-9, NULL, &result, &err), &err);
         lsq_evaluate(lsq, theta, lambda);
         model->law->to_natural(model, theta, lambda, params);
-        must(fit_errors(lsq, theta, lambda, fit, &err), &err);
+        must(fit_errors(lsq, theta, lambda, NULL, fit, &err), &err);
         for (size_t p = 0; p < n_params; p++) {
             assert_int_equal(fit->param_state[p], 0);
             mean[p] += params[p] / N;
@@ -511,6 +511,100 @@ static void test_standard_errors_are_those_of_repeated_fits(void **state)
     mix_fit_destroy(fit);
     mix_data_destroy(data);
     free(exact);
+    world_destroy(&world);
+}
+
+/* Numbers twice over; the caller frees. */
+static void *twice(const void *once, size_t n_bytes)
+{
+    char *out = zeros(2, n_bytes);
+    memcpy(out, once, n_bytes);
+    memcpy(out + n_bytes, once, n_bytes);
+    return out;
+}
+
+/* A table with every row twice says nothing that the rows once do not. */
+static void test_errors_are_the_same_where_rows_come_twice(void **state)
+{
+    (void)state;
+    enum { P_MAX = 16, ROWS = 20 };
+    const struct world_plan plan = {"loglinear", 2, 2, ROWS, {40}, {8}, 1e-3, 11};
+    struct world world = world_create(&plan);
+    struct mix_data *once = world_data(&world), both = *once;
+    const struct mix_law_spec spec = world_spec(&plan);
+    const size_t n_params = mix_model_n_params(world.model);
+    double theta[P_MAX], lambda[P_MAX], expected[P_MAX];
+    struct mix_fit *fit = mix_fit_create(2, 2, n_params, 1, 1);
+    struct mix_error err = {{0}};
+    assert_int_equal(once->n_rows, ROWS);
+    assert_int_equal(once->n_clusters, ROWS);
+    both.n_rows *= 2;
+    both.mixture = twice(once->mixture, ROWS * 2 * sizeof *once->mixture);
+    both.unique = twice(once->unique, ROWS * 2 * sizeof *once->unique);
+    both.n_params = twice(once->n_params, ROWS * sizeof *once->n_params);
+    both.n_tokens = twice(once->n_tokens, ROWS * sizeof *once->n_tokens);
+    both.loss = twice(once->loss, ROWS * 2 * sizeof *once->loss);
+    both.weight = twice(once->weight, ROWS * 2 * sizeof *once->weight);
+    both.cluster = twice(once->cluster, ROWS * sizeof *once->cluster);
+    for (int i = 0; i < 2; i++) {
+        struct lsq *lsq = NULL;
+        must(lsq_create(&spec, once->target_domain, i == 0 ? once : &both, &lsq, &err), &err);
+        struct mix_model *model = lsq_model(lsq);
+        model->law->from_natural(model, world.params, theta, lambda);
+        lsq_evaluate(lsq, theta, lambda);
+        assert_ok(fit_errors(lsq, theta, lambda, NULL, fit, &err), err);
+        for (size_t p = 0; p < n_params; p++) {
+            assert_int_equal(fit->param_state[p], 0);
+            if (i == 0)
+                expected[p] = fit->std_error[p];
+            else
+                assert_near(fit->std_error[p], expected[p], 1e-6 * expected[p]);
+        }
+        lsq_destroy(lsq);
+    }
+    free(both.mixture);
+    free(both.unique);
+    free(both.n_params);
+    free(both.n_tokens);
+    free(both.loss);
+    free(both.weight);
+    free(both.cluster);
+    mix_fit_destroy(fit);
+    mix_data_destroy(once);
+    world_destroy(&world);
+}
+
+/* Errors of thousands of parameters take seconds, and hear signals all the while. */
+static enum mix_status errors_after_a_signal(void *context, size_t task, void *record,
+                                             struct mix_poll *poll, struct mix_error *err)
+{
+    const struct world *world = context;
+    struct mix_data *data = world_data(world);
+    struct lsq *lsq = NULL;
+    double theta[16], lambda[16];
+    (void)task, (void)record;
+    must(lsq_create(&world->model->spec, data->target_domain, data, &lsq, err), err);
+    struct mix_fit *fit = mix_fit_create(2, 2, mix_model_n_params(world->model), 1, 1);
+    world->model->law->from_natural(world->model, world->params, theta, lambda);
+    lsq_evaluate(lsq, theta, lambda);
+    raise(SIGTERM);
+    const enum mix_status status = fit_errors(lsq, theta, lambda, poll, fit, err);
+    mix_fit_destroy(fit);
+    lsq_destroy(lsq);
+    mix_data_destroy(data);
+    return status;
+}
+
+static void test_errors_hear_signals(void **state)
+{
+    (void)state;
+    const struct world_plan plan = {"capacity", 2, 2, 20, {10, 40, 160}, {2, 8}, 1e-3, 9};
+    struct world world = world_create(&plan);
+    const struct mix_stage stage = {
+        .name = "errors", .n_tasks = 1, .run = errors_after_a_signal, .context = &world};
+    mix_signals_install();
+    assert_int_equal(mix_stage_run(NULL, &stage, NULL), MIX_EINTERRUPTED);
+    mix_signals_install();
     world_destroy(&world);
 }
 
@@ -558,7 +652,7 @@ static void test_errors_of_a_law_with_a_gauge(void **state)
     gsl_linalg_SV_decomp_jacobi(u, v, values);
     const double s2 = squares / (double)(n_entries - rank);
     struct mix_fit *fit = mix_fit_create(2, 3, n_params, 1, 1);
-    assert_ok(fit_errors(lsq, theta, lambda, fit, &err), err);
+    assert_ok(fit_errors(lsq, theta, lambda, NULL, fit, &err), err);
     for (size_t p = 0; p < n_params; p++) {
         const double expected = sqrt(s2 * variance_of(u, values, natural + p * n_all, rank));
         assert_int_equal(fit->param_state[p], 0);
@@ -578,7 +672,7 @@ static void test_errors_of_a_law_with_a_gauge(void **state)
 
 struct reports {
     size_t n_calls, n_done, n_total;
-    bool stop;
+    size_t stop_at; /* starts; 0 = never */
 };
 
 static void report(void *context, size_t n_done, size_t n_total, double elapsed_s)
@@ -589,7 +683,7 @@ static void report(void *context, size_t n_done, size_t n_total, double elapsed_
     reports->n_calls++;
     reports->n_done = n_done;
     reports->n_total = n_total;
-    if (reports->stop)
+    if (reports->stop_at > 0 && n_done >= reports->stop_at)
         raise(SIGTERM);
 }
 
@@ -609,19 +703,24 @@ static void test_fit_reports_its_starts(void **state)
     world_destroy(&world);
 }
 
+/* Among its starts, and once they are made. */
 static void test_fit_stops_when_asked(void **state)
 {
     (void)state;
     struct world world = world_create(&three_sizes);
-    const struct mix_fit_options options = quick_options("capacity", 5000);
-    struct mix_fit *fit = NULL;
-    struct mix_error err = {{0}};
-    struct reports reports = {.stop = true};
-    mix_signals_install();
-    assert_int_equal(mix_fit_run(NULL, world.table, &options, report, &reports, &fit, &err),
-                     MIX_EINTERRUPTED);
-    assert_null(fit);
-    assert_true(reports.n_done < 5000);
+    for (size_t i = 0; i < 2; i++) {
+        const size_t n_starts = i == 0 ? 5000 : 2;
+        const struct mix_fit_options options = quick_options("capacity", n_starts);
+        struct mix_fit *fit = NULL;
+        struct mix_error err = {{0}};
+        struct reports reports = {.stop_at = i == 0 ? 1 : n_starts};
+        mix_signals_install();
+        assert_int_equal(mix_fit_run(NULL, world.table, &options, report, &reports, &fit, &err),
+                         MIX_EINTERRUPTED);
+        assert_null(fit);
+        assert_non_null(strstr(err.text, "the same command begins this fit again"));
+        assert_int_equal(reports.n_done == n_starts, i == 1);
+    }
     mix_signals_install();
     world_destroy(&world);
 }
@@ -644,6 +743,8 @@ int main(void)
         cmocka_unit_test(test_holdout_rows_out_of_reach_are_left_out),
         cmocka_unit_test(test_holdout_that_the_law_refuses_is_skipped),
         cmocka_unit_test(test_standard_errors_are_those_of_repeated_fits),
+        cmocka_unit_test(test_errors_are_the_same_where_rows_come_twice),
+        cmocka_unit_test(test_errors_hear_signals),
         cmocka_unit_test(test_errors_of_a_law_with_a_gauge),
         cmocka_unit_test(test_fit_reports_its_starts),
         cmocka_unit_test(test_fit_stops_when_asked),

@@ -224,6 +224,26 @@ static void test_solution_meets_kkt(void **state)
     assert_true(3 * n_smooth > n_all);
 }
 
+/* In curved valleys and along kinks Gauss-Newton steps creep: without what gradients tell of the
+ * curvature these searches take 2,342 steps in all, one of them 1,255; with it 960. */
+static void test_searches_do_not_creep(void **state)
+{
+    (void)state;
+    struct mix_error err = {{0}};
+    int n_steps = 0;
+    for (size_t k = 3; k <= 7; k++)
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            const struct law_case of = {"transfer", 0, k, k};
+            struct problem p = problem_create(&of, seed);
+            struct lsq_result result;
+            assert_ok(lsq_minimise(p.lsq, p.theta, 5000, 1e-9, NULL, &result, &err), err);
+            n_steps += result.steps;
+            problem_destroy(&p);
+        }
+    print_message("%d steps\n", n_steps);
+    assert_true(n_steps < 1500);
+}
+
 /* Where a fit stands it stays when priors count against its residuals of now, heavy tails as the
  * normal ones that they are there: draws have their centre at the fit. */
 static void test_held_priors_keep_the_minimum(void **state)
@@ -648,6 +668,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient_matches_central_differences),
         cmocka_unit_test(test_solution_meets_kkt),
+        cmocka_unit_test(test_searches_do_not_creep),
         cmocka_unit_test(test_held_priors_keep_the_minimum),
         cmocka_unit_test(test_linear_part_is_the_best_of_all_subsets),
         cmocka_unit_test(test_linear_part_with_dependent_columns),

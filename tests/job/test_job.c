@@ -97,11 +97,14 @@ static void test_job_simulate_params_and_targets(void **state)
     assert_true(job->simulate.params[0] == 1.5 && job->simulate.params[1] == 2);
     mix_job_destroy(job);
     free(text);
-    text = job_text_with("design:", "targets:\n"
-                                    "  - {name: wiki, unit: bits/byte, weight: 3}\n"
-                                    "  - {name: code, direction: higher}\n"
-                                    "  - {name: web}\n"
-                                    "design:");
+    text = job_text_with("sweep:\n  evaluator: simulate\n", "targets:\n"
+                                                            "  - {name: wiki, unit: bits/byte, "
+                                                            "weight: 3}\n"
+                                                            "  - {name: code, direction: higher}\n"
+                                                            "  - {name: web}\n"
+                                                            "sweep:\n"
+                                                            "  table: {file: old.csv}\n"
+                                                            "  evaluator: table\n");
     job = parse(text);
     assert_int_equal(job->targets[0].domain, 2);
     assert_string_equal(job->targets[0].unit, "bits/byte");
@@ -189,6 +192,9 @@ static const struct refusal refusals[] = {
      "small.yaml, line 6, key domains[1].supply_tokens: -1 is not in 1 … 1e+18."},
     {"design:", "targets: [{name: web, direction: up}]\ndesign:",
      "small.yaml, line 8, key targets[0].direction: \"up\" is not one of lower, higher."},
+    {"design:", "targets: [{name: web}, {name: exam, direction: higher}]\ndesign:",
+     "small.yaml, line 8, key targets[1].direction: exam is a score (higher), but the evaluator "
+     "simulate measures losses alone; scores come from command and table."},
     {"design:", "targets: [{name: web, weight: 0}]\ndesign:",
      "small.yaml, line 8, key targets: all weights are 0; at least one must be larger."},
     {"design:", "targets: []\ndesign:",

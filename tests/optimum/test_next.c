@@ -141,16 +141,17 @@ static void test_advice_is_sure_where_nearly_all_draws_agree(void **state)
     double lower[10];
     struct mix_next next = weigh(9, 1, lower, 0.5);
     assert_true(next.pays && next.is_sure && fabs(next.chance - 0.9) < 1e-12);
+    assert_int_equal(next.advice, MIX_ADVICE_GO_ON);
     next = weigh(8, 1, lower, 0.5);
-    assert_true(next.pays && !next.is_sure);
+    assert_true(next.pays && !next.is_sure && next.advice == MIX_ADVICE_UNSURE);
     assert_non_null(
-        strstr(next.advice, "more than 0.5. That is not sure: 20% of the draws say the contrary."));
+        strstr(next.reason, "more than 0.5. That is not sure: 20% of the draws say the contrary."));
     next = weigh(1, 4, lower, 0.5);
-    assert_true(!next.pays && next.is_sure);
-    assert_non_null(strstr(next.advice, "less than 0.5. 90% of the draws agree."));
+    assert_true(!next.pays && next.is_sure && next.advice == MIX_ADVICE_STOP);
+    assert_non_null(strstr(next.reason, "less than 0.5. 90% of the draws agree."));
     next = weigh(1, 6, lower, 0.5); /* seldom, but then much */
     assert_true(next.pays && !next.is_sure);
-    assert_non_null(strstr(next.advice, "That is not sure: 90% of the draws say the contrary."));
+    assert_non_null(strstr(next.reason, "That is not sure: 90% of the draws say the contrary."));
     next = weigh(3, 1, lower, 0.5);
     assert_true(!next.pays && !next.is_sure);
     next = weigh(0, 1, lower, NAN);
@@ -159,7 +160,7 @@ static void test_advice_is_sure_where_nearly_all_draws_agree(void **state)
     next.is_doubted = true;
     mix_next_weigh(&next, 0.5);
     assert_true(next.pays && !next.is_sure);
-    assert_non_null(strstr(next.advice, "That is not sure: the law does not hold."));
+    assert_non_null(strstr(next.reason, "That is not sure: the law does not hold."));
     next.is_doubted = false;
     next.reduction.se = 0.6;
     mix_next_weigh(&next, 0.5);
@@ -168,8 +169,9 @@ static void test_advice_is_sure_where_nearly_all_draws_agree(void **state)
 
 /* ---- whether a law holds */
 
-/* Ten mixtures of two domains with losses 2 + exp(1 - 3 h), of three seeds or one. */
-static struct mix_table *make_runs(size_t n_seeds, double noise)
+/* Ten mixtures of two domains with losses 2 + exp(1 - 3 h), of three seeds or one, and a wave that
+ * no law knows. */
+static struct mix_table *make_runs(size_t n_seeds, double noise, double wave)
 {
     struct mix_table *table = mix_table_create(2, 2);
     gsl_rng *rng = mix_rng_create(mix_key_make(6, "test", NULL, 0));
@@ -188,7 +190,8 @@ static struct mix_table *make_runs(size_t n_seeds, double noise)
         for (size_t k = 0; k < 2; k++) {
             const double h = (double)(i % 10) / 9, share = k == 0 ? h : 1 - h;
             table->mixture[2 * r + k] = table->asked[2 * r + k] = share;
-            table->loss[2 * r + k] = 2 + exp(1 - 3 * share) + gsl_ran_gaussian_ziggurat(rng, noise);
+            table->loss[2 * r + k] = 2 + exp(1 - 3 * share) + wave * sin(20 * share) +
+                                     gsl_ran_gaussian_ziggurat(rng, noise);
         }
     }
     gsl_rng_free(rng);
@@ -207,22 +210,50 @@ static struct mix_fit *fit_law(const struct mix_table *table, const char *law)
     return fit;
 }
 
+static struct mix_law_check check(const struct mix_table *table, const struct mix_fit *fit,
+                                  size_t n_others, const struct mix_fit *const *others)
+{
+    struct mix_law_check out;
+    assert_int_equal(mix_law_check(NULL, table, fit, n_others, others, NULL, NULL, &out, NULL),
+                     MIX_OK);
+    assert_true(out.is_doubted == (out.doubt[0] != '\0'));
+    return out;
+}
+
 static void test_a_law_is_doubted_where_the_runs_speak_against_it(void **state)
 {
     (void)state;
-    char text[MIX_TEXT_MAX];
     for (size_t n_seeds = 1; n_seeds <= 3; n_seeds += 2) {
-        struct mix_table *table = make_runs(n_seeds, 0.01);
+        struct mix_table *table = make_runs(n_seeds, 0.01, 0);
         struct mix_fit *wrong = fit_law(table, "linear"), *right = fit_law(table, "loglinear");
         const struct mix_fit *const both[] = {wrong, right};
-        assert_int_equal(mix_law_doubt(table, wrong, 2, both, text, NULL), MIX_OK);
-        assert_non_null(strstr(text, "law loglinear) leaves 0.0"));
-        assert_int_equal(mix_law_doubt(table, right, 2, both, text, NULL), MIX_OK);
-        assert_string_equal(text, "");
-        assert_int_equal(mix_law_doubt(table, wrong, 0, NULL, text, NULL), MIX_OK);
-        assert_true((strstr(text, "seeds of one mixture") != NULL) == (n_seeds > 1));
+        struct mix_law_check of = check(table, wrong, 2, both);
+        assert_non_null(strstr(of.doubt, "law loglinear) leaves 0.0"));
+        assert_non_null(strstr(of.against, "fit loglinear\nproduct\ntransfer"));
+        assert_false(check(table, right, 2, both).is_doubted);
+        /* a file that has nothing else */
+        assert_false(check(table, right, 0, NULL).is_doubted);
+        of = check(table, wrong, 0, NULL);
+        assert_string_equal(of.against,
+                            n_seeds > 1 ? "seeds\nproduct\ntransfer" : "product\ntransfer");
+        assert_non_null(strstr(of.doubt, "law product leaves 0.0"));
         mix_fit_destroy(wrong);
         mix_fit_destroy(right);
+        mix_table_destroy(table);
+    }
+}
+
+/* Seeds alone convict a law where no other does better. */
+static void test_a_law_is_doubted_by_seeds(void **state)
+{
+    (void)state;
+    for (size_t n_seeds = 1; n_seeds <= 3; n_seeds += 2) {
+        struct mix_table *table = make_runs(n_seeds, 0.001, 0.05);
+        struct mix_fit *fit = fit_law(table, "loglinear");
+        const struct mix_law_check of = check(table, fit, 0, NULL);
+        assert_int_equal(of.is_doubted, n_seeds > 1);
+        assert_true(n_seeds == 1 || strstr(of.doubt, "seeds of one mixture") != NULL);
+        mix_fit_destroy(fit);
         mix_table_destroy(table);
     }
 }
@@ -231,11 +262,9 @@ static void test_a_law_is_doubted_where_the_runs_speak_against_it(void **state)
 static void test_rounding_is_no_lack_of_fit(void **state)
 {
     (void)state;
-    char text[MIX_TEXT_MAX];
-    struct mix_table *table = make_runs(2, 0);
+    struct mix_table *table = make_runs(2, 0, 0);
     struct mix_fit *fit = fit_law(table, "loglinear");
-    assert_int_equal(mix_law_doubt(table, fit, 0, NULL, text, NULL), MIX_OK);
-    assert_string_equal(text, "");
+    assert_false(check(table, fit, 0, NULL).is_doubted);
     mix_fit_destroy(fit);
     mix_table_destroy(table);
 }
@@ -248,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_noise_does_not_look_like_knowledge),
         cmocka_unit_test(test_advice_is_sure_where_nearly_all_draws_agree),
         cmocka_unit_test(test_a_law_is_doubted_where_the_runs_speak_against_it),
+        cmocka_unit_test(test_a_law_is_doubted_by_seeds),
         cmocka_unit_test(test_rounding_is_no_lack_of_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ enum { SEEDS = 1, FEW = 2 };
 #else
 enum { SEEDS = 4, FEW = 8 };
 #endif
-enum { STARTS = 12, STARTS_OFF = 4 }; /* what is far off is so from any start */
+enum { STARTS = 24, STARTS_OFF = 4 }; /* what is far off is so from any start */
 
 static struct mix_fit *fit_of(const struct scarce *s, const char *law, size_t n_starts)
 {

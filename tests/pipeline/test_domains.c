@@ -338,7 +338,7 @@ static void test_what_cannot_be_is_refused(void **state)
     change.parts = taken;
     expect_refusal(change, "there is a domain \"wiki\" already");
     change.n_parts = 1;
-    expect_refusal(change, "split of web: 1 parts are not in 2 ... 256");
+    expect_refusal(change, "split of web: give 2 to 256 parts, not 1");
     change = change_of(MIX_DOMAINS_MERGE, "text");
     change.n_parts = 2;
     change.parts = unknown;

@@ -127,6 +127,65 @@ cp k3.h5 tiles.h5
 grep '<div class="card">' tiles/index.html >cards
 grep -q 'law transfer, held-out mixture' cards
 grep -q 'at 1B parameters' cards
+# What was trained to confirm the optimum has a section of its own, with the terminal's figures, and
+# is not among the design and the losses; neither is a run that somebody has left out.
+cp k3.h5 claim.h5
+"$MIXSWEEP" exclude claim.h5 "$("$MIXSWEEP_PYTHON" -c 'import h5py
+print(h5py.File("claim.h5")["runs/run"].asstr()[0])')" --reason 'loss <spike>' >/dev/null
+"$MIXSWEEP" report claim.h5 -o claim >/dev/null
+grep -q '1 run left out of fits is not shown here' claim/index.html
+grep -q '<td>loss &lt;spike&gt;</td>' claim/index.html
+sed 's/^file:.*/file: claim.h5/' k3.yaml >claim.yaml
+echo 'confirm: {seeds: 2, scales: [{n_params: 2e8, n_tokens: 4e9}]}' >>claim.yaml
+cp k3.h5 claim.h5
+"$MIXSWEEP" confirm claim.yaml --format json >claim.json 2>/dev/null
+"$MIXSWEEP" report claim.h5 -o claim >/dev/null
+# shellcheck disable=SC2086
+"$MIXSWEEP_PYTHON" check.py claim $always confirmed-transfer-1 confirmed-gain-transfer-1
+"$MIXSWEEP_PYTHON" - <<'END'
+import json
+import re
+
+page = open("claim/index.html").read()
+was = open("r3/index.html").read()
+
+
+def section(text, name):
+    text = re.search(f'<section id="{name}">.*?</section>', text, re.S).group()
+    return re.sub("<svg.*?</svg>", "", text, flags=re.S)
+
+
+shown = section(page, "confirmation")
+for contest in json.load(open("claim.json"))["confirmation"]["scales"][0]["contests"]:
+    row = re.search(f"<tr><td>{contest['mixture']}</td>"
+                    "<td>([-0-9.]*) .*?</td><td>([-0-9.]*) ± ([-0-9.]*)</td>.*?</tr>", shown)
+    told = [contest["predicted"]["value"], contest["measured"], contest["measured_se"]]
+    assert row.groups() == tuple(f"{x:.4f}" for x in told), (row and row.group(), told)
+    if contest["gain"] is not None:
+        assert f"<td>{contest['gain']:.4f} ± {contest['gain_se']:.4f}</td><td>2</td>" in row.group()
+for name in ("design", "losses"):
+    assert section(page, name) == section(was, name), name
+assert "<td>confirmation</td>" in section(page, "sweep") and "confirm the optimum" in page
+END
+# A seed that a merged file has twice is one run; a run of another mixture confirms nothing shown.
+"$MIXSWEEP_PYTHON" - <<'END'
+import h5py
+
+with h5py.File("claim.h5", "r+") as f:
+    n = len(f["runs/run"])
+    last = list(f["runs/reason"]).index(b"confirmation")
+    for values in f["runs"].values():
+        if len(values) == n:
+            values.resize(n + 2, axis=0)
+            values[n:] = values[last]
+    for row in n, n + 1:
+        f["runs/key"][row] = b"%032x" % row
+    f["runs/mixture"][n + 1] = [1] + [0] * (f["runs/mixture"].shape[1] - 1)
+END
+"$MIXSWEEP" report claim.h5 -o claim >/dev/null
+grep -q '1 run confirms an optimum that is not in the file any more, or whose own runs have no loss yet' \
+    claim/index.html
+if grep -q 'runs have no loss\.' claim/index.html; then exit 1; fi
 cat >world.yaml <<'END'
 job: world
 file: world.h5

@@ -156,6 +156,32 @@ static void test_simulate_losses_do_not_depend_on_the_job_around(void **state)
 }
 
 /* Each checkpoint is a row; the last one has the loss that it has without the others. */
+/* What confirms an optimum is trained at scales of its own, be it one, in the world of the sweep.
+ */
+static void test_simulate_confirms_in_the_world_of_the_sweep(void **state)
+{
+    (void)state;
+    struct mix_job *job = parse_with("law: capacity, noise", "law: transfer, noise");
+    struct mix_table *all = sweep_new(job);
+    struct mix_job confirming = *job;
+    confirming.confirmed = job;
+    confirming.scales = &job->scales[1];
+    confirming.n_scales = 1;
+    struct mix_table *again = sweep_new(&confirming);
+    size_t n_found = 0;
+    for (size_t r = 0; r < again->n_rows; r++)
+        for (size_t o = 0; o < all->n_rows; o++)
+            if (strcmp(again->runs[r].run, all->runs[o].run) == 0 &&
+                again->runs[r].n_tokens == all->runs[o].n_tokens) {
+                assert_memory_equal(again->loss + 3 * r, all->loss + 3 * o, 3 * sizeof(double));
+                n_found++;
+            }
+    assert_true(n_found > 0 && n_found == again->n_rows);
+    mix_table_destroy(again);
+    mix_table_destroy(all);
+    mix_job_destroy(job);
+}
+
 static void test_simulate_checkpoints_are_rows(void **state)
 {
     (void)state;
@@ -309,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_simulate_demand_rows_sum_to_1),
         cmocka_unit_test(test_simulate_noise_statistics),
         cmocka_unit_test(test_simulate_losses_do_not_depend_on_the_job_around),
+        cmocka_unit_test(test_simulate_confirms_in_the_world_of_the_sweep),
         cmocka_unit_test(test_simulate_checkpoints_are_rows),
         cmocka_unit_test(test_simulate_refuses_runs_of_another_truth),
         cmocka_unit_test(test_sweep_refuses_a_table_of_other_names),
