@@ -44,7 +44,9 @@ run_ctest() {
     # Two at a time on a core: many tests wait for children, kills or Slurm.
     # What failed runs once more by itself; that it failed before is shown all the same.
     rm -f "$logs/$preset-again.xml"
-    ctest --test-dir "build/$preset" -j "$((2 * cores))" --output-junit "$logs/$preset.xml" "$@" \
+    # All output is kept: the cases of a program are counted by its last lines.
+    ctest --test-dir "build/$preset" -j "$((2 * cores))" --output-junit "$logs/$preset.xml" \
+        --test-output-size-passed 10000000 "$@" \
         >"$logs/ctest-$preset.log" 2>&1 ||
         ctest --test-dir "build/$preset" --rerun-failed --output-junit "$logs/$preset-again.xml" \
             >"$logs/ctest-$preset-again.log" 2>&1 || true

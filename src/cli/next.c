@@ -150,13 +150,27 @@ static enum mix_status check(struct asked *a, struct mix_error *err)
     return cli_parse_format(a->format, &a->json, err);
 }
 
+/* One more line. */
+static void add_caveat(struct session *s, const char *line)
+{
+    const size_t used = strlen(s->caveats);
+    snprintf(s->caveats + used, sizeof s->caveats - used, "%s%s", used > 0 ? "\n" : "", line);
+}
+
 static enum mix_status read_caveats(struct session *s, struct mix_error *err)
 {
     const enum mix_status status = mix_store_read_fits(s->store, &s->n_fits, &s->fits, err);
-    if (status == MIX_OK)
-        mix_fit_caveats(s->table, s->fit, s->n_fits, (const struct mix_fit *const *)s->fits,
-                        sizeof s->caveats - MIX_TEXT_MAX, s->caveats);
-    return status;
+    bool has_guards = false;
+    if (status != MIX_OK)
+        return status;
+    mix_fit_caveats(s->table, s->fit, s->n_fits, (const struct mix_fit *const *)s->fits,
+                    sizeof s->caveats - 2 * (size_t)MIX_TEXT_MAX, s->caveats);
+    for (size_t m = 0; m < s->optimum->n_targets; m++)
+        has_guards = has_guards || s->optimum->guard[m] != 0;
+    if (has_guards)
+        add_caveat(s, "guards hold by the fit: draws in which the recommendation breaks one count "
+                      "it as a gain, so that regrets are too low");
+    return MIX_OK;
 }
 
 /* Collective: a doubt is one of the caveats. */
@@ -166,11 +180,9 @@ static enum mix_status check_law(struct mix_ranks *ranks, struct session *s, str
     const enum mix_status status =
         mix_law_check(ranks, s->table, s->fit, s->n_fits, (const struct mix_fit *const *)s->fits,
                       cli_progress, &progress, &s->check, err);
-    const size_t used = strlen(s->caveats);
     cli_progress_clear(&progress);
     if (s->check.is_doubted)
-        snprintf(s->caveats + used, sizeof s->caveats - used, "%s%s", used > 0 ? "\n" : "",
-                 s->check.doubt);
+        add_caveat(s, s->check.doubt);
     return status;
 }
 

@@ -53,7 +53,7 @@ static enum mix_status unknown_column(const struct csv_text *text, size_t column
     return csv_text_fail_column(text, column, err,
                                 "unknown column; known are run, n_params, n_tokens, h_DOMAIN, "
                                 "loss_TARGET, se_TARGET, seed, schedule, recipe and those of an "
-                                "export. A --map can rename or drop it.");
+                                "export. `import --map` can rename or drop it.");
 }
 
 /* Count domains and targets and check all names. */

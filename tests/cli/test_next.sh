@@ -115,6 +115,8 @@ for case in "capped --cap wiki=0.2" "worst --objective worst"; do
     asked 0 '"runs"' next world.h5 --optimum "${case%% *}" --flops 2e18 --batch 2 --format json
     mv out "${case%% *}.json"
 done
+"$MIXSWEEP" optimum world.h5 --fit few --params 1e9 --tokens 2e10 --name guarded --no-worse web >out
+asked 0 'warning: guards hold by the fit' next world.h5 --optimum guarded --flops 2e18 --batch 1
 asked 0 '(worst loss, over 24 draws)' next world.h5 --optimum worst --flops 2e18 --batch 2
 "${MIXSWEEP_PYTHON:-/usr/bin/python3}" - <<'PY'
 import json

@@ -167,9 +167,8 @@ static void test_import_refuses_headers(void **state)
     } cases[] = {
         {"n_params,n_tokens,h_a,loss_a,lr",
          ", line 1, column lr: unknown column; known are run, n_params, n_tokens, h_DOMAIN, "
-         "loss_TARGET, se_TARGET, seed, schedule, recipe and those of an export. A --map can "
-         "rename "
-         "or drop it."},
+         "loss_TARGET, se_TARGET, seed, schedule, recipe and those of an export. `import --map` "
+         "can rename or drop it."},
         {"n_params,n_tokens,h_a,loss_a,h_a", ", line 1, column h_a: two columns are named \"h_a\"; "
                                              "names have to be unique."},
         {"n_params,n_tokens,h_a,loss_a,", ", line 1, column : column 5 has no name."},
