@@ -34,10 +34,9 @@
  * each run out of a third of them, be it the only one of its kind), of draws by Dirichlet
  * weights 1.0 times, whose intervals of losses hold in 80 - 87% only.
  *
- * 555 worlds of right laws (README): all FLOPs 0.21 (0.18 - 0.24) of random, half of them 0.30
- * (0.26
- * - 0.34); 0.62 (0.53 - 0.73) of random runs at the cheapest scale, additive 17 1.47 (1.27 - 1.70).
- * These were made before searches had their secant correction.
+ * 555 worlds of right laws (README): all FLOPs 0.21 of random, half of them 0.30; all 0.62 of
+ * random runs at the cheapest scale, 1.47 (1.27 - 1.70) with additive 17. These were made before
+ * searches had their secant correction.
  *
  *     mpirun -n 2 bench.next.bench [WORLDS (4) [NOISE (0.01) [FIRST WORLD (1) [CASE [FILE]]]]]
  *
